@@ -1,0 +1,51 @@
+"""Small numerical building blocks shared by every floor."""
+
+import jax
+import jax.numpy as jnp
+
+from genjax.types import Array, Key, Shape
+
+
+def broadcast_right(a: Array, ndim: int) -> Array:
+  """Appends axes of size one to `a` until it has `ndim` axes.
+
+  A per-example coefficient [B] then multiplies a batch [B, H, W, C].
+  """
+  a = jnp.asarray(a)
+  return a.reshape(a.shape + (1,) * (ndim - a.ndim))
+
+
+def sum_trailing(x: Array, ndims: int) -> Array:
+  """Sums `x` over its last `ndims` axes."""
+  return jnp.sum(x, axis=tuple(range(x.ndim - ndims, x.ndim)))
+
+
+def mean_per_example(x: Array) -> Array:
+  """Mean of `x` [B, ...] over all axes but the first: [B]."""
+  return jnp.mean(x.reshape(x.shape[0], -1), axis=1)
+
+
+def log_mean_exp(x: Array, axis: int = 0) -> Array:
+  """log of the mean of exp(x) along `axis`, without overflow."""
+  return jax.nn.logsumexp(x, axis=axis) - jnp.log(x.shape[axis])
+
+
+def safe_norm(x: Array, axis: int = -1) -> Array:
+  """Euclidean norm of `x` along `axis`, with gradient 0 at the origin."""
+  squared = jnp.sum(jnp.square(x), axis=axis)
+  positive = squared > 0
+  return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+
+
+def fold_in_each(key: Key, index: Array) -> Key:
+  """One key an example: keys [B] from one key and indices [B].
+
+  Noise drawn from these does not depend on how a batch is split over devices
+  or calls, only on the index of the example.
+  """
+  return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+
+
+def normal_each(keys: Key, shape: Shape, dtype=jnp.float32) -> Array:
+  """Standard normal noise [B, *shape], row i drawn from `keys[i]`."""
+  return jax.vmap(lambda k: jax.random.normal(k, shape, dtype))(keys)
