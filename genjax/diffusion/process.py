@@ -1,0 +1,249 @@
+"""Noise processes x_t = alpha(t) x_0 + sigma(t) eps, with eps ~ N(0, I).
+
+Time conventions stay in this file: the rest of the package knows only t_min,
+t_max and the log signal-to-noise ratio log(alpha^2 / sigma^2).
+"""
+
+import math
+from typing import Callable, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.checks import check
+from genjax.numerics import broadcast_right
+from genjax.numerics import fold_in_each
+from genjax.numerics import normal_each
+from genjax.types import Array
+from genjax.types import Key
+from genjax.types import Shape
+
+Schedule = Callable[[Array], Array]
+
+
+class Process(NamedTuple):
+  """A Gaussian noise process, said by its two schedules and their ratio.
+
+  All functions are elementwise in t and differentiable for t in (t_min, t_max).
+  """
+
+  alpha: Schedule  # t -> signal scale
+  sigma: Schedule  # t -> noise standard deviation
+  log_snr: Schedule  # t -> log(alpha^2 / sigma^2), decreasing; closed form
+  time: Schedule  # log_snr -> t, the inverse of log_snr
+  t_min: float  # least noise; sigma may be 0 here
+  t_max: float  # most noise; alpha may be 0 here
+
+
+def _from_log_alpha(log_alpha: Schedule, time_of: Schedule,
+                    t_min: float, t_max: float) -> Process:
+  """Variance-preserving process; `time_of` inverts -2 log_alpha."""
+  return Process(
+      alpha=lambda t: jnp.exp(log_alpha(t)),
+      sigma=lambda t: jnp.sqrt(-jnp.expm1(2 * log_alpha(t))),
+      log_snr=lambda t: -jnp.log(jnp.expm1(-2 * log_alpha(t))),
+      # alpha^2 = sigmoid(log_snr), hence -2 log alpha = softplus(-log_snr).
+      time=lambda log_snr: time_of(jax.nn.softplus(-log_snr)),
+      t_min=t_min, t_max=t_max)
+
+
+def vp_linear(beta_min: float = 0.1, beta_max: float = 20.0) -> Process:
+  """Variance-preserving process with beta(t) linear on [0, 1].
+
+  The VP-SDE of Song et al., arXiv:2011.13456, eq. 32, 33: alpha(t) =
+  exp(-(beta_max - beta_min) t^2 / 4 - beta_min t / 2).
+  """
+  slope = beta_max - beta_min
+
+  def log_alpha(t):
+    return -0.25 * slope * jnp.square(t) - 0.5 * beta_min * t
+
+  def time_of(b):  # the root of slope t^2 / 2 + beta_min t = b, not cancelling
+    return 2 * b / (beta_min + jnp.sqrt(beta_min**2 + 2 * slope * b))
+
+  check(beta_min > 0 and slope > 0, 'vp_linear', '0 < beta_min < beta_max',
+        (beta_min, beta_max))
+  return _from_log_alpha(log_alpha, time_of, 0.0, 1.0)
+
+
+def vp_cosine(offset: float = 0.008, t_max: float = 1.0) -> Process:
+  """Variance-preserving process with alpha(t) = cos(u(t)) / cos(u(0)).
+
+  u(t) = (t + offset) / (1 + offset) pi / 2: Nichol & Dhariwal,
+  arXiv:2102.09672, eq. 17, in continuous time. alpha is exactly 0 at t = 1;
+  give a `t_max` below 1 where that must not be (eps-prediction).
+  """
+  check(0 <= offset, 'vp_cosine', 'offset must not be negative', offset)
+  check(0 < t_max <= 1, 'vp_cosine', 't_max must be in (0, 1]', t_max)
+  rate = 0.5 * math.pi / (1 + offset)
+  start = rate * offset
+
+  def cos_u(t):  # from the far end, so that it is exactly zero at t = 1
+    return jnp.sin(rate * (1 - t))
+
+  def squared_sine(t):  # cos(start)^2 - cos(u)^2, without cancellation
+    return jnp.sin(rate * t) * jnp.sin(rate * t + 2 * start)
+
+  def log_snr(t):
+    return 2 * jnp.log(cos_u(t)) - jnp.log(squared_sine(t))
+
+  def time(log_snr):
+    # cos u = cos(start) alpha; near t = 0 from the sine, which does not cancel.
+    alpha2, sigma2 = jax.nn.sigmoid(log_snr), jax.nn.sigmoid(-log_snr)
+    cos2 = math.cos(start)**2 * alpha2
+    sin2 = math.sin(start)**2 + math.cos(start)**2 * sigma2
+    u = jnp.arctan2(jnp.sqrt(sin2), jnp.sqrt(cos2))
+    return (u - start) / rate
+
+  return Process(
+      alpha=lambda t: cos_u(t) / math.cos(start),
+      sigma=lambda t: jnp.sqrt(squared_sine(t)) / math.cos(start),
+      log_snr=log_snr, time=time, t_min=0.0, t_max=t_max)
+
+
+def ve(sigma_min: float = 0.01, sigma_max: float = 50.0) -> Process:
+  """Variance-exploding process, sigma(t) geometric on [0, 1], alpha = 1.
+
+  The VE-SDE of Song et al., arXiv:2011.13456, eq. 30, without its offset
+  -sigma_min^2.
+  """
+  check(0 < sigma_min < sigma_max, 've', '0 < sigma_min < sigma_max',
+        (sigma_min, sigma_max))
+  low, span = math.log(sigma_min), math.log(sigma_max / sigma_min)
+  return Process(
+      alpha=jnp.ones_like,
+      sigma=lambda t: jnp.exp(low + span * t),
+      log_snr=lambda t: -2 * (low + span * t),
+      time=lambda log_snr: (-0.5 * log_snr - low) / span,
+      t_min=0.0, t_max=1.0)
+
+
+def edm(sigma_min: float = 0.002, sigma_max: float = 80.0) -> Process:
+  """Variance-exploding process whose time is the noise level: sigma(t) = t.
+
+  Karras et al., arXiv:2206.00364. A sampling grid may end at t = 0.
+  """
+  check(0 < sigma_min < sigma_max, 'edm', '0 < sigma_min < sigma_max',
+        (sigma_min, sigma_max))
+  return Process(
+      alpha=jnp.ones_like,
+      sigma=lambda t: t,
+      log_snr=lambda t: -2 * jnp.log(t),
+      time=lambda log_snr: jnp.exp(-0.5 * log_snr),
+      t_min=sigma_min, t_max=sigma_max)
+
+
+def flow_matching() -> Process:
+  """The straight path x_t = (1 - t) x_0 + t eps, t on [0, 1].
+
+  Conditional optimal transport of Lipman et al., arXiv:2210.02747, sec. 4.1,
+  and rectified flow, Liu et al., arXiv:2209.03003, with noise at t = 1.
+  """
+  return Process(
+      alpha=lambda t: 1 - t,
+      sigma=lambda t: t,
+      log_snr=lambda t: 2 * (jnp.log1p(-t) - jnp.log(t)),
+      time=lambda log_snr: jax.nn.sigmoid(-0.5 * log_snr),
+      t_min=0.0, t_max=1.0)
+
+
+def discretize(betas: np.ndarray) -> Process:
+  """DDPM's chain: its T noise levels are the times 1/T, 2/T, ..., 1, exactly.
+
+  Ho et al., arXiv:2006.11239, eq. 4: alpha at t = n/T is the root of the
+  product of the first n factors 1 - beta. Between the levels log alpha is
+  linear in t; at t = 0 there is no noise.
+
+  Args:
+    betas: [T] noise variances of the steps, each in (0, 1).
+  """
+  betas = np.asarray(betas, np.float64)
+  check(betas.ndim == 1 and betas.size > 0, 'discretize',
+        'betas must be [T] with T >= 1', f'shape {betas.shape}')
+  check(bool(np.all((betas > 0) & (betas < 1))), 'discretize',
+        'betas must be in (0, 1)', f'[{betas.min()}, {betas.max()}]')
+  decay = np.concatenate([[0.0], -np.cumsum(np.log1p(-betas))])  # -2 log alpha
+  grid = np.linspace(0.0, 1.0, betas.size + 1)
+
+  def interpolate(x, xs, ys):
+    return jnp.interp(x, jnp.asarray(xs, x.dtype), jnp.asarray(ys, x.dtype))
+
+  return _from_log_alpha(
+      lambda t: -0.5 * interpolate(jnp.asarray(t), grid, decay),
+      lambda b: interpolate(jnp.asarray(b), decay, grid), 0.0, 1.0)
+
+
+def linear_betas(
+    num_steps: int = 1000, first: float = 1e-4, last: float = 0.02
+) -> np.ndarray:
+  """DDPM's linear noise variances [T], float64 (arXiv:2006.11239, sec. 4)."""
+  return np.linspace(first, last, num_steps)
+
+
+def cosine_betas(
+    num_steps: int = 1000, offset: float = 0.008, most: float = 0.999
+) -> np.ndarray:
+  """Improved DDPM's cosine noise variances [T] (arXiv:2102.09672, eq. 17)."""
+  t = np.linspace(0, 1, num_steps + 1)
+  alpha_bar = np.cos((t + offset) / (1 + offset) * np.pi / 2)**2
+  return np.minimum(1 - alpha_bar[1:] / alpha_bar[:-1], most)
+
+
+def coefficients(process: Process, t: Array, ndim: int) -> tuple[Array, Array]:
+  """(alpha, sigma) at t, [] or [B], shaped to multiply x of `ndim` axes."""
+  return (broadcast_right(process.alpha(t), ndim),
+          broadcast_right(process.sigma(t), ndim))
+
+
+def perturb(process: Process, x0: Array, eps: Array, t: Array) -> Array:
+  """x_t [B, ...]: the forward process from data to any time in one shot.
+
+  Args:
+    process: the noise process.
+    x0: data [B, ...].
+    eps: standard normal noise [B, ...].
+    t: times, [] or [B].
+  """
+  alpha, sigma = coefficients(process, t, x0.ndim)
+  return alpha * x0 + sigma * eps
+
+
+def transition(process: Process, s: Array, t: Array) -> tuple[Array, Array]:
+  """(scale, std) of the forward process x_t = scale x_s + std z, for s < t.
+
+  Composing transitions gives the law of `perturb`: arXiv:2107.00630, eq. 20.
+  """
+  scale = process.alpha(t) / process.alpha(s)
+  # sigma_t^2 - scale^2 sigma_s^2, without cancellation.
+  fresh = -jnp.expm1(process.log_snr(t) - process.log_snr(s))
+  return scale, process.sigma(t) * jnp.sqrt(fresh)
+
+
+def prior_sample(
+    key: Key, process: Process, shape: Shape, data_std: float = 1.0, *,
+    index: Array | None = None
+) -> Array:
+  """Draws x [B, ...] at t_max, from N(0, alpha^2 data_std^2 + sigma^2).
+
+  Exact where alpha is 0 or data is N(0, data_std^2), close where the noise
+  drowns the data.
+
+  Args:
+    key: folded with each sample's index, so the batch size does not matter.
+    process: the noise process.
+    shape: [B, ...].
+    data_std: standard deviation of the data.
+    index: [B] sample indices; 0..B-1 where absent.
+  """
+  index = jnp.arange(shape[0]) if index is None else index
+  eps = normal_each(fold_in_each(key, index), shape[1:])
+  alpha, sigma = (f(jnp.asarray(process.t_max, eps.dtype))
+                  for f in (process.alpha, process.sigma))
+  return jnp.sqrt(jnp.square(alpha * data_std) + jnp.square(sigma)) * eps
+
+
+def has_zero_terminal_snr(process: Process) -> bool:
+  """Whether alpha is 0 at t_max, where x_t tells nothing of the data."""
+  with jax.ensure_compile_time_eval():
+    return float(process.alpha(jnp.asarray(process.t_max))) == 0.0

@@ -1,0 +1,217 @@
+"""Samplers: each a step from t to s < t, and the one scan that runs them.
+
+Steps are written x_s = (sigma_s / sigma_t) x_t + (alpha_s - alpha_t sigma_s /
+sigma_t) x_0, which is finite where alpha_t = 0 and where sigma_s = 0.
+"""
+
+from typing import Any, Callable, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from genjax.checks import check
+from genjax.diffusion.prediction import rates
+from genjax.diffusion.process import Process
+from genjax.diffusion.process import transition
+from genjax.numerics import fold_in_each
+from genjax.numerics import normal_each
+from genjax.types import Array
+from genjax.types import Denoiser
+from genjax.types import Key
+
+
+class Sampler(NamedTuple):
+  """A solver of the reverse process, said as two pure functions.
+
+  `keys` [B] holds one key a sample, so that noise does not depend on the batch
+  size; s < t are scalars; carry is what a multistep method remembers.
+  """
+
+  init: Callable[[Array], Any]  # x [B, ...] -> carry
+  step: Callable[..., tuple[Any, Array]]
+  # (keys, carry, x, denoiser, t, s) -> (carry, x at s)
+
+
+def sample(
+    key: Key, sampler: Sampler, denoiser: Denoiser, x: Array, times: Array, *,
+    index: Array | None = None, trajectory: bool = False
+) -> Array:
+  """Runs the reverse process from x at times[0] to times[-1].
+
+  Not jitted: jit a function of (variables, key, x, times, label) around it, and
+  new values of these never recompile.
+
+  Args:
+    key: folded with each sample's index, then with the step.
+    sampler: the method.
+    denoiser: (x, t) -> E[x_0 | x_t]; never evaluated at the last time.
+    x: [B, ...] at times[0], see `prior_sample`.
+    times: [T + 1] strictly decreasing; the last may have sigma = 0.
+    index: [B] sample indices; 0..B-1 where absent.
+    trajectory: whether to return every state.
+
+  Returns:
+    x [B, ...] at times[-1], or all states [T + 1, B, ...], the first being x.
+
+  Raises:
+    ValueError: times is not [T + 1] with T >= 1.
+  """
+  check(times.ndim == 1 and times.shape[0] >= 2, 'sample',
+        'times must be [T + 1] with T >= 1', f'shape {times.shape}')
+  times = times.astype(x.dtype)
+  index = jnp.arange(x.shape[0]) if index is None else index
+  keys = fold_in_each(key, index)
+
+  def body(state, inputs):
+    carry, x = state
+    step, t, s = inputs
+    step_keys = jax.vmap(lambda k: jax.random.fold_in(k, step))(keys)
+    state = sampler.step(step_keys, carry, x, denoiser, t, s)
+    return state, state[1] if trajectory else None
+
+  steps = jnp.arange(times.shape[0] - 1)
+  (_, last), states = jax.lax.scan(
+      body, (sampler.init(x), x), (steps, times[:-1], times[1:]))
+  return jnp.concatenate([x[None], states]) if trajectory else last
+
+
+def _toward(process: Process, x: Array, x0: Array, t: Array, s: Array) -> Array:
+  """The exact x_s of the flow whose x_0 prediction stays constant."""
+  ratio = process.sigma(s) / process.sigma(t)
+  return ratio * x + (process.alpha(s) - process.alpha(t) * ratio) * x0
+
+
+def ddim(process: Process, *, eta: float = 0.0) -> Sampler:
+  """DDIM: Song et al., arXiv:2010.02502, eq. 12, 16. Order 1.
+
+  eta = 0 is deterministic, an exponential integrator of the probability-flow
+  ODE (Euler's method in sigma / alpha); eta = 1 draws from DDPM's posterior.
+  Exact at any step count where the denoiser is constant.
+  """
+  check(0 <= eta <= 1, 'ddim', 'eta must be in [0, 1]', eta)
+
+  def step(keys, carry, x, denoiser, t, s):
+    x0 = denoiser(x, t)
+    if eta == 0:
+      return carry, _toward(process, x, x0, t, s)
+    # The share of x_s's noise that is drawn afresh, at eta = 1: 1 - SNR_t/SNR_s
+    fresh = -jnp.expm1(process.log_snr(t) - process.log_snr(s))
+    sigma_s, alpha_s = process.sigma(s), process.alpha(s)
+    ratio = sigma_s * jnp.sqrt(1 - eta**2 * fresh) / process.sigma(t)
+    std = eta * sigma_s * jnp.sqrt(fresh)
+    noise = normal_each(keys, x.shape[1:], x.dtype)
+    mean = ratio * x + (alpha_s - process.alpha(t) * ratio) * x0
+    return carry, mean + std * noise
+
+  return Sampler(lambda x: None, step)
+
+
+def ancestral(process: Process) -> Sampler:
+  """DDPM's sampler: Ho et al., arXiv:2006.11239, eq. 6, 7, algorithm 2.
+
+  Draws x_s from q(x_s | x_t, x_0) with the smaller of its two variances
+  (beta-tilde), on any grid and process. The same as ddim with eta = 1.
+  """
+  return ddim(process, eta=1.0)
+
+
+def euler(process: Process) -> Sampler:
+  """Euler's method on the probability-flow ODE in the process's time. Order 1.
+
+  dx/dt = alpha'(t) x_0 + sigma'(t) eps. On `edm` and `flow_matching` it equals
+  DDIM, whose coordinates these are; on variance-preserving processes DDIM is
+  the better method. A step to sigma = 0 is DDIM's: it ends on the denoiser's
+  output.
+  """
+  return heun(process, order=1)
+
+
+def heun(
+    process: Process, *, order: int = 2, churn: float = 0.0,
+    churn_min: float = 0.0, churn_max: float = float('inf'),
+    churn_noise: float = 1.0, num_steps: int | None = None
+) -> Sampler:
+  """Heun's method in the process's time, with optional churn. Order 2.
+
+  Karras et al., arXiv:2206.00364, algorithm 2, on any process (on `edm` time is
+  sigma, as there). Steps to sigma = 0 are DDIM's, of first order. With churn,
+  noise is added before a step where sigma / alpha is in [churn_min, churn_max].
+
+  Args:
+    process: the noise process.
+    order: 2, or 1 for Euler's method.
+    churn: S_churn, spread over `num_steps` steps.
+    churn_min: S_tmin.
+    churn_max: S_tmax.
+    churn_noise: S_noise.
+    num_steps: T of the grid; needed for churn only.
+
+  Raises:
+    ValueError: an order other than 1 and 2; churn without num_steps.
+  """
+  check(order in (1, 2), 'heun', 'order must be 1 or 2', order)
+  check(churn >= 0, 'heun', 'churn must not be negative', churn)
+  check(churn == 0 or num_steps is not None, 'heun',
+        'churn needs num_steps, the T of the grid', num_steps)
+  gamma = min(churn / num_steps, 2**0.5 - 1) if churn else 0.0
+
+  def velocity(x, x0, t):
+    eps = (x - process.alpha(t) * x0) / process.sigma(t)
+    d_alpha, d_sigma = rates(process, t, 0)
+    return d_alpha * x0 + d_sigma * eps
+
+  def add_noise(keys, x, t):
+    noise_ratio = process.sigma(t) / process.alpha(t)
+    inside = (noise_ratio >= churn_min) & (noise_ratio <= churn_max)
+    raised = process.time(process.log_snr(t) - 2 * jnp.log1p(gamma))
+    raised = jnp.where(inside, jnp.minimum(raised, process.t_max), t)
+    scale, std = transition(process, t, raised)
+    noise = churn_noise * normal_each(keys, x.shape[1:], x.dtype)
+    churned = inside & (raised > t)
+    return (jnp.where(churned, scale * x + std * noise, x),
+            jnp.where(churned, raised, t))
+
+  def step(keys, carry, x, denoiser, t, s):
+    if gamma:
+      x, t = add_noise(keys, x, t)
+    x0 = denoiser(x, t)
+
+    def to_noise(_):
+      slope = velocity(x, x0, t)
+      x_s = x + (s - t) * slope
+      if order == 1:
+        return x_s
+      return x + 0.5 * (s - t) * (slope + velocity(x_s, denoiser(x_s, s), s))
+
+    return carry, jax.lax.cond(
+        process.sigma(s) > 0, to_noise,
+        lambda _: _toward(process, x, x0, t, s), None)
+
+  return Sampler(lambda x: None, step)
+
+
+def dpm_solver_2m(process: Process) -> Sampler:
+  """DPM-Solver++(2M): Lu et al., arXiv:2211.01095, algorithm 2. Order 2.
+
+  One evaluation a step: extrapolates the x_0 prediction, in log-SNR, from the
+  step before. First order in its first step, and in steps from alpha = 0 or to
+  sigma = 0, where the step in log-SNR is infinite.
+  """
+
+  def init(x):
+    # An earlier prediction infinitely far back weighs nothing.
+    return jnp.zeros_like(x), jnp.asarray(-jnp.inf, x.dtype)
+
+  def step(keys, carry, x, denoiser, t, s):
+    del keys
+    x0_before, log_snr_before = carry
+    x0 = denoiser(x, t)
+    log_snr_t, log_snr_s = process.log_snr(t), process.log_snr(s)
+    ahead, back = log_snr_s - log_snr_t, log_snr_t - log_snr_before
+    # 1 / (2 r) of the paper; either interval may be infinite.
+    weight = jnp.where(jnp.isfinite(ahead) & jnp.isfinite(back),
+                       0.5 * ahead / back, 0.0)
+    extrapolated = x0 + weight * (x0 - x0_before)
+    return (x0, log_snr_t), _toward(process, x, extrapolated, t, s)
+
+  return Sampler(init, step)
