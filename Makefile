@@ -1,0 +1,66 @@
+# Everything a checkout can do; see README.md. Needs Python 3.11-3.13 and git.
+#   make PYTHON=python3.12 demo     chooses the interpreter of the new venv
+PYTHON ?= python3
+VENV ?= .venv
+WORKDIR ?= runs/digits
+
+BIN := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+PIP := $(BIN) -m pip --disable-pip-version-check install --quiet
+PYTEST := JAX_PLATFORMS=cpu $(BIN) -m pytest
+SOURCES := genjax experiments tests
+
+.PHONY: help venv demo test test-all lint mutants quality clean
+
+help:
+	@echo 'make venv      install everything into $(VENV)'
+	@echo 'make demo      train on handwritten digits and draw new ones'
+	@echo 'make test      the tests; make test-all: the slow ones too'
+	@echo 'make lint      flake8, isort, mypy'
+	@echo 'make mutants   plant known faults: the tests must see each of them'
+	@echo 'make quality   the demo over three seeds, judged'
+	@echo 'make clean     remove what was built; keeps $(VENV) and runs/'
+
+venv: $(STAMP)
+
+# One line is what a person needs to read when the interpreter does not fit.
+$(STAMP): requirements.txt setup.cfg pyproject.toml
+	@command -v $(PYTHON) > /dev/null || { \
+	  echo 'genjax: $(PYTHON) not found: install Python 3.11, 3.12 or 3.13'; \
+	  exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; \
+	sys.exit(None if (3, 11) <= v <= (3, 13) else "genjax: needs Python \
+	3.11, 3.12 or 3.13, but $(PYTHON) is %d.%d: make PYTHON=..." % v)'
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+	  echo 'genjax: $(PYTHON) has no venv: apt install python3-venv'; \
+	  exit 1; }
+	@echo 'installing into $(VENV), once'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) -r requirements.txt
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN) -m experiments.demo --workdir=$(WORKDIR)
+
+quality: $(STAMP)
+	@$(BIN) -m experiments.quality
+
+test: $(STAMP)
+	$(PYTEST)
+
+test-all: $(STAMP)
+	$(PYTEST) -m 'slow or not slow'
+
+lint: $(STAMP)
+	$(BIN) -m flake8 $(SOURCES)
+	$(BIN) -m isort --check-only --diff $(SOURCES)
+	$(BIN) -m mypy
+
+mutants: $(STAMP)
+	@JAX_PLATFORMS=cpu $(BIN) -m tests.mutants
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .hypothesis \
+	  .jax_cache
+	find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
