@@ -1,0 +1,191 @@
+"""Batches as a pure function of (seed, step), in memory and from disk.
+
+Position p = step B + i of the endless stream holds element order_e[p mod N]
+of epoch e = p div N: batches span the borders of epochs, every element comes
+once an epoch, and to resume nothing but the step is needed. The function is
+the same for both kinds of source; only the reading differs.
+"""
+
+import functools
+import itertools
+import math
+import sys
+from typing import Iterable, Iterator
+
+import numpy as np
+
+from genjax.checks import check
+from genjax.checks import check_in_range
+from genjax.data.sources import ArraySource
+from genjax.data.sources import permutation
+from genjax.data.sources import random_bits
+from genjax.types import Batch
+from genjax.types import Source
+
+_ORDER, _FLIP, _EVAL = 0, 1, 2
+
+
+def to_model_range(image: np.ndarray) -> np.ndarray:
+  """Pixels 0..255 as float32 in [-1, 1]: x / 127.5 - 1."""
+  return np.asarray(image, np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def to_uint8(x: np.ndarray) -> np.ndarray:
+  """Pixels 0..255 (uint8) of x in [-1, 1]: rounded, clipped outside.
+
+  Inverts `to_model_range` exactly. A NaN becomes 0 (black).
+  """
+  pixels = np.round((np.asarray(x, np.float32) + 1) * np.float32(127.5))
+  return np.clip(np.nan_to_num(pixels, nan=0), 0, 255).astype(np.uint8)
+
+
+def batches(
+    source: Source,
+    batch_size: int,
+    *,
+    seed: int,
+    start_step: int = 0,
+    horizontal_flip: bool = False,
+    shuffle: bool = True,
+    num_threads: int = 4,
+) -> Iterator[Batch]:
+  """The endless stream of batches from `start_step` on.
+
+  Sources in memory are indexed when asked; the others are read ahead by
+  grain, one thread a batch, in an iterator that also has `get_state()` ==
+  {'next_index': step}.
+
+  Args:
+    source: N elements. `batch_size` may exceed N: a batch then spans epochs.
+    batch_size: B, of the global batch.
+    seed: Of the orders and flips.
+    start_step: Number of batches that are skipped, at no cost.
+    horizontal_flip: Whether each image is mirrored with probability 1/2.
+    shuffle: Whether each epoch has an order of its own; else that of
+      `source`.
+    num_threads: Batches that are read ahead, for sources not in memory.
+
+  Returns:
+    An iterator over {'x': float32 [B, ...], 'label': int32 [B], 'index':
+    int32 [B]}; images are in [-1, 1], vectors as they are; 'label' is there
+    if `source` has it.
+
+  Raises:
+    ValueError: If `source` is empty, a number is out of range, or vectors
+      are to be flipped.
+  """
+  make = functools.partial(
+      batch_at, source, batch_size, seed=seed,
+      horizontal_flip=horizontal_flip, shuffle=shuffle)
+  _check_stream(source, batch_size, seed, start_step, num_threads)
+  if horizontal_flip:
+    check('image' in source[0], 'batches', 'horizontal_flip needs images',
+          f'a source of {", ".join(source[0])}')
+  if isinstance(source, ArraySource):
+    return map(make, itertools.count(start_step))
+  # Here, because it takes seconds that sources in memory need not pay.
+  import grain
+
+  steps = grain.MapDataset.range(sys.maxsize).map(make)
+  iterator = iter(steps.to_iter_dataset(grain.ReadOptions(
+      num_threads=num_threads, prefetch_buffer_size=num_threads)))
+  iterator.set_state({'next_index': start_step})
+  return iterator
+
+
+def batch_at(
+    source: Source,
+    batch_size: int,
+    step: int,
+    *,
+    seed: int,
+    horizontal_flip: bool = False,
+    shuffle: bool = True,
+) -> Batch:
+  """Batch number `step` of the stream `batches`, which has its arguments."""
+  size = len(source)
+  positions = int(step) * batch_size + np.arange(batch_size)
+  epochs, places = np.divmod(positions, size)
+  if shuffle:
+    elements = _by_epoch(_order, epochs, places, size, seed)
+  else:
+    elements = places
+  batch = _assemble(source, elements)
+  if horizontal_flip:
+    flip = _by_epoch(_flips, epochs, places, size, seed)
+    batch['x'][flip] = batch['x'][flip, :, ::-1]
+  return batch
+
+
+def full_batch(source: Source) -> Batch:
+  """All N elements of `source` in order, as one batch."""
+  check(len(source) > 0, 'full_batch', 'source must hold an element', 'none')
+  return _assemble(source, np.arange(len(source)))
+
+
+def eval_batches(source: Source, batch_size: int) -> Iterator[Batch]:
+  """One pass over `source` in ceil(N / B) batches of one shape.
+
+  The order is mixed (classes may lie in blocks) but always the same. The
+  last batch is filled up with the first elements of the order; 'mask'
+  [B] float32 is 0 on this filling and 1 elsewhere. A mean weighted by 'mask'
+  is the exact mean over `source`; one that ignores it counts the filling
+  twice.
+
+  Raises:
+    ValueError: If `source` is empty or `batch_size` below 1.
+  """
+  _check_stream(source, batch_size, seed=0, start_step=0, num_threads=1)
+  size = len(source)
+  order = permutation(size, seed=0, stream=_EVAL)
+
+  def make(step: int) -> Batch:
+    positions = step * batch_size + np.arange(batch_size)
+    batch = _assemble(source, order[positions % size])
+    return {**batch, 'mask': (positions < size).astype(np.float32)}
+
+  return map(make, range(math.ceil(size / batch_size)))
+
+
+def _check_stream(source, batch_size, seed, start_step, num_threads):
+  check(len(source) > 0, 'batches', 'source must hold an element', 'none')
+  check_in_range('batches', 'batch_size', batch_size, 1, 2**31 - 1)
+  check_in_range('batches', 'seed', seed, 0, 2**63 - 1)
+  check_in_range('batches', 'start_step', start_step, 0, 2**53)
+  check_in_range('batches', 'num_threads', num_threads, 1, 1024)
+
+
+def _by_epoch(table, epochs, places, size, seed) -> np.ndarray:
+  """table(epoch)[place] of each position [B]."""
+  parts = [table(size, seed, int(epoch))[places[epochs == epoch]]
+           for epoch in range(epochs[0], epochs[-1] + 1)]
+  return np.concatenate(parts)
+
+
+# Two epochs meet in a batch, and reading ahead may be one further.
+@functools.lru_cache(maxsize=4)
+def _order(size: int, seed: int, epoch: int) -> np.ndarray:
+  return permutation(size, seed, _ORDER, epoch)
+
+
+@functools.lru_cache(maxsize=4)
+def _flips(size: int, seed: int, epoch: int) -> np.ndarray:
+  return random_bits(size, seed, _FLIP, epoch) >> np.uint64(63) == 1
+
+
+def _assemble(source: Source, elements: Iterable[int]) -> Batch:
+  """The batch of the given elements [B]."""
+  if isinstance(source, ArraySource):
+    columns = {name: a[elements] for name, a in source.arrays.items()}
+  else:
+    items = [source[int(i)] for i in elements]
+    columns = {name: np.stack([item[name] for item in items])
+               for name in items[0] if name in ('image', 'x', 'label')}
+  if 'image' in columns:
+    batch = {'x': to_model_range(columns['image'])}
+  else:
+    batch = {'x': np.asarray(columns['x'], np.float32)}
+  if 'label' in columns:
+    batch['label'] = columns['label'].astype(np.int32)
+  batch['index'] = np.arange(len(batch['x']), dtype=np.int32)
+  return batch

@@ -1,0 +1,137 @@
+"""The one door to tensorflow-datasets: prepared sets, read at random.
+
+Nothing is downloaded here, and TensorFlow is not needed to read.
+"""
+
+import dataclasses
+import operator
+from typing import Any, Sequence
+
+import numpy as np
+from PIL import Image
+
+from genjax.checks import check
+from genjax.data.folder import square
+
+_FORMAT = 'array_record'
+
+
+@dataclasses.dataclass(frozen=True)
+class TfdsSource:
+  """Images and class labels of a prepared set.
+
+  Attributes:
+    records: The random-access reader of tensorflow-datasets.
+    class_names: The names of the classes; empty where there are none.
+    image_size: Side to which images are resampled and cropped, or None where
+      they pass as they are.
+  """
+
+  records: Sequence[Any]
+  class_names: tuple[str, ...]
+  image_size: int | None
+
+  def __len__(self) -> int:
+    return len(self.records)
+
+  def __getitem__(self, index: int) -> dict[str, Any]:
+    record = self.records[operator.index(index)]
+    image = np.asarray(record['image'])
+    if self.image_size is not None:
+      channels = image.shape[-1]
+      picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+      image = square(picture, self.image_size, channels)
+    item = {'image': image}
+    if self.class_names:
+      item['label'] = np.int32(record['label'])
+    return item
+
+
+def tfds_source(
+    name: str,
+    split: str,
+    data_dir: str | None = None,
+    *,
+    image_size: int | None = None,
+) -> TfdsSource:
+  """The images of one split of a set in tensorflow-datasets.
+
+  Args:
+    name: Of the set, with config and version where wanted, such as 'cifar10'
+      or 'my_set/config:1.0.0'.
+    split: Such as 'train', 'test' or 'train[:90%]'.
+    data_dir: Where sets are prepared; None is ~/tensorflow_datasets.
+    image_size: Side in pixels to which images are resampled and cropped, as
+      those of a folder are. Needed where the images differ in size.
+
+  Returns:
+    A source with `class_names`; 'image' is uint8 [H, W, C], C 1 or 3.
+
+  Raises:
+    ValueError: If the set is unknown or not prepared as array_record, the
+      split is unknown or incomplete, or there are no such images.
+  """
+  import tensorflow_datasets as tfds
+
+  where = 'tfds_source'
+  try:
+    builder = tfds.builder(name, data_dir=data_dir, file_format=_FORMAT)
+  except tfds.core.registered.DatasetNotFoundError:
+    raise ValueError(
+        f"{where}: name must be a set of tensorflow-datasets (see "
+        f"tfds.list_builders() or www.tensorflow.org/datasets), got '{name}'"
+    ) from None
+  except (ValueError, AssertionError, RuntimeError) as error:
+    raise ValueError(
+        f"{where}: name must be set[/config][:version], got '{name}': "
+        f'{str(error).splitlines()[0]}') from error
+  splits = builder.info.splits
+  if splits:
+    _check_split(where, splits, name, split)
+  try:
+    records = builder.as_data_source(split, file_format=_FORMAT)
+  except Exception as error:
+    # By type this can be almost anything: KeyError, NotImplementedError,
+    # AssertionError, ValueError, for sets that are absent or in other files.
+    raise ValueError(_not_prepared(where, builder, name, data_dir)) from error
+  if splits:
+    # Some file formats and interrupted copies lose rows silently.
+    expected = splits[split].num_examples
+    check(len(records) == expected, where,
+          f"split '{split}' of '{name}' must hold its {expected} examples: "
+          f'delete {builder.data_path} and prepare it anew', len(records))
+  return _normalised(where, tfds, builder, records, name, image_size)
+
+
+def _normalised(where, tfds, builder, records, name, image_size):
+  features = dict(builder.info.features.items())
+  image, label = features.get('image'), features.get('label')
+  check(image is not None and image.np_dtype == np.uint8
+        and len(image.shape) == 3 and image.shape[-1] in (1, 3), where,
+        f"'{name}' must have a feature 'image', uint8 [H, W, 1 or 3]",
+        f'{features}')
+  check(image_size is not None or None not in image.shape, where,
+        f"images of '{name}' differ in size: image_size must be given",
+        image_size)
+  labelled = isinstance(label, tfds.features.ClassLabel)
+  names = tuple(label.names) if labelled else ()
+  return TfdsSource(records, names, image_size)
+
+
+def _check_split(where, splits, name, split):
+  try:
+    splits[split]
+  except (KeyError, ValueError):
+    raise ValueError(
+        f"{where}: split of '{name}' must be one of {', '.join(splits)} or a "
+        f"slice such as 'train[:90%]', got '{split}'") from None
+
+
+def _not_prepared(where, builder, name, data_dir) -> str:
+  place = '' if data_dir is None else f', data_dir={data_dir!r}'
+  command = (f"import tensorflow_datasets as tfds; tfds.builder({name!r}, "
+             f"file_format='{_FORMAT}'{place}).download_and_prepare()")
+  return (f"{where}: '{name}' must be prepared as {_FORMAT}: run once "
+          f'python -c "{command}" (stock sets need pip install '
+          f'tensorflow-cpu for this step only), got none in '
+          f'{builder.data_path}')

@@ -1,0 +1,175 @@
+"""Two-dimensional sets as pure functions of (key, n).
+
+Each returns n independent draws {'x': float32 [n, 2], 'label': int32 [n]},
+laid within about [-2, 2] by constants written here, never by statistics of
+the draw: two draws of one set have the same law whatever their sizes.
+`noise` is the standard deviation of isotropic Gaussian noise, in units of the
+final coordinates unless a function says otherwise.
+"""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.checks import check
+from genjax.checks import check_choice
+from genjax.checks import check_positive
+from genjax.data.sources import ArraySource
+from genjax.types import Array
+from genjax.types import Key
+
+Draw = dict[str, Array]
+
+_MOONS_CENTRE = (0.5, 0.25)
+_MOONS_SCALE = 1.2
+_RINGS_RADII = (0.6, 1.2, 1.8)
+_SPIRALS_ANGLE = 3 * math.pi
+_SPIRALS_RADIUS = 1.8
+_GAUSSIANS_RADIUS = 1.6
+_GAUSSIANS_SCALE = 0.12
+_ROLL_SCALE = 1.8 / (4.5 * math.pi)
+
+
+def moons(key: Key, n: int, *, noise: float = 0.05) -> Draw:
+  """Two interleaved half circles; the label is the moon, upper 0, lower 1.
+
+  In the classical coordinates the upper moon is (cos a, sin a) and the lower
+  (1 - cos a, 1/2 - sin a) with a uniform on [0, pi], plus `noise` in these
+  units; then (x - (.5, .25)) 1.2. (scikit-learn's `make_moons` spaces the
+  angles evenly, and its points are not independent.)
+  """
+  key_label, key_angle, key_noise = jax.random.split(key, 3)
+  label = jax.random.randint(key_label, (n,), 0, 2)
+  angle = jax.random.uniform(key_angle, (n,), maxval=math.pi)
+  upper = jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)
+  lower = jnp.array([1.0, 0.5]) - upper
+  x = jnp.where(label[:, None] == 0, upper, lower)
+  x = x + noise * jax.random.normal(key_noise, (n, 2))
+  return _draw((x - jnp.array(_MOONS_CENTRE)) * _MOONS_SCALE, label)
+
+
+def rings(key: Key, n: int, *, noise: float = 0.05) -> Draw:
+  """Three concentric circles of radius .6, 1.2, 1.8, equally likely."""
+  key_label, key_angle, key_noise = jax.random.split(key, 3)
+  radii = jnp.array(_RINGS_RADII)
+  label = jax.random.randint(key_label, (n,), 0, len(_RINGS_RADII))
+  angle = jax.random.uniform(key_angle, (n,), maxval=2 * math.pi)
+  x = _polar(radii[label], angle)
+  return _draw(x + noise * jax.random.normal(key_noise, (n, 2)), label)
+
+
+def spirals(key: Key, n: int, *, noise: float = 0.03) -> Draw:
+  """Two Archimedean arms r = 1.8 a / (3 pi), turned by half a turn.
+
+  The angle is a = 3 pi sqrt(u) with u uniform, so that points lie about
+  evenly along an arm; the label is the arm.
+  """
+  key_label, key_angle, key_noise = jax.random.split(key, 3)
+  label = jax.random.randint(key_label, (n,), 0, 2)
+  fraction = jnp.sqrt(jax.random.uniform(key_angle, (n,)))
+  x = _polar(_SPIRALS_RADIUS * fraction,
+             _SPIRALS_ANGLE * fraction + math.pi * label)
+  return _draw(x + noise * jax.random.normal(key_noise, (n, 2)), label)
+
+
+def checkerboard(key: Key, n: int) -> Draw:
+  """Uniform on 8 of the 16 unit squares of [-2, 2]^2: density exactly 1/8.
+
+  Square c covers column i = c div 2 and row j = 2 (c mod 2) + i mod 2, that
+  is [i - 2, i - 1) x [j - 2, j - 1); the label is c.
+  """
+  key_label, key_place = jax.random.split(key)
+  label = jax.random.randint(key_label, (n,), 0, 8)
+  column = label // 2
+  row = 2 * (label % 2) + column % 2
+  corner = jnp.stack([column, row], -1).astype(jnp.float32) - 2
+  return _draw(corner + jax.random.uniform(key_place, (n, 2)), label)
+
+
+def eight_gaussians_mixture() -> tuple[np.ndarray, np.ndarray, float]:
+  """(weights [8], means [8, 2], scale): the exact law of `eight_gaussians`.
+
+  Equal weights, means at radius 1.6 every 45 degrees from (1.6, 0) on, and
+  covariance scale^2 I with scale .12. float64.
+  """
+  angle = 2 * np.pi * np.arange(8) / 8
+  means = _GAUSSIANS_RADIUS * np.stack([np.cos(angle), np.sin(angle)], -1)
+  return np.full(8, 1 / 8), means, _GAUSSIANS_SCALE
+
+
+def eight_gaussians(key: Key, n: int) -> Draw:
+  """Draws from `eight_gaussians_mixture`; the label is the component."""
+  key_label, key_noise = jax.random.split(key)
+  _, means, scale = eight_gaussians_mixture()
+  label = jax.random.randint(key_label, (n,), 0, 8)
+  noise = scale * jax.random.normal(key_noise, (n, 2))
+  return _draw(jnp.asarray(means, jnp.float32)[label] + noise, label)
+
+
+def swiss_roll(key: Key, n: int, *, noise: float = 0.03) -> Draw:
+  """The section of the Swiss roll: a (cos a, sin a) 1.8 / (4.5 pi).
+
+  The angle a is uniform on [1.5 pi, 4.5 pi]; the label is the half turn,
+  (a - 1.5 pi) div pi: 0, 1 or 2 from the inside.
+  """
+  key_angle, key_noise = jax.random.split(key)
+  turns = 3 * jax.random.uniform(key_angle, (n,))
+  angle = math.pi * (1.5 + turns)
+  x = _polar(_ROLL_SCALE * angle, angle)
+  label = jnp.minimum(turns.astype(jnp.int32), 2)
+  return _draw(x + noise * jax.random.normal(key_noise, (n, 2)), label)
+
+
+SETS = {
+    'moons': moons,
+    'rings': rings,
+    'spirals': spirals,
+    'checkerboard': checkerboard,
+    'eight_gaussians': eight_gaussians,
+    'swiss_roll': swiss_roll,
+}
+
+NUM_CLASSES = {
+    'moons': 2,
+    'rings': 3,
+    'spirals': 2,
+    'checkerboard': 8,
+    'eight_gaussians': 8,
+    'swiss_roll': 3,
+}
+
+
+def toy_source(name: str, n: int, seed: int, **options: Any) -> ArraySource:
+  """A draw of n points of the set `name` as a source in memory.
+
+  Args:
+    name: One of `SETS`.
+    n: Number of points.
+    seed: Of `jax.random.key`.
+    **options: Of the set, such as `noise`.
+
+  Returns:
+    'x' float32 [n, 2] and 'label' int32 [n].
+
+  Raises:
+    ValueError: If the name is unknown or a number is out of range.
+  """
+  check_choice('toy_source', 'name', name, SETS)
+  check_positive('toy_source', 'n', n)
+  check(seed >= 0, 'toy_source', 'seed must be non-negative', seed)
+  draw = jax.jit(functools.partial(SETS[name], n=n, **options))
+  arrays = {k: np.asarray(v) for k, v in draw(jax.random.key(seed)).items()}
+  return ArraySource(arrays, tuple(map(str, range(NUM_CLASSES[name]))))
+
+
+def _polar(radius: Array, angle: Array) -> Array:
+  """Points [n, 2] at `radius` [n] and `angle` [n]."""
+  return radius[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)
+
+
+def _draw(x: Array, label: Array) -> Draw:
+  return {'x': x, 'label': label.astype(jnp.int32)}
