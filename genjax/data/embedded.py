@@ -29,7 +29,7 @@ def digits(split: str) -> ArraySource:
     ValueError: If `split` is another.
   """
   check_choice('digits', 'split', split, ('train', 'test'))
-  # Half a second, which only those who use it should pay.
+  # Half a second, which only those who use it should pay for.
   from sklearn.datasets import load_digits
   from sklearn.model_selection import train_test_split
 

@@ -47,12 +47,12 @@ class FolderSource:
     path = self.files[index]
     try:
       with Image.open(path) as image:
-        item = {'image': square(image, self.image_size, self.channels)}
+        pixels = square(image, self.image_size, self.channels)
     except _UNREADABLE as error:
       raise ValueError(_broken(path, error)) from error
-    if self.labels:
-      item['label'] = np.int32(self.labels[index])
-    return item
+    if not self.labels:
+      return {'image': pixels}
+    return {'image': pixels, 'label': np.int32(self.labels[index])}
 
 
 def folder_source(
@@ -155,7 +155,7 @@ def _images_below(folder: pathlib.Path) -> list[pathlib.Path]:
 def _fault(path: pathlib.Path) -> str | None:
   """What is wrong with the file, in one line, or None."""
   try:
-    with Image.open(path, formats=('PNG', 'JPEG', 'MPO')) as image:
+    with Image.open(path) as image:
       if image.format == 'PNG':
         image.verify()  # checksums, without unpacking
       else:

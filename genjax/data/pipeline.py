@@ -10,7 +10,7 @@ import functools
 import itertools
 import math
 import sys
-from typing import Iterable, Iterator
+from typing import Iterator
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from genjax.checks import check_in_range
 from genjax.data.sources import ArraySource
 from genjax.data.sources import permutation
 from genjax.data.sources import random_bits
-from genjax.types import Batch
-from genjax.types import Source
+from genjax.types import Batch, Source
 
 _ORDER, _FLIP, _EVAL = 0, 1, 2
 
@@ -74,13 +73,13 @@ def batches(
     ValueError: If `source` is empty, a number is out of range, or vectors
       are to be flipped.
   """
-  make = functools.partial(
-      batch_at, source, batch_size, seed=seed,
-      horizontal_flip=horizontal_flip, shuffle=shuffle)
   _check_stream(source, batch_size, seed, start_step, num_threads)
   if horizontal_flip:
     check('image' in source[0], 'batches', 'horizontal_flip needs images',
           f'a source of {", ".join(source[0])}')
+  make = functools.partial(
+      batch_at, source, batch_size, seed=seed,
+      horizontal_flip=horizontal_flip, shuffle=shuffle)
   if isinstance(source, ArraySource):
     return map(make, itertools.count(start_step))
   # Here, because it takes seconds that sources in memory need not pay.
@@ -173,7 +172,7 @@ def _flips(size: int, seed: int, epoch: int) -> np.ndarray:
   return random_bits(size, seed, _FLIP, epoch) >> np.uint64(63) == 1
 
 
-def _assemble(source: Source, elements: Iterable[int]) -> Batch:
+def _assemble(source: Source, elements: np.ndarray) -> Batch:
   """The batch of the given elements [B]."""
   if isinstance(source, ArraySource):
     columns = {name: a[elements] for name, a in source.arrays.items()}

@@ -7,8 +7,7 @@ from typing import Any, Mapping, NamedTuple
 import numpy as np
 
 from genjax.checks import check
-from genjax.types import Shape
-from genjax.types import Source
+from genjax.types import Shape, Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +18,9 @@ class ArraySource:
     arrays: {'image': uint8 [N, H, W, C]} or {'x': float32 [N, D]}, and
       'label': int [N] where there are labels.
     class_names: The name of each label; empty where there are none.
+
+  Raises:
+    ValueError: If the lengths differ, or labels and names do not match.
   """
 
   arrays: Mapping[str, np.ndarray]
@@ -28,6 +30,14 @@ class ArraySource:
     sizes = {name: len(a) for name, a in self.arrays.items()}
     check(len(set(sizes.values())) == 1, 'ArraySource',
           'arrays must have one length', sizes)
+    label = self.arrays.get('label')
+    check((label is not None) == bool(self.class_names), 'ArraySource',
+          'labels and class_names must come together',
+          f'{", ".join(self.arrays)} and {len(self.class_names)} names')
+    if label is not None and len(label):
+      check(0 <= label.min() and label.max() < len(self.class_names),
+            'ArraySource', f'labels must be in [0, {len(self.class_names)})',
+            f'{label.min()} to {label.max()}')
 
   def __len__(self) -> int:
     return len(next(iter(self.arrays.values())))
@@ -116,7 +126,9 @@ def split_held_out(
           subset(source, np.sort(order[:count])))
 
 
-def random_bits(size: int, seed: int, stream: int, epoch: int = 0):
+def random_bits(
+    size: int, seed: int, stream: int, epoch: int = 0
+) -> np.ndarray:
   """`size` uint64 of Philox at (seed, stream, epoch): [size].
 
   The raw counter-based stream, whose values numpy keeps for ever; those of

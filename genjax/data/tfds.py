@@ -41,10 +41,12 @@ class TfdsSource:
       channels = image.shape[-1]
       picture = Image.fromarray(image[..., 0] if channels == 1 else image)
       image = square(picture, self.image_size, channels)
-    item = {'image': image}
-    if self.class_names:
-      item['label'] = np.int32(record['label'])
-    return item
+    if not self.class_names:
+      return {'image': image}
+    # Some test splits are published with -1 in place of the label.
+    check(record['label'] >= 0, 'tfds_source',
+          'the split must have labels: choose another', record['label'])
+    return {'image': image, 'label': np.int32(record['label'])}
 
 
 def tfds_source(
@@ -95,26 +97,23 @@ def tfds_source(
     # AssertionError, ValueError, for sets that are absent or in other files.
     raise ValueError(_not_prepared(where, builder, name, data_dir)) from error
   if splits:
-    # Some file formats and interrupted copies lose rows silently.
-    expected = splits[split].num_examples
-    check(len(records) == expected, where,
-          f"split '{split}' of '{name}' must hold its {expected} examples: "
-          f'delete {builder.data_path} and prepare it anew', len(records))
+    _check_complete(where, splits[split], len(records), name)
   return _normalised(where, tfds, builder, records, name, image_size)
 
 
 def _normalised(where, tfds, builder, records, name, image_size):
   features = dict(builder.info.features.items())
   image, label = features.get('image'), features.get('label')
-  check(image is not None and image.np_dtype == np.uint8
-        and len(image.shape) == 3 and image.shape[-1] in (1, 3), where,
+  dtype, shape = getattr(image, 'np_dtype', None), getattr(image, 'shape', ())
+  check(dtype == np.uint8 and len(shape) == 3 and shape[-1] in (1, 3), where,
         f"'{name}' must have a feature 'image', uint8 [H, W, 1 or 3]",
-        f'{features}')
-  check(image_size is not None or None not in image.shape, where,
+        ', '.join(f'{k} {v.shape}' for k, v in features.items()))
+  check(image_size is not None or None not in shape, where,
         f"images of '{name}' differ in size: image_size must be given",
         image_size)
-  labelled = isinstance(label, tfds.features.ClassLabel)
-  names = tuple(label.names) if labelled else ()
+  names: tuple[str, ...] = ()
+  if isinstance(label, tfds.features.ClassLabel):
+    names = tuple(label.names)
   return TfdsSource(records, names, image_size)
 
 
@@ -125,6 +124,22 @@ def _check_split(where, splits, name, split):
     raise ValueError(
         f"{where}: split of '{name}' must be one of {', '.join(splits)} or a "
         f"slice such as 'train[:90%]', got '{split}'") from None
+
+
+def _check_complete(where, split, length, name):
+  # The length comes from the metadata: a file cut short, or lost in copying,
+  # shows only in what the files themselves hold.
+  from array_record.python import array_record_module
+
+  expected = split.num_examples
+  check(length == expected, where,
+        f"'{name}' must hold its {expected} examples: prepare it anew", length)
+  for part in split.file_instructions:
+    reader = array_record_module.ArrayRecordReader(part.filename)
+    check(reader.num_records() == part.examples_in_shard, where,
+          f"'{part.filename}' must hold {part.examples_in_shard} examples: "
+          f"delete its folder and prepare '{name}' anew",
+          reader.num_records())
 
 
 def _not_prepared(where, builder, name, data_dir) -> str:

@@ -19,8 +19,7 @@ from genjax.checks import check
 from genjax.checks import check_choice
 from genjax.checks import check_positive
 from genjax.data.sources import ArraySource
-from genjax.types import Array
-from genjax.types import Key
+from genjax.types import Array, Key
 
 Draw = dict[str, Array]
 
