@@ -19,7 +19,8 @@ from genjax.checks import check_in_range
 from genjax.data.sources import ArraySource
 from genjax.data.sources import permutation
 from genjax.data.sources import random_bits
-from genjax.types import Batch, Source
+from genjax.types import Batch
+from genjax.types import Source
 
 _ORDER, _FLIP, _EVAL = 0, 1, 2
 

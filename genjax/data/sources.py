@@ -7,7 +7,8 @@ from typing import Any, Mapping, NamedTuple
 import numpy as np
 
 from genjax.checks import check
-from genjax.types import Shape, Source
+from genjax.types import Shape
+from genjax.types import Source
 
 
 @dataclasses.dataclass(frozen=True)

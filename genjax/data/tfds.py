@@ -12,6 +12,7 @@ from PIL import Image
 
 from genjax.checks import check
 from genjax.data.folder import square
+from genjax.types import Shape
 
 _FORMAT = 'array_record'
 
@@ -104,7 +105,8 @@ def tfds_source(
 def _normalised(where, tfds, builder, records, name, image_size):
   features = dict(builder.info.features.items())
   image, label = features.get('image'), features.get('label')
-  dtype, shape = getattr(image, 'np_dtype', None), getattr(image, 'shape', ())
+  dtype = getattr(image, 'np_dtype', None)
+  shape: Shape = getattr(image, 'shape', ())
   check(dtype == np.uint8 and len(shape) == 3 and shape[-1] in (1, 3), where,
         f"'{name}' must have a feature 'image', uint8 [H, W, 1 or 3]",
         ', '.join(f'{k} {v.shape}' for k, v in features.items()))

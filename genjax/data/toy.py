@@ -19,7 +19,8 @@ from genjax.checks import check
 from genjax.checks import check_choice
 from genjax.checks import check_positive
 from genjax.data.sources import ArraySource
-from genjax.types import Array, Key
+from genjax.types import Array
+from genjax.types import Key
 
 Draw = dict[str, Array]
 
