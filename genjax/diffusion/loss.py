@@ -55,8 +55,9 @@ def make_loss(
     train: what the network is told; False for held-out data.
 
   Returns:
-    LossFn over batches {'x' [B, ...], 'index' [B], 'label' [B] if conditional}.
-    Its metrics are the loss by log-SNR bin.
+    LossFn over batches {'x' [B, ...], 'index' [B], 'label' [B] if conditional,
+    'mask' [B] if some examples are to be left out}. Its metrics are the loss
+    by log-SNR bin; the bins' totals and counts add up to those of the batch.
 
   Raises:
     ValueError: a label dropout outside [0, 1), or without classes.
@@ -92,17 +93,19 @@ def make_loss(
     log_snr = process.log_snr(t)
     weight = weighting(log_snr) * jnp.square(slope)
     losses = weight * mean_per_example(jnp.square(error))
-    return jnp.mean(losses), _by_log_snr(losses, log_snr)
+    mask = batch.get('mask', jnp.ones_like(losses))
+    loss = jnp.sum(mask * losses) / jnp.sum(mask)
+    return loss, _by_log_snr(losses, log_snr, mask)
 
   return loss_fn
 
 
-def _by_log_snr(losses: Array, log_snr: Array) -> dict[str, Mean]:
+def _by_log_snr(losses: Array, log_snr: Array, mask: Array) -> dict[str, Mean]:
   edges = (-jnp.inf, *LOG_SNR_EDGES, jnp.inf)
   bins = {}
   for low, high in zip(edges[:-1], edges[1:]):
-    inside = (log_snr >= low) & (log_snr < high)
-    # Log directories take no brackets or commas in a tag.
+    inside = jnp.where((log_snr >= low) & (log_snr < high), mask, 0.0)
+    # Names of scalars in a log may not hold brackets or commas.
     bins[f'loss_by_log_snr/{low:g}_to_{high:g}'] = Mean(
-        jnp.sum(jnp.where(inside, losses, 0.0)), jnp.sum(inside))
+        jnp.sum(inside * losses), jnp.sum(inside))
   return bins
