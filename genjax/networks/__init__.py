@@ -1,0 +1,1 @@
+"""Flax networks of (x, log_snr, label); they know nothing of probability."""

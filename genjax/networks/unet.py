@@ -1,0 +1,217 @@
+"""The U-Net of DDPM, from a few thousand parameters to its published sizes."""
+
+from typing import Any
+from typing import Sequence
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from genjax import checks
+from genjax.networks import embeddings
+from genjax.networks.attention import SelfAttention
+from genjax.networks.init import fan_avg_uniform
+from genjax.types import Array
+
+_ZEROS = nn.initializers.zeros_init()
+
+
+def _group_norm(x: Array, groups: int, dtype: Any, name: str) -> Array:
+  """Group normalisation, arXiv:1803.08494, as a submodule of the caller."""
+  checks.check(x.shape[-1] % groups == 0, 'UNet',
+               f'groups must divide the {x.shape[-1]} channels of a layer',
+               groups)
+  return nn.GroupNorm(groups, epsilon=1e-6, dtype=dtype, name=name)(x)
+
+
+def _conv(x: Array, features: int, dtype: Any, name: str, *,
+          kernel: int = 3, stride: int = 1, padding: Any = 'SAME',
+          kernel_init: Any = fan_avg_uniform) -> Array:
+  """A convolution with bias, as a submodule of the caller."""
+  return nn.Conv(features, (kernel, kernel), stride, padding,
+                 kernel_init=kernel_init, dtype=dtype, name=name)(x)
+
+
+class ResnetBlock(nn.Module):
+  """Two convolutions beside a shortcut, told the noise level between them."""
+
+  features: int
+  groups: int
+  dropout: float
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: Array, embedding: Array, train: bool) -> Array:
+    """x [B, H, W, C] and swish of the embedding [B, E], to [B, H, W, F]."""
+    h = nn.swish(_group_norm(x, self.groups, self.dtype, 'norm1'))
+    h = _conv(h, self.features, self.dtype, 'conv1')
+    h += nn.Dense(self.features, kernel_init=fan_avg_uniform, dtype=self.dtype,
+                  name='time_emb_proj')(embedding)[:, None, None]
+    h = nn.swish(_group_norm(h, self.groups, self.dtype, 'norm2'))
+    h = nn.Dropout(self.dropout, deterministic=not train)(h)
+    h = _conv(h, self.features, self.dtype, 'conv2', kernel_init=_ZEROS)
+    if x.shape[-1] != self.features:
+      x = _conv(x, self.features, self.dtype, 'conv_shortcut', kernel=1)
+    return x + h
+
+
+class AttentionBlock(nn.Module):
+  """Self-attention over all pixels beside an identity."""
+
+  head_dim: int | None
+  groups: int
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    """[B, H, W, C] to [B, H, W, C]."""
+    h = _group_norm(x, self.groups, self.dtype, 'group_norm')
+    h = SelfAttention(self.head_dim, fan_avg_uniform, _ZEROS, self.dtype,
+                      name='attention')(h.reshape(len(x), -1, x.shape[-1]))
+    return x + h.reshape(x.shape)
+
+
+class Level(nn.Module):
+  """Residual blocks at one resolution, the same going down, up, in between.
+
+  A skip, where one is given, is concatenated before each residual block. The
+  result of each (residual block, attention) is returned, the last one last.
+  """
+
+  features: int
+  layers: int
+  attentions: int  # attention follows this many of the first blocks
+  groups: int
+  head_dim: int | None
+  dropout: float
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: Array, embedding: Array, skips: Sequence[Array],
+               train: bool) -> list[Array]:
+    outputs = []
+    for i in range(self.layers):
+      if skips:
+        x = jnp.concatenate([x, skips[i]], axis=-1)
+      x = ResnetBlock(self.features, self.groups, self.dropout, self.dtype,
+                      name=f'resnet_{i}')(x, embedding, train)
+      if i < self.attentions:
+        x = AttentionBlock(self.head_dim, self.groups, self.dtype,
+                           name=f'attention_{i}')(x)
+      outputs.append(x)
+    return outputs
+
+
+def _double(x: Array) -> Array:
+  """Nearest-neighbour upsampling [B, H, W, C] to [B, 2 H, 2 W, C]."""
+  return jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+
+
+class UNet(nn.Module):
+  """A U-Net of residual blocks and attention: [B, H, W, C] to the same.
+
+  Ho et al. 2020, arXiv:2006.11239 appendix B, in the layout of the public
+  UNet2DModel weights: `down_1/resnet_0/norm1` is their
+  `down_blocks.1.resnets.0.norm1`, `mid/attention_0/attention/to_q` their
+  `mid_block.attentions.0.to_q`, `upsample_0` their
+  `up_blocks.0.upsamplers.0.conv`, and so on. The defaults are those of
+  google/ddpm-cifar10-32, but for the noise embedding (theirs is
+  `embeddings.TIMESTEP`, given the step).
+
+  Additions: a class embedding added to that of the noise level; the last
+  layer of every residual branch, and of the network, starts at zero, so that
+  a new network is exactly zero.
+
+  Attributes:
+    channels: channels of each level, the finest first; each level halves the
+      resolution of the one before.
+    layers_per_block: residual blocks a level on the way down, one more on the
+      way up.
+    attention_levels: levels whose residual blocks are followed by attention;
+      0 is the finest. The middle always has one.
+    head_dim: channels an attention head; None is one head.
+    groups: groups of every group normalisation.
+    dropout: probability in every residual block, when training.
+    num_classes: None is unconditional; the label `num_classes` is "no class".
+    noise: frequencies of the noise embedding.
+    dtype: of the computation; None is that of x and the parameters, which are
+      float32.
+  """
+
+  channels: Sequence[int] = (128, 256, 256, 256)
+  layers_per_block: int = 2
+  attention_levels: Sequence[int] = (1,)
+  head_dim: int | None = None
+  groups: int = 32
+  dropout: float = 0.0
+  num_classes: int | None = None
+  noise: embeddings.Sinusoid = embeddings.LOG_SNR
+  dtype: Any = None
+
+  @property
+  def factor(self) -> int:
+    """What height and width must be multiples of."""
+    return 2 ** (len(self.channels) - 1)
+
+  @nn.compact
+  def __call__(self, x: Array, log_snr: Array, label: Array | None = None, *,
+               train: bool = False) -> Array:
+    """The network's output for a batch of noisy images.
+
+    Args:
+      x: [B, H, W, C], scaled to about unit variance.
+      log_snr: [B], finite (or a time step, where `noise` is `TIMESTEP`).
+      label: [B] int32 in 0..num_classes; None is "no class" for all.
+      train: True drops out, with rngs={'dropout': key}.
+
+    Returns:
+      [B, H, W, C], of x's dtype.
+
+    Raises:
+      ValueError: if H or W is no multiple of `factor`, a level is named that
+        does not exist, or `groups` or `head_dim` does not divide.
+    """
+    checks.check_rank('UNet', 'x', x, 4)
+    checks.check(not any(size % self.factor for size in x.shape[1:3]), 'UNet',
+                 f'image height and width must be multiples of {self.factor}',
+                 f'{x.shape[1]} x {x.shape[2]}')
+    embeddings.check_inputs('UNet', x, log_snr, label, self.num_classes)
+    levels = range(len(self.channels))
+    checks.check(set(self.attention_levels) <= set(levels), 'UNet',
+                 f'attention_levels must be within 0..{levels[-1]}',
+                 tuple(self.attention_levels))
+
+    def level(i, layers, name, attentions=None):
+      if attentions is None:
+        attentions = layers if i in self.attention_levels else 0
+      return Level(self.channels[i], layers, attentions, self.groups,
+                   self.head_dim, self.dropout, self.dtype, name=name)
+
+    embedding = nn.swish(embeddings.Conditioning(
+        self.channels[0], 4 * self.channels[0], self.num_classes, self.noise,
+        dtype=self.dtype, name='time_embedding')(log_snr, label))
+
+    h = _conv(x, self.channels[0], self.dtype, 'conv_in')
+    skips = [h]
+    for i in levels:
+      skips += level(i, self.layers_per_block, f'down_{i}')(
+          skips[-1], embedding, (), train)
+      if i < levels[-1]:
+        # DDPM pads below and to the right only.
+        skips.append(_conv(skips[-1], self.channels[i], self.dtype,
+                           f'downsample_{i}', stride=2,
+                           padding=((0, 1), (0, 1))))
+
+    h = level(levels[-1], 2, 'mid', attentions=1)(
+        skips[-1], embedding, (), train)[-1]
+
+    for i, depth in enumerate(reversed(levels)):
+      layers = self.layers_per_block + 1
+      taken = [skips.pop() for _ in range(layers)]
+      h = level(depth, layers, f'up_{i}')(h, embedding, taken, train)[-1]
+      if depth:
+        h = _conv(_double(h), self.channels[depth], self.dtype,
+                  f'upsample_{i}')
+
+    h = nn.swish(_group_norm(h, self.groups, self.dtype, 'conv_norm_out'))
+    h = _conv(h, x.shape[-1], self.dtype, 'conv_out', kernel_init=_ZEROS)
+    return h.astype(x.dtype)
