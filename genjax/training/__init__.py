@@ -1,0 +1,1 @@
+"""Fitting any loss: it knows `LossFn` and pytrees, no model and no data."""

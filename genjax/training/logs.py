@@ -1,0 +1,80 @@
+"""Metrics on disk: one JSON line a step, and the same for TensorBoard."""
+
+import json
+import math
+import os
+from typing import Any, Mapping
+
+import numpy as np
+
+
+class MetricsWriter:
+  """Writes scalars to `metrics.jsonl` and TensorBoard events in `workdir`.
+
+  A line reads {"step": 100, "loss": 0.5, ...}; a number that is not finite is
+  written as null, so every line is valid JSON.
+  """
+
+  def __init__(self, workdir: str):
+    from tensorboardX import SummaryWriter  # protobuf: kept off the imports
+    self._open_events = lambda step: SummaryWriter(
+        os.path.join(workdir, 'tensorboard'), purge_step=step + 1)
+    self._path = os.path.join(workdir, 'metrics.jsonl')
+    self._events = None
+    self._lines = None
+
+  def start(self, step: int) -> None:
+    """Opens the logs to go on after `step`, and forgets all later than it.
+
+    Args:
+      step: the step restored, 0 for a new run. Lines of later steps, and one
+        half-written, are cut off; TensorBoard hides later events.
+    """
+    self.close()
+    os.makedirs(os.path.dirname(self._path) or '.', exist_ok=True)
+    kept = [line for line in _read_lines(self._path)
+            if json.loads(line)['step'] <= step]
+    # Written beside and renamed: a kill in between loses no line.
+    with open(self._path + '.tmp', 'w') as file:
+      file.writelines(kept)
+    os.replace(self._path + '.tmp', self._path)
+    self._lines = open(self._path, 'a', buffering=1)
+    self._events = self._open_events(step)
+
+  def scalars(self, step: int, values: Mapping[str, Any]) -> None:
+    """Writes one line of scalars of `step`, Python or numpy numbers."""
+    values = {name: float(value) for name, value in values.items()}
+    finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
+    self._lines.write(json.dumps({'step': step, **finite}) + '\n')
+    for name, value in finite.items():
+      if value is not None:
+        self._events.add_scalar(name, value, step)
+
+  def image(self, step: int, name: str, image: np.ndarray) -> None:
+    """Adds an image, uint8 [H, W, C], to TensorBoard only."""
+    self._events.add_image(name, image, step, dataformats='HWC')
+
+  def flush(self) -> None:
+    """Makes TensorBoard events visible; lines always are."""
+    self._events.flush()
+
+  def close(self) -> None:
+    """Closes both files; `start` opens them again."""
+    if self._lines is not None:
+      self._lines.close()
+      self._events.close()
+    self._lines = self._events = None
+
+
+def read_metrics(path: str) -> list[dict[str, Any]]:
+  """The lines of a `metrics.jsonl`, in order; null reads as None."""
+  return [json.loads(line) for line in _read_lines(path)]
+
+
+def _read_lines(path: str) -> list[str]:
+  """Whole lines of the file; none if there is no file."""
+  if not os.path.exists(path):
+    return []
+  with open(path) as file:
+    # Only a killed write leaves a line without its end, and only the last.
+    return [line for line in file if line.endswith('\n')]

@@ -1,0 +1,114 @@
+"""The optimizer of every experiment: clip, precondition, decay, schedule."""
+
+import jax
+import optax
+
+from genjax.checks import check
+from genjax.checks import check_choice
+from genjax.checks import check_in_range
+from genjax.checks import check_positive
+
+# Preconditioners by name, each a function of b2, the memory of its (second)
+# moment. Weight decay is decoupled, so Adam with decay is AdamW.
+OPTIMIZERS = {
+    'adam': lambda b2: optax.scale_by_adam(b2=b2),
+    'adamw': lambda b2: optax.scale_by_adam(b2=b2),
+    'lion': lambda b2: optax.scale_by_lion(b2=b2),
+}
+
+
+def warmup_cosine(
+    learning_rate: float,
+    num_steps: int,
+    *,
+    warmup_steps: int = 100,
+    final_fraction: float = 0.02,
+) -> optax.Schedule:
+  """Learning rate by update: linear warm-up, then half a cosine.
+
+  It rises from learning_rate / (warmup_steps + 1), so that no update is
+  wasted on a rate of zero, to `learning_rate` after `warmup_steps` updates,
+  and falls to final_fraction * learning_rate at update `num_steps`
+  (SGDR without restarts, arXiv:1608.03983 eq. 5).
+
+  Args:
+    learning_rate: the peak.
+    num_steps: length of the whole run. The schedule depends on it: a run
+      resumed with a larger number goes on along another, higher curve, and is
+      not the run that the larger number would have given from the start.
+    warmup_steps: length of the warm-up, less than num_steps.
+    final_fraction: last learning rate over the peak.
+
+  Returns:
+    update count -> learning rate.
+
+  Raises:
+    ValueError: if a number is out of range.
+  """
+  check_positive('warmup_cosine', 'learning_rate', learning_rate)
+  check_in_range('warmup_cosine', 'final_fraction', final_fraction, 0.0, 1.0)
+  check(0 <= warmup_steps < num_steps, 'warmup_cosine',
+        'warmup_steps must be in [0, num_steps)',
+        f'warmup_steps {warmup_steps} and num_steps {num_steps}')
+  return optax.warmup_cosine_decay_schedule(
+      init_value=learning_rate / (warmup_steps + 1),
+      peak_value=learning_rate,
+      warmup_steps=warmup_steps,
+      decay_steps=num_steps,
+      end_value=final_fraction * learning_rate,
+  )
+
+
+def make_optimizer(
+    learning_rate: float,
+    num_steps: int,
+    *,
+    name: str = 'adam',
+    warmup_steps: int = 100,
+    final_fraction: float = 0.02,
+    clip_norm: float | None = 1.0,
+    b2: float = 0.99,
+    weight_decay: float = 0.0,
+) -> optax.GradientTransformation:
+  """An optimizer with warm-up, cosine decay and clipping.
+
+  Args:
+    learning_rate: the peak of `warmup_cosine`.
+    num_steps: length of the whole run; see `warmup_cosine` for what it means
+      to resume with another.
+    name: 'adam' (arXiv:1412.6980), 'adamw' (arXiv:1711.05101) or 'lion'
+      (arXiv:2302.06675, whose learning rate is 3 to 10 times smaller).
+    warmup_steps: see `warmup_cosine`.
+    final_fraction: see `warmup_cosine`.
+    clip_norm: largest global norm of the gradient, None for no limit.
+    b2: decay of the second moment (Adam) or of the momentum (Lion).
+    weight_decay: decoupled decay per unit of learning rate, of parameters
+      with two axes or more: biases and scales are left alone. Not for 'adam'.
+
+  Returns:
+    An optax gradient transformation.
+
+  Raises:
+    ValueError: if the name is unknown or a number is out of range.
+  """
+  where = 'make_optimizer'
+  check_choice(where, 'name', name, OPTIMIZERS)
+  check(0.0 <= b2 < 1.0, where, 'b2 must be in [0, 1)', b2)
+  check(weight_decay >= 0.0, where, 'weight_decay must not be negative',
+        weight_decay)
+  check(name != 'adam' or weight_decay == 0.0, where,
+        "weight_decay must be 0 with 'adam' ('adamw' decays)", weight_decay)
+  schedule = warmup_cosine(learning_rate, num_steps,
+                           warmup_steps=warmup_steps,
+                           final_fraction=final_fraction)
+  parts = []
+  if clip_norm is not None:
+    check_positive(where, 'clip_norm', clip_norm)
+    parts.append(optax.clip_by_global_norm(clip_norm))
+  parts.append(OPTIMIZERS[name](b2))
+  if weight_decay > 0.0:
+    parts.append(optax.add_decayed_weights(
+        weight_decay,
+        mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params)))
+  parts.append(optax.scale_by_learning_rate(schedule))
+  return optax.chain(*parts)

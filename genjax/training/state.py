@@ -1,0 +1,48 @@
+"""What a training run carries from step to step."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from genjax.types import Array
+from genjax.types import Params
+from genjax.types import PyTree
+
+
+class State(NamedTuple):
+  """A training run between two steps, a pytree of arrays only.
+
+  `step` counts batches seen, skipped ones included, so that it alone says
+  which batch and which noise come next; `step - skipped` counts updates.
+  """
+
+  step: Array  # [] int32
+  params: Params
+  opt_state: PyTree
+  ema: Params  # exponential moving average of params
+  skipped: Array  # [] int32, updates left out because they were not finite
+
+
+def init_state(params: Params, tx: optax.GradientTransformation) -> State:
+  """The state before the first step, with `ema` equal to `params`.
+
+  Both are copies: the arrays of a donated state die with the first step, and
+  an average that shared its buffers with `params` could not be donated.
+
+  Args:
+    params: pytree of arrays.
+    tx: the optimizer.
+
+  Returns:
+    A `State` at step 0.
+  """
+  params = jax.tree.map(jnp.array, params)
+  return State(
+      step=jnp.zeros((), jnp.int32),
+      params=params,
+      opt_state=tx.init(params),
+      ema=jax.tree.map(jnp.array, params),
+      skipped=jnp.zeros((), jnp.int32),
+  )
