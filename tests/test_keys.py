@@ -1,0 +1,121 @@
+"""Every random key is consumed once (DESIGN.md, 3.1), seen by a spy.
+
+The spy is a pseudo-random generator that notes the key of every draw. Two
+draws from one key are not independent, which laws of the draws often miss:
+noise and label dropout of one example from one key look right one by one.
+"""
+
+import collections
+from typing import Callable
+
+import jax
+from jax.extend.random import define_prng_impl
+from jax.extend.random import threefry_prng_impl as threefry
+import jax.numpy as jnp
+import optax
+import pytest
+
+from genjax.data import toy
+from genjax.diffusion import loss
+from genjax.diffusion import prediction
+from genjax.diffusion import process
+from genjax.diffusion import samplers
+from genjax.diffusion import times
+from genjax.diffusion import weighting
+from genjax.distributions import independent
+from genjax.distributions import normal
+from genjax.distributions import NormalParams
+from genjax.training.state import init_state
+from genjax.training.step import make_step
+
+VP = process.vp_linear()
+DRAWS: collections.Counter[tuple[int, ...]] = collections.Counter()
+
+
+def _bits(key_data, bit_width, shape):
+  jax.debug.callback(lambda k: DRAWS.update([tuple(k.tolist())]), key_data)
+  return threefry.random_bits(key_data, bit_width, shape)
+
+
+SPY = define_prng_impl(
+    key_shape=threefry.key_shape, seed=threefry.seed, split=threefry.split,
+    random_bits=_bits, fold_in=threefry.fold_in, name='spy', tag='spy')
+
+
+def draws(f: Callable) -> collections.Counter[tuple[int, ...]]:
+  """How often f(key) draws from each key."""
+  DRAWS.clear()
+  jax.block_until_ready(jax.jit(f)(jax.random.key(0, impl=SPY)))
+  jax.effects_barrier()
+  return DRAWS.copy()
+
+
+def diffusion_loss(key):
+  def apply(variables, x, log_snr, label, *, train, rngs):
+    del log_snr, label, train
+    dropout = jax.random.bernoulli(rngs['dropout'], 0.5, x.shape)
+    return variables['params'] * x * dropout
+
+  loss_fn = loss.make_loss(
+      apply, VP, prediction.v, times=times.uniform(VP), weighting=weighting.v,
+      data_std=1.0, num_classes=3, label_dropout=0.5)
+  batch = {'x': jnp.ones((4, 2)), 'label': jnp.arange(4) % 3,
+           'index': jnp.arange(4)}
+  return loss_fn(jnp.ones(()), key, batch)
+
+
+def two_training_steps(key):
+  def loss_fn(params, key, batch):
+    return params * jnp.sum(batch['x'] * jax.random.normal(key, (2,))), {}
+
+  step = make_step(loss_fn, optax.sgd(0.1), ema_decay=0.9)
+  state = init_state(jnp.ones(()), optax.sgd(0.1))
+  for _ in range(2):
+    state, _ = step(state, key, {'x': jnp.ones(2)})
+  return state.params
+
+
+def sampling(sampler):
+  def f(key):
+    key_prior, key_steps = jax.random.split(key)
+    x = process.prior_sample(key_prior, VP, (4, 2))
+    return samplers.sample(key_steps, sampler, lambda x, t: 0.5 * x, x,
+                           jnp.linspace(1.0, 0.1, 4))
+  return f
+
+
+CASES = {
+    **{f'toy {name}': lambda key, draw=draw: draw(key, 5)
+       for name, draw in toy.SETS.items()},
+    'normal': lambda key: independent(normal, 1).sample(
+        key, NormalParams(jnp.zeros(2), jnp.ones(2)), (3,)),
+    'prior_sample': lambda key: process.prior_sample(key, VP, (4, 2)),
+    'stratified': lambda key: times.stratified(key, jnp.arange(4)),
+    'loss': diffusion_loss,
+    'training': two_training_steps,
+    'ancestral': sampling(samplers.ancestral(VP)),
+    'heun with churn': sampling(samplers.heun(VP, churn=1.0, num_steps=3)),
+}
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_every_key_is_consumed_once(name):
+  counts = draws(CASES[name])
+  assert counts
+  assert max(counts.values()) == 1
+
+
+@pytest.mark.parametrize('f', [
+    lambda key: jax.random.normal(key) + jax.random.uniform(key),
+    lambda key: jax.vmap(lambda k: jax.random.normal(k))(
+        jnp.stack([jax.random.fold_in(key, 1)] * 2)),
+    lambda key: jax.lax.scan(
+        lambda c, _: (c + jax.random.normal(key), None), 0.0, None, 3)[0],
+], ids=['twice', 'whole batch', 'every step'])
+def test_draws_sees_a_key_used_twice(f):
+  assert max(draws(f).values()) > 1
+
+
+def test_draws_sees_every_step_of_a_scan():
+  # 4 prior draws, then 4 samples in 3 steps.
+  assert sum(draws(CASES['ancestral']).values()) == 4 + 4 * 3
