@@ -149,6 +149,13 @@ def _draw_points(axis, points, limit, log_density):
            xticks=[], yticks=[])
 
 
+def save_points(path: str, points: np.ndarray, limit: float) -> None:
+  """Writes 2-D points [N, 2] within [-limit, limit]^2 as a PNG."""
+  figure = matplotlib.figure.Figure((4, 4), layout='constrained')
+  _draw_points(figure.subplots(), points, limit, None)
+  _save_figure(path, figure)
+
+
 def point_frame(
     points: np.ndarray, limit: float, caption: str, *, size: int = 400
 ) -> np.ndarray:
@@ -175,7 +182,9 @@ def save_training_curves(
   """
   check(len(records) > 0, 'save_training_curves', 'records must not be empty',
         '[]')
-  bins = [name for name in records[-1] if name.startswith('loss_by_log_snr/')]
+  bins = sorted((name for name in {key for r in records for key in r}
+                 if name.startswith('loss_by_log_snr/')),
+                key=lambda name: float(name.split('/')[1].split('_to_')[0]))
   figure = matplotlib.figure.Figure((10.5, 3.2), layout='constrained')
   left, middle, right = figure.subplots(1, 3)
 

@@ -1,0 +1,235 @@
+"""What every script shares: flags, data by name, work directories, errors."""
+
+import json
+import os
+import sys
+from typing import Any, Callable, Mapping, NamedTuple
+
+from absl import app
+from absl import flags
+from absl import logging
+import jax
+import numpy as np
+
+from genjax.checks import check
+from genjax.checks import check_choice
+from genjax.data import embedded
+from genjax.data import pipeline
+from genjax.data import sources
+from genjax.data import toy
+from genjax.types import Source
+
+# A toy set is drawn once, so that an epoch means something.
+_TOY_POINTS = 65536
+
+DATA_HELP = (
+    'digits | toy:<name> | folder:<path> | tfds:<name>. A folder holds PNG or '
+    'JPEG files, one sub-folder a class if there are classes.')
+
+
+class Data(NamedTuple):
+  """What `--data` names: a source to train on and one held out."""
+
+  train: Source
+  held_out: Source | None
+
+  @property
+  def description(self) -> sources.Description:
+    return sources.describe(self.train)
+
+
+def _digits(argument, options):
+  check(not argument, '--data', 'digits takes no argument', argument)
+  del options
+  return embedded.digits('train'), embedded.digits('test')
+
+
+def _toy(argument, options):
+  seed = options['seed']
+  return (toy.toy_source(argument, _TOY_POINTS, 2 * seed),
+          toy.toy_source(argument, _TOY_POINTS // 16, 2 * seed + 1))
+
+
+def _folder(argument, options):
+  from genjax.data import folder  # decodes images, which digits need not
+
+  source = folder.folder_source(argument, options['image_size'])
+  if not options['held_out']:
+    return source, None
+  return sources.split_held_out(source, options['held_out'], options['seed'])
+
+
+def _tfds(argument, options):
+  from genjax.data import tfds  # imports tensorflow_datasets
+
+  return (tfds.tfds_source(argument, 'train', image_size=options['resize']),
+          tfds.tfds_source(argument, 'test', image_size=options['resize']))
+
+
+DATA: Mapping[str, Callable[..., tuple[Source, Source | None]]] = {
+    'digits': _digits,
+    'toy': _toy,
+    'folder': _folder,
+    'tfds': _tfds,
+}
+
+
+def open_data(
+    spec: str, *, image_size: int | None, held_out: float, seed: int
+) -> Data:
+  """Opens what `--data` names.
+
+  Args:
+    spec: see DATA_HELP.
+    image_size: side of the images of a folder (32 where None); resizes a
+      tensorflow-datasets set where given.
+    held_out: share of a folder's files kept out of training; other data have
+      a test split of their own.
+    seed: of the toy sets' draw and of the choice of held-out files.
+
+  Raises:
+    ValueError: unknown or unreadable data.
+  """
+  kind, _, argument = spec.partition(':')
+  check_choice('--data', 'the part before ":"', kind, DATA)
+  options = {'image_size': image_size or 32, 'resize': image_size,
+             'held_out': held_out, 'seed': seed}
+  return Data(*DATA[kind](argument, options))
+
+
+def data_std(source: Source, *, most: int = 2000) -> float:
+  """Standard deviation of the data in model range, of at most `most` items."""
+  indices = np.linspace(0, len(source) - 1, min(most, len(source))).astype(int)
+  x = pipeline.full_batch(sources.subset(source, indices))['x']
+  return float(np.std(x, dtype=np.float64))
+
+
+def define_training_flags() -> None:
+  """Flags of every script that trains."""
+  flags.DEFINE_string('data', None, DATA_HELP)
+  flags.DEFINE_integer('image_size', None, 'side of the images of a folder, '
+                       'in pixels; resizes a tfds set too', lower_bound=1)
+  flags.DEFINE_float('held_out', 0.0, 'share of a folder kept out of training '
+                     'for the held-out loss', lower_bound=0, upper_bound=0.9)
+  flags.DEFINE_integer('batch_size', None, 'over all devices', lower_bound=1)
+  flags.DEFINE_integer('steps', None, 'length of the whole run', lower_bound=1)
+  flags.DEFINE_float('learning_rate', None, 'peak learning rate')
+  flags.register_validator('learning_rate', lambda v: v is None or v > 0,
+                           'must be positive')
+  flags.DEFINE_enum('parallel', 'jit', ['jit', 'fsdp', 'pmap'],
+                    'how the devices share a step: sharded jit, the same with '
+                    'sharded parameters, or pmap')
+  flags.DEFINE_integer('log_every', None, 'steps between lines in the logs',
+                       lower_bound=1)
+  flags.DEFINE_integer('save_every', None, 'steps between checkpoints, sample '
+                       'grids and held-out losses', lower_bound=1)
+
+
+def define_run_flags(workdir: str) -> None:
+  """Flags of every script; `workdir` says what the folder is for."""
+  flags.DEFINE_string('workdir', None, workdir)
+  flags.mark_flag_as_required('workdir')
+  flags.DEFINE_integer('seed', 0, 'of everything random', lower_bound=0,
+                       upper_bound=2**31 - 1)
+
+
+def run(main: Callable[[], None]) -> None:
+  """Runs a script: one clear line and exit status 1 where something is wrong.
+
+  `--verbosity=1` shows where it came from.
+  """
+
+  def guarded(argv):
+    if len(argv) > 1:
+      _fail(f'stray argument {argv[1]!r}: flags are written --name=value')
+    _use_compile_cache()
+    try:
+      main()
+    except (ValueError, OSError, RuntimeError) as error:
+      logging.debug('raised here', exc_info=True)
+      _fail(_first_line(error))
+
+  def parse(argv):
+    try:
+      return flags.FLAGS(argv)
+    except flags.Error as error:
+      _fail(_first_line(error))
+
+  app.run(guarded, flags_parser=parse)
+
+
+def _fail(message: str) -> None:
+  name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+  print(f'{name}: {message}', file=sys.stderr)
+  sys.exit(1)
+
+
+def _first_line(error: Exception) -> str:
+  lines = str(error).strip().splitlines()
+  return lines[0] if lines else type(error).__name__
+
+
+def _use_compile_cache() -> None:
+  """Keeps compiled programs between runs, so that the next starts at once."""
+  if jax.config.jax_compilation_cache_dir is None:
+    home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+    folder = os.path.join(home, 'genjax')
+    try:
+      os.makedirs(folder, exist_ok=True)
+    except OSError:
+      return  # nothing is lost but time
+    jax.config.update('jax_compilation_cache_dir', folder)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+
+
+def write_json(path: str, value: Any) -> None:
+  """Writes `value` whole or not at all."""
+  with open(path + '.partial', 'w') as file:
+    json.dump(value, file, indent=2)
+    file.write('\n')
+  os.replace(path + '.partial', path)
+
+
+def read_json(path: str) -> Any:
+  """Reads a JSON file."""
+  with open(path) as file:
+    return json.load(file)
+
+
+def open_workdir(
+    workdir: str, settings: Mapping[str, Any], free: tuple[str, ...] = ()
+) -> None:
+  """Makes `workdir` with its flags.json, or checks that it is the same run's.
+
+  Args:
+    workdir: the folder.
+    settings: name -> JSON value, everything that decides the run.
+    free: names that may change between runs in one workdir.
+
+  Raises:
+    ValueError: the workdir holds a run of other settings.
+    OSError: it cannot be written.
+  """
+  path = os.path.join(workdir, 'flags.json')
+  if os.path.exists(path):
+    before = read_json(path)
+    for name in sorted(settings.keys() | before.keys()):
+      check(name in free or before.get(name) == settings.get(name),
+            '--workdir',
+            f"'{workdir}' holds a run with {name}={before.get(name)!r}; take "
+            'another workdir or the same flags', repr(settings.get(name)))
+  os.makedirs(os.path.join(workdir, 'figures'), exist_ok=True)
+  write_json(path, dict(settings))
+
+
+def read_settings(workdir: str) -> dict[str, Any]:
+  """The settings of the run in `workdir`.
+
+  Raises:
+    ValueError: there is no run.
+  """
+  path = os.path.join(workdir, 'flags.json')
+  check(os.path.isfile(path), '--workdir',
+        'must be the folder of a run (it holds flags.json)', repr(workdir))
+  return read_json(path)

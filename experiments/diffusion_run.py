@@ -1,0 +1,248 @@
+"""A diffusion run: from its settings to model, loss and samples.
+
+Shared by the scripts that train, sample and draw. A run's settings are plain
+JSON, kept in the work directory's flags.json.
+"""
+
+import functools
+import os
+from typing import Any, Callable, Mapping, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from experiments import common
+from genjax.checks import check
+from genjax.checks import check_choice
+from genjax.diffusion import guidance
+from genjax.diffusion import loss
+from genjax.diffusion import prediction
+from genjax.diffusion import process
+from genjax.diffusion import samplers
+from genjax.diffusion import times
+from genjax.diffusion import weighting
+from genjax.networks.init import init_params
+from genjax.networks.mlp import MLP
+from genjax.networks.transformer import DiT
+from genjax.networks.unet import UNet
+from genjax.training.checkpoint import Checkpointer
+from genjax.training.optimizers import make_optimizer
+from genjax.training.state import init_state
+from genjax.training.state import State
+from genjax.types import Array
+from genjax.types import LossFn
+from genjax.types import Params
+
+Settings = Mapping[str, Any]
+
+NETWORKS: Mapping[str, Callable[[Settings], Any]] = {
+    'unet': lambda s: UNet(
+        channels=tuple(s['width']), layers_per_block=s['depth'],
+        attention_levels=tuple(s['attention_levels']),
+        head_dim=s['head_dim'], groups=s['groups'], dropout=s['dropout'],
+        num_classes=s['num_classes']),
+    'dit': lambda s: DiT(
+        patch_size=s['patch_size'], features=s['width'][0], depth=s['depth'],
+        head_dim=s['head_dim'], dropout=s['dropout'],
+        num_classes=s['num_classes']),
+    'mlp': lambda s: MLP(
+        features=s['width'][0], depth=s['depth'], dropout=s['dropout'],
+        num_classes=s['num_classes']),
+}
+
+PROCESSES: Mapping[str, Callable[[Settings], process.Process]] = {
+    'edm': lambda s: process.edm(s['sigma_min'], s['sigma_max']),
+    've': lambda s: process.ve(s['sigma_min'], s['sigma_max']),
+    'vp_linear': lambda s: process.vp_linear(),
+    'vp_cosine': lambda s: process.vp_cosine(),
+    'ddpm': lambda s: process.discretize(process.linear_betas()),
+    'flow_matching': lambda s: process.flow_matching(),
+}
+
+# What the network predicts, and the weighting that goes with it.
+PREDICTIONS: Mapping[str, Callable[[Settings], tuple]] = {
+    'x0': lambda s: (prediction.x0, weighting.min_snr()),
+    'eps': lambda s: (prediction.eps, weighting.eps),
+    'v': lambda s: (prediction.v, weighting.v),
+    'velocity': lambda s: (prediction.velocity, weighting.flow_matching),
+    'edm': lambda s: (prediction.edm(s['data_std']),
+                      weighting.edm(s['data_std'])),
+}
+
+SAMPLERS: Mapping[str, Callable[[process.Process], samplers.Sampler]] = {
+    'ddpm': samplers.ancestral,
+    'ddim': samplers.ddim,
+    'euler': samplers.euler,
+    'heun': samplers.heun,
+    'dpm_solver_2m': samplers.dpm_solver_2m,
+}
+
+
+class Model(NamedTuple):
+  """A diffusion model without its parameters."""
+
+  network: Any
+  process: process.Process
+  prediction: prediction.Prediction
+  weighting: weighting.Weighting
+  denoiser: Callable[..., Any]  # (variables, label=None) -> Denoiser
+  settings: Settings
+
+
+def build_model(settings: Settings) -> Model:
+  """The model that `settings` describe.
+
+  Raises:
+    ValueError: an unknown name, or parts that do not fit together.
+  """
+  for name, table in (('network', NETWORKS), ('process', PROCESSES),
+                      ('prediction', PREDICTIONS)):
+    check_choice(f'--{name}', 'it', settings[name], table)
+  flat = len(settings['shape']) == 1
+  check(flat == (settings['network'] == 'mlp'), '--network',
+        'must be mlp for points and unet or dit for images',
+        f'{settings["network"]} for data of shape {settings["shape"]}')
+  network = NETWORKS[settings['network']](settings)
+  proc = PROCESSES[settings['process']](settings)
+  predict, weight = PREDICTIONS[settings['prediction']](settings)
+  denoiser = prediction.make_denoiser(
+      network.apply, proc, predict, data_std=settings['data_std'])
+  return Model(network, proc, predict, weight, denoiser, settings)
+
+
+def init_run(model: Model) -> tuple[State, optax.GradientTransformation]:
+  """The state before the first step, and the optimizer."""
+  s = model.settings
+  tx = make_optimizer(
+      s['learning_rate'], s['steps'], b2=s['b2'],
+      warmup_steps=min(s['warmup'], s['steps'] - 1))
+  variables = init_params(
+      jax.random.key(s['seed']), model.network, (1, *s['shape']))
+  return init_state(variables['params'], tx), tx
+
+
+def make_loss(model: Model, *, train: bool) -> LossFn:
+  """The training loss, or the same without dropout, for held-out data."""
+  s = model.settings
+  if s['process'] in ('edm', 've'):
+    quantile = times.log_normal(model.process, s['times_mean'], s['times_std'])
+  else:
+    quantile = times.uniform(model.process)
+  conditional = s['num_classes'] is not None
+  return loss.make_loss(
+      model.network.apply, model.process, model.prediction, times=quantile,
+      weighting=model.weighting, data_std=s['data_std'],
+      num_classes=s['num_classes'],
+      label_dropout=s['label_dropout'] if conditional and train else 0.0,
+      train=train)
+
+
+def time_grid(model: Model, num_steps: int) -> Array:
+  """The sampling times [num_steps + 1], ending without noise."""
+  if model.settings['process'] in ('edm', 've'):
+    grid = times.karras(
+        model.process, num_steps, sigma_min=model.settings['sigma_min'],
+        sigma_max=model.settings['sigma_max'])
+    return times.to_zero(grid)
+  return times.even(model.process, num_steps)
+
+
+class Generator(NamedTuple):
+  """Draws samples of one model by one method."""
+
+  # (params, key, index [B], label [B] or None, scale) -> x [B, ...]
+  draw: Callable[..., Array]
+  trajectory: Callable[..., Array]  # the same -> [T + 1, B, ...]
+  times: Array  # [T + 1]
+  batch_size: int
+
+
+def make_generator(
+    model: Model, *, sampler: str, num_steps: int, guided: bool,
+    batch_size: int = 100
+) -> Generator:
+  """Compiles a sampler: noise to data, in batches of one size.
+
+  Args:
+    model: the model.
+    sampler: one of SAMPLERS.
+    num_steps: T.
+    guided: whether the guidance scale is not 1; costs a second evaluation.
+    batch_size: how many samples are drawn at a time.
+
+  Raises:
+    ValueError: an unknown sampler; guidance of an unconditional model.
+  """
+  check_choice('--sampler', 'it', sampler, SAMPLERS)
+  num_classes = model.settings['num_classes']
+  check(not guided or num_classes is not None, '--guidance',
+        'must be 1 for an unconditional model', 'another scale')
+  method = SAMPLERS[sampler](model.process)
+  grid = time_grid(model, num_steps)
+  data_shape = tuple(model.settings['shape'])
+
+  @functools.partial(jax.jit, static_argnames='trajectory')
+  def draw(params, key, index, label, scale, times, trajectory):
+    key_prior, key_steps = jax.random.split(key)
+    variables = {'params': params}
+    denoise = model.denoiser(variables, label)
+    if guided:
+      denoise = guidance.classifier_free(
+          denoise, model.denoiser(variables), scale)
+    x = process.prior_sample(
+        key_prior, model.process, (index.shape[0], *data_shape),
+        model.settings['data_std'], index=index)
+    return samplers.sample(key_steps, method, denoise, x, times, index=index,
+                           trajectory=trajectory)
+
+  def call(trajectory, params, key, index, label, scale):
+    return draw(params, key, index, label, scale, grid, trajectory)
+
+  return Generator(functools.partial(call, False),
+                   functools.partial(call, True), grid, batch_size)
+
+
+def generate(
+    generator: Generator, params: Params, key: Array, num_samples: int,
+    label: np.ndarray | None, scale: float = 1.0
+) -> np.ndarray:
+  """Draws num_samples [N, ...] in batches; label [N] or None."""
+  size = generator.batch_size
+  parts = []
+  for start in range(0, num_samples, size):
+    index = np.arange(start, start + size)
+    # A full last batch too, so that nothing is compiled twice.
+    labels = None if label is None else jnp.asarray(
+        label[index % num_samples], jnp.int32)
+    parts.append(np.asarray(generator.draw(
+        params, key, jnp.asarray(index), labels, scale)))
+  return np.concatenate(parts)[:num_samples]
+
+
+def cycle_labels(model: Model, num_samples: int) -> np.ndarray | None:
+  """Labels 0, 1, 2, ... in turn [num_samples]; None if unconditional."""
+  num_classes = model.settings['num_classes']
+  return None if num_classes is None else np.arange(num_samples) % num_classes
+
+
+def load_run(workdir: str, weights: str = 'ema') -> tuple[Model, Params, int]:
+  """The model, parameters and step of the run in `workdir`.
+
+  Args:
+    workdir: of train_diffusion.
+    weights: 'ema' or 'raw'.
+
+  Raises:
+    ValueError: there is no run, or it has no checkpoint yet.
+  """
+  model = build_model(common.read_settings(workdir))
+  checkpointer = Checkpointer(os.path.join(workdir, 'checkpoints'))
+  target = jax.eval_shape(lambda: init_run(model)[0])
+  restored = checkpointer.restore(target)
+  checkpointer.close()
+  check(restored is not None, '--workdir', 'must hold a checkpoint (run '
+        'train_diffusion until it saves one)', repr(workdir))
+  state, step = restored
+  return model, state.ema if weights == 'ema' else state.params, step

@@ -1,0 +1,244 @@
+"""Trains a diffusion model on digits, a toy set, a folder or a tfds set.
+
+  python -m experiments.train_diffusion --workdir=runs/digits
+  python -m experiments.train_diffusion --preset=toy --workdir=runs/moons
+  python -m experiments.train_diffusion --data=folder:/my/images \
+      --image_size=32 --workdir=runs/mine
+
+The same command again goes on where the run was stopped.
+"""
+
+import functools
+import os
+from typing import Any
+
+from absl import flags
+import jax
+import numpy as np
+
+from experiments import common
+from experiments import diffusion_run
+from genjax import viz
+from genjax.checks import check
+from genjax.data import pipeline
+from genjax.training import loop
+from genjax.training import parallel
+from genjax.training.checkpoint import Checkpointer
+from genjax.training.logs import MetricsWriter
+from genjax.training.logs import read_metrics
+from genjax.training.step import make_step
+
+# One dict a preset: the flags it sets, then what has no flag.
+_IMAGES = dict(
+    network='unet', process='edm', prediction='edm', batch_size=64,
+    learning_rate=5e-3, label_dropout=0.1, ema_decay=0.998, b2=0.99,
+    warmup=100, dropout=0.0, times_mean=-0.9, times_std=1.2, sigma_min=0.01,
+    sigma_max=20.0, sampling_steps=18, sampler='heun', guidance=1.0,
+    head_dim=8, groups=8, attention_levels=(1,), patch_size=2,
+    log_every=100, save_every=1000)
+
+PRESETS = {
+    # 8x8 digits on a laptop CPU, in minutes; small images in general.
+    'digits': dict(
+        _IMAGES, data='digits', width=(16, 32), depth=1, steps=4000),
+    # 2-D points, in under a minute.
+    'toy': dict(
+        _IMAGES, data='toy:moons', network='mlp', width=(128,), depth=3,
+        steps=5000, batch_size=512, learning_rate=2e-3, times_mean=-1.0,
+        times_std=1.6, sigma_min=0.002, sigma_max=20.0, sampling_steps=32,
+        save_every=2500),
+    # DDPM's U-Net by EDM's recipe (arXiv:2206.00364, table 7); for a GPU or
+    # TPU. Its published FID, by the authors' own network, is 1.79.
+    'cifar10': dict(
+        _IMAGES, data='tfds:cifar10', width=(128, 256, 256, 256), depth=2,
+        head_dim=64, groups=32, dropout=0.13, steps=400_000, batch_size=512,
+        learning_rate=1e-3, ema_decay=0.9999, b2=0.999, warmup=10_000,
+        times_mean=-1.2, sigma_min=0.002, sigma_max=80.0, log_every=500,
+        save_every=10_000),
+}
+
+# Where a flag names a network other than the preset's.
+_WIDTHS = {'unet': (16, 32), 'dit': (64,), 'mlp': (128,)}
+
+# What may differ between two commands that go on with one run.
+FREE = ('steps', 'log_every', 'save_every', 'parallel')
+
+_FLAGS = ('data', 'image_size', 'held_out', 'batch_size', 'steps',
+          'learning_rate', 'parallel', 'log_every', 'save_every', 'seed',
+          'network', 'process', 'prediction', 'width', 'conditional',
+          'horizontal_flip')
+
+
+def define_flags() -> None:
+  """The script's flags."""
+  common.define_run_flags('where the run is kept; again to go on with it')
+  common.define_training_flags()
+  flags.DEFINE_enum('preset', 'digits', list(PRESETS), 'recipe; other flags '
+                    'override it')
+  flags.DEFINE_enum('network', None, list(diffusion_run.NETWORKS), 'network')
+  flags.DEFINE_list('width', None, 'channels of each U-Net level (16,32), or '
+                    'the width of a dit or mlp')
+  flags.DEFINE_enum('process', None, list(diffusion_run.PROCESSES), 'noise')
+  flags.DEFINE_enum('prediction', None, list(diffusion_run.PREDICTIONS),
+                    'what the network predicts')
+  flags.DEFINE_bool('conditional', True, 'use class labels where there are')
+  flags.DEFINE_bool('horizontal_flip', False, 'mirror images at random')
+
+
+def settings_from_flags() -> tuple[dict[str, Any], common.Data]:
+  """The run's settings: the preset, the flags over it, and the data's facts."""
+  values = {name: flags.FLAGS[name].value for name in _FLAGS}
+  return resolve(flags.FLAGS.preset, values)
+
+
+def resolve(
+    preset: str, values: dict[str, Any]
+) -> tuple[dict[str, Any], common.Data]:
+  """Settings (JSON values) and data of `preset` with `values` over it."""
+  chosen = {k: v for k, v in values.items() if v is not None}
+  settings = {'seed': 0, 'image_size': None, 'held_out': 0.0,
+              'parallel': 'jit', 'conditional': True, 'horizontal_flip': False,
+              'preset': preset, **PRESETS[preset], **chosen}
+  if settings['network'] != PRESETS[preset]['network'] and 'width' not in chosen:
+    settings['width'] = _WIDTHS[settings['network']]
+  check(all(str(w).isdigit() and int(w) for w in settings['width']), '--width',
+        'must be positive numbers such as 16,32', settings['width'])
+  settings['width'] = [int(w) for w in settings['width']]
+  settings['attention_levels'] = [
+      i for i in settings['attention_levels'] if i < len(settings['width'])]
+
+  data = common.open_data(
+      settings['data'], image_size=settings['image_size'],
+      held_out=settings['held_out'], seed=settings['seed'])
+  description = data.description
+  settings['shape'] = list(description.shape)
+  settings['num_classes'] = (
+      description.num_classes if settings['conditional'] else None)
+  settings['class_names'] = list(description.class_names)
+  settings['data_std'] = common.data_std(data.train)
+  check(settings['data_std'] > 0, '--data',
+        'must vary: its standard deviation must be positive', 0)
+  return settings, data
+
+
+def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
+  """Trains to the last step; returns whether it got there.
+
+  Writes checkpoints, metrics.jsonl, TensorBoard events and figures to
+  `workdir`, and goes on from what is there.
+
+  Raises:
+    ValueError: settings that do not fit each other, the data or the workdir.
+  """
+  model = diffusion_run.build_model(settings)
+  state, tx = diffusion_run.init_run(model)
+  mesh = parallel.make_mesh()
+  check(settings['batch_size'] % mesh.size == 0, '--batch_size',
+        f'must be a multiple of the {mesh.size} devices',
+        settings['batch_size'])
+  compiled = _compile(model, tx, mesh)
+  common.open_workdir(workdir, settings, FREE)
+
+  writer = MetricsWriter(workdir)
+  outcome = loop.fit(
+      compiled, state, jax.random.key(settings['seed'] + 1),
+      functools.partial(_batches_from, settings, data),
+      num_steps=settings['steps'], log_every=settings['log_every'],
+      save_every=settings['save_every'],
+      checkpointer=Checkpointer(os.path.join(workdir, 'checkpoints')),
+      writer=writer, best_metric='held_out/loss',
+      hooks=_hooks(model, data, writer, workdir))
+  writer.close()
+  records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
+  if any('loss' in r for r in records):
+    viz.save_training_curves(
+        os.path.join(workdir, 'figures', 'training.png'), records)
+  return not outcome.stopped
+
+
+def _compile(model, tx, mesh):
+  settings = model.settings
+  loss_fn = diffusion_run.make_loss(model, train=True)
+  if settings['parallel'] == 'pmap':
+    return parallel.pmap_step(loss_fn, tx, mesh,
+                              ema_decay=settings['ema_decay'])
+  step = make_step(loss_fn, tx, ema_decay=settings['ema_decay'])
+  return parallel.compile_step(step, mesh, fsdp=settings['parallel'] == 'fsdp')
+
+
+def _batches_from(settings, data, step):
+  return pipeline.batches(
+      data.train, settings['batch_size'], seed=settings['seed'],
+      start_step=step, horizontal_flip=settings['horizontal_flip'])
+
+
+def _hooks(model, data, writer, workdir):
+  """Sample grids and the held-out loss, at every checkpoint."""
+  every = model.settings['save_every']
+  hooks = [loop.Hook(every, _sample_hook(model, writer, workdir))]
+  if data.held_out is not None:
+    hooks.append(loop.Hook(every, _held_out_hook(model, data.held_out)))
+  return hooks
+
+
+def _sample_hook(model, writer, workdir):
+  settings = model.settings
+  generator = diffusion_run.make_generator(
+      model, sampler=settings['sampler'],
+      num_steps=settings['sampling_steps'], guided=settings['guidance'] != 1)
+  flat = len(settings['shape']) == 1
+  num_samples = 2000 if flat else 100
+  if flat:
+    generator = generator._replace(batch_size=num_samples)
+
+  def hook(state, step):
+    label = diffusion_run.cycle_labels(model, num_samples)
+    x = diffusion_run.generate(
+        generator, state.ema, jax.random.key(settings['seed'] + 2),
+        num_samples, label, settings['guidance'])
+    path = os.path.join(workdir, 'figures', f'samples_{step:07d}.png')
+    if flat:
+      limit = float(np.abs(x).max()) if settings['shape'] != [2] else 2.5
+      viz.save_points(path, x[:, :2], limit)
+    else:
+      images = pipeline.to_uint8(x)
+      viz.save_grid(path, images, 10)
+      writer.image(step, 'samples', viz.tile(images, 10))
+
+  return hook
+
+
+def _held_out_hook(model, source):
+  loss_fn = jax.jit(diffusion_run.make_loss(model, train=False))
+  settings = model.settings
+  size = min(len(source), 4 * settings['batch_size'])
+
+  def hook(state, step):
+    totals = {}
+    # One key for every step: the curve then shows the model, not the noise.
+    key = jax.random.key(settings['seed'] + 3)
+    for number, batch in enumerate(pipeline.eval_batches(source, size)):
+      _, bins = loss_fn(state.ema, jax.random.fold_in(key, number), batch)
+      for name, mean in jax.device_get(bins).items():
+        total, count = totals.get(name, (0.0, 0.0))
+        totals[name] = total + mean.total, count + mean.count
+    totals['loss'] = np.sum(list(totals.values()), axis=0)
+    return {f'held_out/{name}': total / count
+            for name, (total, count) in totals.items() if count}
+
+  return hook
+
+
+def main() -> None:
+  settings, data = settings_from_flags()
+  workdir = flags.FLAGS.workdir
+  finished = train(settings, data, workdir)
+  print(f'{"finished" if finished else "stopped: the same command goes on"}: '
+        f'{workdir} holds checkpoints, metrics.jsonl, tensorboard, figures')
+  if not finished:
+    raise SystemExit(130)
+
+
+if __name__ == '__main__':
+  define_flags()
+  common.run(main)
