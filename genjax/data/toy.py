@@ -7,7 +7,6 @@ the draw: two draws of one set have the same law whatever their sizes.
 final coordinates unless a function says otherwise.
 """
 
-import functools
 import math
 from typing import Any
 
@@ -161,9 +160,10 @@ def toy_source(name: str, n: int, seed: int, **options: Any) -> ArraySource:
   check_choice('toy_source', 'name', name, SETS)
   check_positive('toy_source', 'n', n)
   check(seed >= 0, 'toy_source', 'seed must be non-negative', seed)
-  draw = jax.jit(functools.partial(SETS[name], n=n, **options))
-  arrays = {k: np.asarray(v) for k, v in draw(jax.random.key(seed)).items()}
-  return ArraySource(arrays, tuple(map(str, range(NUM_CLASSES[name]))))
+  draw = jax.jit(SETS[name], static_argnames='n')
+  points = draw(jax.random.key(seed), n=n, **options)
+  return ArraySource({k: np.asarray(v) for k, v in points.items()},
+                     tuple(map(str, range(NUM_CLASSES[name]))))
 
 
 def _polar(radius: Array, angle: Array) -> Array:

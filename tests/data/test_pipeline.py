@@ -1,0 +1,227 @@
+"""Laws of the stream of batches, for sources in memory and on disk alike."""
+
+import itertools
+import subprocess
+import sys
+
+import chex
+import numpy as np
+import pytest
+
+from genjax.data import pipeline
+from genjax.data import sources
+
+SIZE = 11
+
+
+def _in_memory():
+  # Pixel (0, 0) names the element, and the two columns differ: a flip shows.
+  image = np.zeros((SIZE, 2, 2, 1), np.uint8)
+  image[:, :, 0, 0] = np.arange(SIZE)[:, None]
+  image[:, :, 1, 0] = 100
+  return sources.ArraySource(
+      {'image': image, 'label': np.arange(SIZE) % 2}, ('even', 'odd'))
+
+
+class _Lazy:
+  """The same elements behind `__getitem__` only: read through grain."""
+
+  class_names = ('even', 'odd')
+
+  def __len__(self):
+    return SIZE
+
+  def __getitem__(self, index):
+    return _in_memory()[index]
+
+
+KINDS = {'memory': _in_memory, 'disk': _Lazy}
+EACH_KIND = pytest.mark.parametrize('kind', KINDS)
+
+
+def _take(count, *args, **kwargs):
+  return list(itertools.islice(pipeline.batches(*args, **kwargs), count))
+
+
+def _elements(batches):
+  """The elements in a list of unflipped batches, in order."""
+  x = np.concatenate([b['x'] for b in batches])
+  return pipeline.to_uint8(x)[:, 0, 0, 0].tolist()
+
+
+def test_to_uint8_inverts_to_model_range_exactly():
+  pixels = np.arange(256, dtype=np.uint8)
+  x = pipeline.to_model_range(pixels)
+  assert x.dtype == np.float32
+  assert (x[0], x[255]) == (-1, 1)
+  np.testing.assert_array_equal(pipeline.to_uint8(x), pixels)
+
+
+def test_to_uint8_rounds_and_clips():
+  x = np.array([-9.0, -1.0, 0.49 / 127.5, 1.0, np.inf, -np.inf, np.nan])
+  np.testing.assert_array_equal(
+      pipeline.to_uint8(x), [0, 0, 128, 255, 255, 0, 0])
+
+
+@EACH_KIND
+def test_batches_keep_the_contract(kind):
+  (batch,) = _take(1, KINDS[kind](), 4, seed=0)
+  assert set(batch) == {'x', 'label', 'index'}
+  chex.assert_shape(batch['x'], (4, 2, 2, 1))
+  chex.assert_type([batch['x'], batch['label'], batch['index']],
+                   [np.float32, np.int32, np.int32])
+  np.testing.assert_array_equal(batch['index'], np.arange(4))
+  elements = np.array(_elements([batch]))
+  np.testing.assert_array_equal(batch['label'], elements % 2)
+
+
+def test_batches_of_vectors_pass_unchanged():
+  x = np.array([[3.0, -7.0], [0.5, 2.0]], np.float32)
+  (batch,) = _take(1, sources.ArraySource({'x': x}), 2, seed=0,
+                   shuffle=False)
+  np.testing.assert_array_equal(batch['x'], x)
+  assert 'label' not in batch
+
+
+@EACH_KIND
+@pytest.mark.parametrize('size', [1, 4, SIZE, 2 * SIZE + 3])
+def test_batches_hold_every_element_once_an_epoch(kind, size):
+  epochs = 4
+  stream = _elements(_take(-(-epochs * SIZE // size), KINDS[kind](), size,
+                           seed=2))
+  orders = [tuple(stream[e * SIZE:(e + 1) * SIZE]) for e in range(epochs)]
+  for order in orders:
+    assert sorted(order) == list(range(SIZE))
+  assert len(set(orders)) == epochs  # reshuffled
+
+
+@EACH_KIND
+@pytest.mark.parametrize('start', [0, 1, 2, 3, 13])
+def test_batches_restart_bitwise_at_any_step(kind, start):
+  options = dict(seed=5, horizontal_flip=True)
+  whole = _take(start + 3, KINDS[kind](), 4, **options)[start:]
+  resumed = _take(3, KINDS[kind](), 4, start_step=start, **options)
+  chex.assert_trees_all_equal(whole, resumed)
+
+
+@pytest.mark.parametrize('options', [
+    {}, {'shuffle': False}, {'horizontal_flip': True}])
+def test_batches_are_the_same_from_memory_and_disk(options):
+  both = [_take(6, make(), 5, seed=3, **options) for make in KINDS.values()]
+  chex.assert_trees_all_equal(*both)
+
+
+def test_batches_from_disk_tell_their_step():
+  stream = pipeline.batches(_Lazy(), 4, seed=0, start_step=7)
+  next(stream)
+  assert stream.get_state() == {'next_index': 8}
+
+
+def test_batches_do_not_depend_on_the_number_of_threads():
+  one, many = (_take(8, _Lazy(), 3, seed=1, num_threads=n) for n in (1, 6))
+  chex.assert_trees_all_equal(one, many)
+
+
+def test_batches_depend_on_the_seed():
+  orders = {tuple(_elements(_take(2, _in_memory(), SIZE, seed=s)))
+            for s in range(10)}
+  assert len(orders) == 10
+
+
+@EACH_KIND
+def test_batches_unshuffled_are_in_order(kind):
+  stream = _elements(_take(5, KINDS[kind](), 4, seed=0, shuffle=False))
+  assert stream == [i % SIZE for i in range(20)]
+
+
+def test_batches_far_along_start_at_once():
+  step = 10**12
+  (batch,) = _take(1, _in_memory(), 4, seed=0, start_step=step)
+  chex.assert_trees_all_equal(
+      batch, pipeline.batch_at(_in_memory(), 4, step, seed=0))
+
+
+@EACH_KIND
+def test_horizontal_flip_mirrors_half_of_the_images(kind):
+  count, size = 50, 32
+  plain = _take(count, KINDS[kind](), size, seed=7)
+  mixed = _take(count, KINDS[kind](), size, seed=7, horizontal_flip=True)
+  x, y = (np.concatenate([b['x'] for b in s]) for s in (plain, mixed))
+  mirrored = np.all(y == x[:, :, ::-1], axis=(1, 2, 3))
+  same = np.all(y == x, axis=(1, 2, 3))
+  assert np.all(mirrored ^ same)
+  # Binomial(1600, 1/2): five standard deviations are .0625.
+  assert abs(mirrored.mean() - 0.5) < 0.0625
+  # One element is now mirrored, now not.
+  elements = np.array(_elements(plain))
+  assert len(set(mirrored[elements == 0])) == 2
+
+
+def test_horizontal_flip_keeps_labels_and_rows():
+  image = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 2), np.uint8)
+  source = sources.ArraySource({'image': image})
+  batch = pipeline.batch_at(source, 6, 0, seed=0, shuffle=False,
+                            horizontal_flip=True)
+  for got, want in zip(pipeline.to_uint8(batch['x']), image):
+    assert (np.array_equal(got, want)
+            or np.array_equal(got, want[:, ::-1]))
+  # The source itself is left alone.
+  chex.assert_trees_all_equal(
+      pipeline.full_batch(source)['x'], pipeline.to_model_range(image))
+
+
+@EACH_KIND
+def test_full_batch_is_the_source_in_order(kind):
+  batch = pipeline.full_batch(KINDS[kind]())
+  assert _elements([batch]) == list(range(SIZE))
+  np.testing.assert_array_equal(batch['index'], np.arange(SIZE))
+
+
+@EACH_KIND
+@pytest.mark.parametrize('size', [1, 4, SIZE, SIZE + 1, 3 * SIZE])
+def test_eval_batches_pass_once_over_the_source(kind, size):
+  passes = [list(pipeline.eval_batches(KINDS[kind](), size))
+            for _ in range(2)]
+  chex.assert_trees_all_equal(*passes)
+  batches = passes[0]
+  assert len(batches) == -(-SIZE // size)
+  assert all(b['x'].shape[0] == b['mask'].shape[0] == size for b in batches)
+  mask = np.concatenate([b['mask'] for b in batches])
+  elements = np.array(_elements(batches))
+  assert sorted(elements[mask == 1]) == list(range(SIZE))
+  assert set(mask) <= {0.0, 1.0}
+  if size > 1:  # mixed
+    assert elements[:SIZE].tolist() != list(range(SIZE))
+
+
+def test_batches_from_memory_do_not_import_grain():
+  # Grain takes two seconds, which training on the digits should not pay.
+  code = (
+      'import sys; from genjax.data import embedded, pipeline, toy\n'
+      'next(pipeline.batches(embedded.digits("test"), 4, seed=0))\n'
+      'print([m for m in ("grain", "tensorflow_datasets")'
+      ' if m in sys.modules])')
+  out = subprocess.run([sys.executable, '-c', code], check=True,
+                       capture_output=True, text=True)
+  assert out.stdout.strip() == '[]'
+
+
+@pytest.mark.parametrize('options, match', [
+    ({'batch_size': 0}, r'batch_size must be in \[1,.* got 0'),
+    ({'seed': -1}, 'seed must be in'),
+    ({'start_step': -1}, 'start_step must be in'),
+    ({'num_threads': 0}, 'num_threads must be in'),
+    ({'source': sources.ArraySource({'x': np.zeros((0, 2))})},
+     'source must hold an element'),
+    ({'source': sources.ArraySource({'x': np.zeros((3, 2))}),
+      'horizontal_flip': True}, 'horizontal_flip needs images'),
+])
+def test_batches_refuse_bad_arguments_at_once(options, match):
+  arguments = {'source': _in_memory(), 'batch_size': 2, 'seed': 0, **options}
+  with pytest.raises(ValueError, match=match):
+    pipeline.batches(**arguments)  # not only when the first one is taken
+
+
+def test_eval_batches_refuse_an_empty_source():
+  with pytest.raises(ValueError, match='hold an element'):
+    pipeline.eval_batches(sources.ArraySource({'x': np.zeros((0, 2))}), 2)
