@@ -93,7 +93,7 @@ class Checkpointer:
                       ', falling back' if candidate != steps[0] else '')
     if steps:
       raise RuntimeError(
-          f'`restore`: no whole checkpoint left in {self._directory}, steps '
+          f'restore: no whole checkpoint left in {self._directory}, steps '
           f'{steps} are damaged; remove it to start again')
     return None
 

@@ -114,7 +114,7 @@ def fit(
     for step in range(start + 1, num_steps + 1):
       batch = next(batches, None)
       if batch is None:
-        raise RuntimeError(f'`fit`: batches ended before step {step}')
+        raise RuntimeError(f'fit: batches ended before step {step}')
       state, metrics = compiled.step(state, key, batch)
       meter.add(metrics)
       bar.update()
@@ -134,7 +134,7 @@ def fit(
         writer.scalars(step, scalars)
       if meter.barren >= _PATIENCE:
         raise RuntimeError(
-            f'`fit`: no finite update in the {meter.barren} steps up to '
+            f'fit: no finite update in the {meter.barren} steps up to '
             f'{step}: lower the learning rate or look at the data')
 
       stop = stopping(step)

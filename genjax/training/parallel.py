@@ -125,8 +125,9 @@ def pmap_step(
     batch.
   """
   step = make_step(loss_fn, tx, ema_decay=ema_decay, axis_name=_AXIS)
-  run = jax.pmap(step, axis_name=_AXIS, in_axes=(None, None, 0),
-                 out_axes=None, donate_argnums=0, devices=mesh.devices)
+  run = jax.pmap(
+      step, axis_name=_AXIS, in_axes=(None, None, 0), out_axes=None,
+      donate_argnums=0, devices=list(mesh.devices.flat))
   replicated = NamedSharding(mesh, PartitionSpec())
 
   def split(x):

@@ -1,0 +1,151 @@
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from genjax.training.parallel import compile_step
+from genjax.training.parallel import make_mesh
+from genjax.training.parallel import pmap_step
+from genjax.training.state import init_state
+from genjax.training.step import make_step
+
+NUM_STEPS = 6
+
+
+def by_jit(loss_fn, tx, mesh, *, ema_decay, fsdp=False):
+  step = make_step(loss_fn, tx, ema_decay=ema_decay)
+  return compile_step(step, mesh, fsdp=fsdp)
+
+
+def by_fsdp(loss_fn, tx, mesh, *, ema_decay):
+  return by_jit(loss_fn, tx, mesh, ema_decay=ema_decay, fsdp=True)
+
+
+COMPILATIONS = {
+    'jit-8': (by_jit, 8),
+    'fsdp-8': (by_fsdp, 8),
+    'pmap-8': (pmap_step, 8),
+    'pmap-1': (pmap_step, 1),
+}
+
+
+def train(problem, make, num_devices):
+  """State and metrics of a few steps."""
+  compiled = make(problem.loss_fn, problem.tx, make_mesh(num_devices),
+                  ema_decay=problem.ema_decay)
+  state = compiled.put(init_state(problem.params, problem.tx))
+  batches = problem.batches_from(0)
+  metrics = []
+  for _ in range(NUM_STEPS):
+    state, step_metrics = compiled.step(state, problem.key, next(batches))
+    metrics.append(jax.device_get(step_metrics))
+  return compiled.get(state), metrics
+
+
+@pytest.fixture(scope='module')
+def one_device(problem):
+  return train(problem, by_jit, 1)
+
+
+def test_one_device_is_the_eager_step(problem, one_device):
+  step = make_step(problem.loss_fn, problem.tx, ema_decay=problem.ema_decay)
+  state = init_state(problem.params, problem.tx)
+  _, metrics = step(state, problem.key, next(problem.batches_from(0)))
+  chex.assert_trees_all_close(metrics, one_device[1][0], rtol=1e-5)
+
+
+@pytest.mark.parametrize('name', COMPILATIONS)
+def test_every_compilation_is_the_same_run(problem, one_device, name):
+  make, num_devices = COMPILATIONS[name]
+  state, metrics = train(problem, make, num_devices)
+  # Only the order of sums over 16 examples differs. Noise that depended on
+  # the device would show in the first digit; totals and counts of means are
+  # those of the whole batch, not of a shard.
+  chex.assert_trees_all_close(metrics, one_device[1], rtol=1e-5, atol=1e-7)
+  chex.assert_trees_all_close(state, one_device[0], rtol=1e-4, atol=1e-6)
+  if num_devices == 1:
+    chex.assert_trees_all_equal((state, metrics), one_device)
+
+
+@pytest.mark.parametrize('make', [by_jit, pmap_step])
+def test_one_bad_shard_skips_the_update_on_every_device(make):
+  tx = optax.sgd(0.1)
+
+  def loss_fn(params, key, batch):
+    return jnp.mean(params['w'] * batch['x']), {'seen': jnp.mean(batch['x'])}
+
+  compiled = make(loss_fn, tx, make_mesh(8), ema_decay=0.5)
+  start = init_state({'w': jnp.ones(())}, tx)
+  x = np.ones(8, np.float32)
+  x[5] = np.nan
+  state, metrics = compiled.step(
+      compiled.put(start), jax.random.key(0), {'x': x})
+  chex.assert_trees_all_equal(
+      compiled.get(state),
+      start._replace(step=np.int32(1), skipped=np.int32(1)))
+  assert metrics['loss'].count == metrics['seen'].count == 0.0
+  assert metrics['seen'].total == 0.0
+
+
+@pytest.mark.parametrize('name', COMPILATIONS)
+def test_compiled_copies_in_donates_and_copies_out(problem, name):
+  make, num_devices = COMPILATIONS[name]
+  traces = []
+
+  def loss_fn(params, key, batch):
+    traces.append(1)
+    return problem.loss_fn(params, key, batch)
+
+  tx = optax.sgd(0.1, momentum=0.9)
+  compiled = make(loss_fn, tx, make_mesh(num_devices), ema_decay=0.9)
+  start = init_state(problem.params, tx)
+  before = jax.tree.map(np.array, start)
+  state = compiled.put(start)
+  batches = problem.batches_from(0)
+  for _ in range(3):
+    given, out = state, compiled.get(state)
+    kept = jax.tree.map(np.array, out)
+    state, _ = compiled.step(state, problem.key, next(batches))
+    assert all(x.is_deleted() for x in jax.tree.leaves(given))
+    chex.assert_trees_all_equal(out, kept)
+  # The layout that the step returns is the one it takes: one compilation.
+  assert len(traces) == 1
+  chex.assert_trees_all_equal(start, before)
+
+
+def test_fsdp_splits_the_state(problem):
+  tx = optax.sgd(0.1, momentum=0.9)
+  compiled = by_fsdp(problem.loss_fn, tx, make_mesh(8), ema_decay=0.9)
+  state = compiled.put(init_state(problem.params, tx))
+  for _ in range(2):
+    shapes = {x.addressable_shards[0].data.shape
+              for tree in (state.params, state.ema, state.opt_state)
+              for x in jax.tree.leaves(tree)}
+    # w [16, 8] along its larger axis, b [8].
+    assert shapes == {(2, 8), (1,)}
+    state, _ = compiled.step(state, problem.key, next(problem.batches_from(0)))
+
+
+@pytest.mark.parametrize('make', [by_jit, pmap_step])
+@pytest.mark.parametrize('size', [0, 4, 12])
+def test_compiled_refuses_a_batch_that_devices_do_not_divide(
+    problem, make, size):
+  compiled = make(problem.loss_fn, problem.tx, make_mesh(8), ema_decay=0.9)
+  batch = {'x': np.zeros((size, 16), np.float32),
+           'index': np.arange(size, dtype=np.int32)}
+  state = compiled.put(init_state(problem.params, problem.tx))
+  with pytest.raises(ValueError, match=f'multiple of the 8 devices, got {size}'):
+    compiled.step(state, problem.key, batch)
+
+
+@pytest.mark.parametrize('num_devices', [0, -1, 9])
+def test_make_mesh_refuses_devices_that_are_not_there(num_devices):
+  with pytest.raises(ValueError, match=r'num_devices must be in \[1, 8\]'):
+    make_mesh(num_devices)
+
+
+def test_make_mesh_takes_the_first_devices_or_all():
+  assert list(make_mesh(3).devices) == jax.devices()[:3]
+  assert make_mesh().axis_names == ('data',) and make_mesh().size == 8
