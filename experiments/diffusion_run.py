@@ -8,6 +8,7 @@ import functools
 import os
 from typing import Any, Callable, Mapping, NamedTuple
 
+from absl import flags
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,15 +113,19 @@ def build_model(settings: Settings) -> Model:
   return Model(network, proc, predict, weight, denoiser, settings)
 
 
-def init_run(model: Model) -> tuple[State, optax.GradientTransformation]:
-  """The state before the first step, and the optimizer."""
-  s = model.settings
-  tx = make_optimizer(
-      s['learning_rate'], s['steps'], b2=s['b2'],
-      warmup_steps=min(s['warmup'], s['steps'] - 1))
-  variables = init_params(
-      jax.random.key(s['seed']), model.network, (1, *s['shape']))
-  return init_state(variables['params'], tx), tx
+def optimizer(settings: Settings) -> optax.GradientTransformation:
+  """The run's optimizer."""
+  return make_optimizer(
+      settings['learning_rate'], settings['steps'], b2=settings['b2'],
+      warmup_steps=min(settings['warmup'], settings['steps'] - 1))
+
+
+def init_run(model: Model) -> State:
+  """The state before the first step."""
+  settings = model.settings
+  variables = init_params(jax.random.key(settings['seed']), model.network,
+                          (1, *settings['shape']))
+  return init_state(variables['params'], optimizer(settings))
 
 
 def make_loss(model: Model, *, train: bool) -> LossFn:
@@ -152,6 +157,7 @@ def time_grid(model: Model, num_steps: int) -> Array:
 class Generator(NamedTuple):
   """Draws samples of one model by one method."""
 
+  model: Model
   # (params, key, index [B], label [B] or None, scale) -> x [B, ...]
   draw: Callable[..., Array]
   trajectory: Callable[..., Array]  # the same -> [T + 1, B, ...]
@@ -200,7 +206,7 @@ def make_generator(
   def call(trajectory, params, key, index, label, scale):
     return draw(params, key, index, label, scale, grid, trajectory)
 
-  return Generator(functools.partial(call, False),
+  return Generator(model, functools.partial(call, False),
                    functools.partial(call, True), grid, batch_size)
 
 
@@ -221,6 +227,38 @@ def generate(
   return np.concatenate(parts)[:num_samples]
 
 
+def define_sampling_flags() -> None:
+  """Flags of every script that samples a trained run."""
+  flags.DEFINE_enum('sampler', None, list(SAMPLERS), "method; the run's own "
+                    'where absent')
+  flags.DEFINE_integer('steps', None, 'of the method', lower_bound=2)
+  flags.DEFINE_float('guidance', None, 'classifier-free guidance scale; 1 is '
+                     'none', lower_bound=0.0)
+  flags.DEFINE_enum('weights', 'ema', ['ema', 'raw'], 'averaged or last')
+
+
+def generator_from_flags(
+    workdir: str, batch_size: int
+) -> tuple[Generator, Params, dict[str, Any]]:
+  """Sampler and parameters of the run in `workdir`, and the flags in force."""
+  values = flags.FLAGS
+  model, params, step = load_run(workdir, values.weights)
+  settings = model.settings
+
+  def chosen(flag, setting):
+    value = values[flag].value
+    return settings[setting] if value is None else value
+
+  used = {'workdir': workdir, 'step': step, 'weights': values.weights,
+          'seed': values.seed, 'sampler': chosen('sampler', 'sampler'),
+          'steps': chosen('steps', 'sampling_steps'),
+          'guidance': chosen('guidance', 'guidance')}
+  generator = make_generator(
+      model, sampler=used['sampler'], num_steps=used['steps'],
+      guided=used['guidance'] != 1, batch_size=batch_size)
+  return generator, params, used
+
+
 def cycle_labels(model: Model, num_samples: int) -> np.ndarray | None:
   """Labels 0, 1, 2, ... in turn [num_samples]; None if unconditional."""
   num_classes = model.settings['num_classes']
@@ -239,8 +277,11 @@ def load_run(workdir: str, weights: str = 'ema') -> tuple[Model, Params, int]:
   """
   model = build_model(common.read_settings(workdir))
   checkpointer = Checkpointer(os.path.join(workdir, 'checkpoints'))
-  target = jax.eval_shape(lambda: init_run(model)[0])
-  restored = checkpointer.restore(target)
+  restored = checkpointer.restore(jax.eval_shape(lambda: init_state(
+      model.network.init(
+          jax.random.key(0), jnp.zeros((1, *model.settings['shape'])),
+          jnp.zeros(1))['params'],
+      optimizer(model.settings))))
   checkpointer.close()
   check(restored is not None, '--workdir', 'must hold a checkpoint (run '
         'train_diffusion until it saves one)', repr(workdir))

@@ -131,12 +131,12 @@ def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
     ValueError: settings that do not fit each other, the data or the workdir.
   """
   model = diffusion_run.build_model(settings)
-  state, tx = diffusion_run.init_run(model)
+  state = diffusion_run.init_run(model)
   mesh = parallel.make_mesh()
   check(settings['batch_size'] % mesh.size == 0, '--batch_size',
         f'must be a multiple of the {mesh.size} devices',
         settings['batch_size'])
-  compiled = _compile(model, tx, mesh)
+  compiled = _compile(model, mesh)
   common.open_workdir(workdir, settings, FREE)
 
   writer = MetricsWriter(workdir)
@@ -156,8 +156,9 @@ def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
   return not outcome.stopped
 
 
-def _compile(model, tx, mesh):
+def _compile(model, mesh):
   settings = model.settings
+  tx = diffusion_run.optimizer(settings)
   loss_fn = diffusion_run.make_loss(model, train=True)
   if settings['parallel'] == 'pmap':
     return parallel.pmap_step(loss_fn, tx, mesh,

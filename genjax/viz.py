@@ -195,7 +195,7 @@ def save_training_curves(
       axis.plot(*np.transpose(points), **style)
 
   plot(left, 'loss', color=_BLUE, lw=1, label='training')
-  plot(left, 'held_out/loss', color=_ORANGE, lw=1.5, marker='.',
+  plot(left, 'held_out/loss', color=_ORANGE, lw=1, marker='.',
        label='held-out, EMA weights')
   # From most noise to least.
   shades = matplotlib.colormaps['viridis'](np.linspace(0, 0.9, len(bins)))
@@ -207,7 +207,7 @@ def save_training_curves(
   plot(right, 'grad_norm', color=_GREY, lw=1)
   for axis, title in ((left, 'Weighted loss'), (middle, 'Loss by log-SNR'),
                       (right, 'Gradient norm before clipping')):
-    axis.set(title=title, xlabel='step', yscale='log')
+    axis.set(title=title, xlabel='step', ylim=(0, None))
     axis.title.set_size(10)
     axis.grid(True, which='major', alpha=0.25)
     if axis.get_legend_handles_labels()[0]:

@@ -220,6 +220,44 @@ def transition(process: Process, s: Array, t: Array) -> tuple[Array, Array]:
   return scale, process.sigma(t) * jnp.sqrt(fresh)
 
 
+def diffuse(
+    key: Key, process: Process, x0: Array, times: Array, *,
+    index: Array | None = None
+) -> Array:
+  """The forward process step by step: all states [T, B, ...].
+
+  A chain of `transition`s, each adding its own noise, where `perturb` goes to
+  one time in one shot: the law at each time is the same.
+
+  Args:
+    key: folded with each sample's index, then with the step.
+    process: the noise process.
+    x0: data [B, ...].
+    times: [T] strictly increasing; the first may have sigma = 0.
+    index: [B] sample indices; 0..B-1 where absent.
+  """
+  check(times.ndim == 1 and times.shape[0] >= 1, 'diffuse',
+        'times must be [T] with T >= 1', f'shape {times.shape}')
+  index = jnp.arange(x0.shape[0]) if index is None else index
+  keys = fold_in_each(key, index)
+
+  def noise(step):
+    step_keys = jax.vmap(lambda k: jax.random.fold_in(k, step))(keys)
+    return normal_each(step_keys, x0.shape[1:], x0.dtype)
+
+  def body(x, inputs):
+    step, s, t = inputs
+    scale, std = transition(process, s, t)
+    x = scale * x + std * noise(step)
+    return x, x
+
+  times = times.astype(x0.dtype)
+  first = perturb(process, x0, noise(0), times[0])
+  steps = jnp.arange(1, times.shape[0])
+  _, later = jax.lax.scan(body, first, (steps, times[:-1], times[1:]))
+  return jnp.concatenate([first[None], later])
+
+
 def prior_sample(
     key: Key, process: Process, shape: Shape, data_std: float = 1.0, *,
     index: Array | None = None

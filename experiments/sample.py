@@ -1,0 +1,102 @@
+"""Draws samples from a trained diffusion model.
+
+  python -m experiments.sample --workdir=runs/digits --labels=3,7 \
+      --num_samples=100 --out=samples.npz
+
+An .npz holds `arr_0`, uint8 [N, H, W, C] (float32 [N, D] for points), and
+`arr_1`, int64 labels [N] where the model has classes: the format that tools
+for FID read. Another name is a folder of PNG files, one sub-folder a class.
+The flags used are stored beside the samples.
+"""
+
+import os
+from typing import Any
+
+from absl import flags
+import jax
+import numpy as np
+from PIL import Image
+
+from experiments import common
+from experiments import diffusion_run
+from genjax.checks import check
+from genjax.data import pipeline
+
+
+def define_flags() -> None:
+  """The script's flags."""
+  common.define_run_flags('folder of the trained run')
+  diffusion_run.define_sampling_flags()
+  flags.DEFINE_integer('num_samples', 100, 'how many', lower_bound=1)
+  flags.DEFINE_list('labels', None, 'classes to draw in turn, by number or '
+                    'name; all where absent')
+  flags.DEFINE_integer('batch_size', 100, 'drawn at a time; no effect on the '
+                       'samples', lower_bound=1)
+  flags.DEFINE_string('out', None, 'an .npz file or a folder of PNG files; '
+                      'samples.npz in the workdir where absent')
+
+
+def parse_labels(
+    settings: dict[str, Any], names: list[str] | None, num_samples: int
+) -> np.ndarray | None:
+  """Labels [N] in turn, of `names` or of all classes; None without classes.
+
+  Raises:
+    ValueError: an unknown class, or classes of an unconditional model.
+  """
+  num_classes = settings['num_classes']
+  check(names is None or num_classes is not None, '--labels',
+        'must be absent for an unconditional model', names)
+  if num_classes is None:
+    return None
+  known = {str(i): i for i in range(num_classes)}
+  known.update({name: i for i, name in enumerate(settings['class_names'])})
+  for name in names or ():
+    check(name in known, '--labels', f'must be numbers below {num_classes} or '
+          'names of classes', repr(name))
+  chosen = [known[name] for name in names] if names else range(num_classes)
+  return np.resize(np.asarray(chosen, np.int64), num_samples)
+
+
+def write_samples(
+    out: str, x: np.ndarray, label: np.ndarray | None, used: dict[str, Any]
+) -> None:
+  """Writes samples [N, ...] in [-1, 1] (or points) and the flags used."""
+  images = pipeline.to_uint8(x) if x.ndim == 4 else None
+  if out.endswith('.npz'):
+    arrays = [x if images is None else images]
+    arrays += [] if label is None else [label]
+    os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
+    partial = f'{out[:-4]}.partial.npz'
+    np.savez(partial, *arrays)
+    os.replace(partial, out)
+    common.write_json(f'{out[:-4]}.json', used)
+    return
+  check(images is not None, '--out', 'must end in .npz for points', repr(out))
+  os.makedirs(out, exist_ok=True)
+  for number, image in enumerate(images):
+    folder = out if label is None else os.path.join(out, str(label[number]))
+    os.makedirs(folder, exist_ok=True)
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture.save(os.path.join(folder, f'{number:06d}.png'))
+  common.write_json(os.path.join(out, 'flags.json'), used)
+
+
+def main() -> None:
+  values = flags.FLAGS
+  settings = common.read_settings(values.workdir)
+  label = parse_labels(settings, values.labels, values.num_samples)
+  generator, params, used = diffusion_run.generator_from_flags(
+      values.workdir, batch_size=min(values.batch_size, values.num_samples))
+  x = diffusion_run.generate(
+      generator, params, jax.random.key(values.seed), values.num_samples,
+      label, used['guidance'])
+  out = values.out or os.path.join(values.workdir, 'samples.npz')
+  used |= {'num_samples': values.num_samples, 'labels': values.labels}
+  write_samples(out, x, label, used)
+  print(f'wrote {values.num_samples} samples to {out}')
+
+
+if __name__ == '__main__':
+  define_flags()
+  common.run(main)
