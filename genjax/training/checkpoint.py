@@ -7,12 +7,12 @@ silently), so a sha256 of every array travels in the metadata.
 import contextlib
 import glob
 import hashlib
-import io
 import json
 import logging as std_logging
 import math
 import os
 import shutil
+import sys
 import time
 from typing import Any
 
@@ -151,14 +151,12 @@ class Checkpointer:
       return None, _one_line(error)
     _check_fits(meta, target)
     empty = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), target)
-    with contextlib.redirect_stderr(io.StringIO()):
+    with _stragglers_ignored():
       try:
         state = manager.restore(step, args=ocp.args.Composite(
             state=ocp.args.StandardRestore(empty)))['state']
       except Exception as error:
-        # Reads still under way each print a traceback when they end, which
-        # would bury the one line that says what is wrong.
-        time.sleep(0.2)
+        time.sleep(0.2)  # for the stragglers
         return None, _one_line(error)
     found = _describe(state)
     wrong = [name for name in meta if found[name] != meta[name]]
@@ -172,7 +170,8 @@ def _describe(state: PyTree) -> dict[str, list[Any]]:
   return {
       jax.tree_util.keystr(path): [
           list(x.shape), str(x.dtype),
-          hashlib.sha256(np.ascontiguousarray(x).data).hexdigest()]
+          # As bytes: bfloat16 is no dtype of python's buffers.
+          hashlib.sha256(np.ravel(x).view(np.uint8)).hexdigest()]
       for path, x in jax.tree_util.tree_leaves_with_path(state)}
 
 
@@ -199,6 +198,19 @@ def _place(x: np.ndarray, target: Any) -> Any:
 def _one_line(error: Exception) -> str:
   text = ' '.join(str(error).split())
   return f'{type(error).__name__}: {text[:60]}...'
+
+
+@contextlib.contextmanager
+def _stragglers_ignored():
+  """Drops tracebacks of reads that end after another has failed.
+
+  There is one an array, and they bury the line that says what is wrong.
+  """
+  hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+  try:
+    yield
+  finally:
+    sys.unraisablehook = hook
 
 
 def _drop_damaged_metrics(directory: str) -> None:

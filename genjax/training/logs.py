@@ -18,7 +18,9 @@ class MetricsWriter:
   def __init__(self, workdir: str):
     from tensorboardX import SummaryWriter  # protobuf: kept off the imports
     self._open_events = lambda step: SummaryWriter(
-        os.path.join(workdir, 'tensorboard'), purge_step=step + 1)
+        os.path.join(workdir, 'tensorboard'), purge_step=step + 1,
+        # Two files of one second would have one name.
+        filename_suffix=f'.{step}')
     self._path = os.path.join(workdir, 'metrics.jsonl')
     self._events = None
     self._lines = None

@@ -1,0 +1,238 @@
+import glob
+import os
+import shutil
+import subprocess
+import sys
+
+from absl import logging
+import chex
+import jax
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from genjax.training.checkpoint import Checkpointer
+from genjax.training.parallel import make_mesh
+from genjax.training.state import init_state
+
+TX = optax.adam(0.1)
+
+
+def make_state(step):
+  """A state of several dtypes, different at every step, as numpy arrays."""
+  random = np.random.default_rng(step)
+  params = {'w': random.normal(size=(16, 8)).astype(np.float32),
+            'half': jnp.asarray(random.normal(size=3), jnp.bfloat16)}
+  state = init_state(params, TX)
+  return jax.tree.map(np.array, state._replace(step=jnp.int32(step)))
+
+
+TARGET = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), make_state(0))
+
+
+@pytest.fixture
+def checkpointer(tmp_path):
+  checkpointer = Checkpointer(tmp_path / 'checkpoints')
+  yield checkpointer
+  checkpointer.close()
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+  """What is logged as a warning."""
+  lines = []
+  monkeypatch.setattr(
+      logging, 'warning', lambda text, *args: lines.append(text % args))
+  return lines
+
+
+@pytest.fixture(scope='module')
+def three_saved(tmp_path_factory):
+  """A directory with checkpoints of steps 1 (the best), 2 and 3."""
+  directory = tmp_path_factory.mktemp('saved') / 'checkpoints'
+  checkpointer = Checkpointer(directory)
+  for step in (1, 2, 3):
+    checkpointer.save(step, make_state(step), metric=float(step))
+  checkpointer.close()
+  return directory
+
+
+@pytest.fixture
+def saved(three_saved, tmp_path):
+  """A copy of `three_saved`, to be damaged."""
+  return shutil.copytree(three_saved, tmp_path / 'checkpoints')
+
+
+def flip(path, where=0.5):
+  """Flips one bit of a file."""
+  with open(path, 'r+b') as file:
+    data = bytearray(file.read())
+    data[int(where * len(data))] ^= 4
+    file.seek(0)
+    file.write(data)
+
+
+def damage(directory, step):
+  """Flips a bit of every file that holds arrays."""
+  for path in glob.glob(f'{directory}/{step}/state/**', recursive=True):
+    if os.path.isfile(path) and os.path.getsize(path):
+      flip(path)
+
+
+def test_restore_gives_back_every_bit(checkpointer):
+  state = make_state(7)
+  checkpointer.save(7, state)
+  checkpointer.wait()
+  restored, step = checkpointer.restore(TARGET)
+  assert step == 7
+  chex.assert_trees_all_equal(restored, state)
+  chex.assert_trees_all_equal_dtypes(restored, state)
+  assert jax.tree.structure(restored) == jax.tree.structure(state)
+
+
+def test_restore_of_nothing_is_none(checkpointer, tmp_path):
+  assert checkpointer.restore(TARGET) is None
+  assert checkpointer.steps() == [] and checkpointer.best_step() is None
+  # Reading makes nothing, not even a directory.
+  assert not os.path.exists(tmp_path / 'checkpoints')
+
+
+@pytest.mark.parametrize('num_devices', [1, 2, 8])
+def test_restore_places_by_the_sharding_of_the_target(saved, num_devices):
+  sharding = NamedSharding(make_mesh(num_devices), PartitionSpec())
+  target = jax.tree.map(lambda x: jax.device_put(jnp.zeros_like(x), sharding),
+                        make_state(0))
+  state, _ = Checkpointer(saved).restore(target)
+  chex.assert_trees_all_equal(state, make_state(3))
+  assert state.params['w'].sharding == sharding
+
+
+@pytest.mark.parametrize('metrics, kept, best', [
+    ([None] * 5, [4, 5], None),
+    ([3.0, 1.0, 2.0, 4.0, 5.0], [2, 4, 5], 2),
+    ([3.0, None, 2.0, None, 1.0], [4, 5], 5),
+    ([3.0, np.nan, 4.0, np.nan, 5.0], [1, 4, 5], 1),
+    ([-np.inf, 2.0, 4.0, None, None], [2, 4, 5], 2),
+])
+def test_save_keeps_the_latest_two_and_the_best(
+    checkpointer, tmp_path, metrics, kept, best):
+  for step, metric in enumerate(metrics, 1):
+    checkpointer.save(step, {'w': np.zeros(2)}, metric)
+    if step == 3:  # a restart forgets nothing
+      checkpointer.close()
+  checkpointer.wait()
+  assert checkpointer.steps() == kept
+  assert checkpointer.best_step() == best
+
+
+def test_restore_falls_back_from_damage_with_a_warning(saved, warnings):
+  damage(saved, 3)
+  state, step = Checkpointer(saved).restore(TARGET)
+  assert step == 2
+  chex.assert_trees_all_equal(state, make_state(2))
+  assert len(warnings) == 1
+  assert f'checkpoint 3 in {saved} is damaged' in warnings[0]
+  assert warnings[0].endswith('falling back')
+
+
+def test_restore_is_never_silently_wrong(saved, warnings):
+  paths = [path for path in sorted(glob.glob(f'{saved}/3/**', recursive=True))
+           if os.path.isfile(path) and os.path.getsize(path)]
+  for seed, path in enumerate(paths):
+    with open(path, 'rb') as file:
+      data = file.read()
+    flip(path, np.random.default_rng(seed).uniform())
+    warnings.clear()
+    state, step = Checkpointer(saved).restore(TARGET)
+    chex.assert_trees_all_equal(state, make_state(step))
+    assert step == 3 or warnings
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'wb') as file:
+      file.write(data)
+
+
+def test_save_replaces_what_is_damaged_and_later(saved, warnings):
+  damage(saved, 3)
+  checkpointer = Checkpointer(saved)
+  _, step = checkpointer.restore(TARGET)
+  assert step == 2 and warnings
+  checkpointer.save(3, make_state(33))
+  checkpointer.wait()
+  restored, step = checkpointer.restore(TARGET)
+  assert step == 3
+  chex.assert_trees_all_equal(restored, make_state(33))
+  checkpointer.save(1, make_state(11))
+  checkpointer.wait()
+  assert checkpointer.steps() == [1]
+  checkpointer.close()
+
+
+def test_restore_of_one_step_reads_that_or_fails(saved, warnings):
+  checkpointer = Checkpointer(saved)
+  state, step = checkpointer.restore(TARGET, step=1)
+  assert step == 1
+  chex.assert_trees_all_equal(state, make_state(1))
+  damage(saved, 2)
+  with pytest.raises(RuntimeError, match=r'no whole checkpoint .* \[2\]'):
+    checkpointer.restore(TARGET, step=2)
+  with pytest.raises(ValueError, match=r'step must be one of \[1, 2, 3\]'):
+    checkpointer.restore(TARGET, step=4)
+  assert len(warnings) == 1
+
+
+def test_restore_with_all_damaged_deletes_nothing(saved, warnings):
+  for step in (1, 2, 3):
+    damage(saved, step)
+  with pytest.raises(RuntimeError, match='no whole checkpoint left in'):
+    Checkpointer(saved).restore(TARGET)
+  assert len(warnings) == 3
+  assert {'1', '2', '3'} <= set(os.listdir(saved))
+
+
+def test_damaged_metrics_cost_only_the_rank(saved, warnings):
+  flip(saved / '1' / 'metrics' / 'metrics', 0.0)
+  checkpointer = Checkpointer(saved)
+  assert checkpointer.restore(TARGET)[1] == 3
+  assert checkpointer.best_step() == 2
+  assert len(warnings) == 1 and 'not ranked' in warnings[0]
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda s: s._replace(ema={}), r"\.ema\['half'\] must be .* got none"),
+    (lambda s: s._replace(params=dict(s.params, more=np.zeros(3))),
+     r"\.params\['more'\] must be absent"),
+    (lambda s: s._replace(params=dict(s.params, w=np.zeros((8, 8)))),
+     r"\.params\['w'\] must be \[\[16, 8\], 'float32'\]"),
+    (lambda s: s._replace(params=dict(s.params, w=jnp.zeros(
+        (16, 8), jnp.bfloat16))), 'bfloat16'),
+])
+def test_restore_refuses_another_tree(saved, warnings, change, message):
+  with pytest.raises(ValueError, match=f'restore: .*{message}'):
+    Checkpointer(saved).restore(change(make_state(0)))
+  assert not warnings  # nothing is wrong with the checkpoint
+
+
+def test_checkpointer_is_silent_and_loads_orbax_late(tmp_path):
+  program = f'''
+import sys
+import numpy as np
+from absl import logging
+from genjax.training import checkpoint, loop, logs, parallel
+checkpointer = checkpoint.Checkpointer({str(tmp_path / 'c')!r})
+assert checkpointer.restore(dict(w=np.zeros(2))) is None
+for name in ('orbax', 'tensorboardX', 'matplotlib', 'tensorflow'):
+  assert not any(m.split('.')[0] == name for m in sys.modules), name
+logging.set_verbosity(logging.INFO)
+for step in (1, 2, 3, 4):
+  checkpointer.save(step, dict(w=np.zeros(2)), metric=None if step == 2 else 1)
+checkpointer.wait()
+checkpointer.restore(dict(w=np.zeros(2)))
+checkpointer.close()
+'''
+  done = subprocess.run([sys.executable, '-c', program], capture_output=True,
+                        text=True, timeout=120)
+  assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
