@@ -1,9 +1,12 @@
 """Functions from distributions to distributions."""
 
+from genjax.checks import check
 from genjax.distributions.base import Distribution
 from genjax.numerics import sum_trailing
 from genjax.types import Array
+from genjax.types import Key
 from genjax.types import Params
+from genjax.types import Shape
 
 
 def independent(base: Distribution, ndims: int) -> Distribution:
@@ -19,16 +22,22 @@ def independent(base: Distribution, ndims: int) -> Distribution:
     axes fewer.
 
   Raises:
-    ValueError: log_prob of a value with fewer axes than the event.
+    ValueError: a draw, or log_prob of a value, with fewer axes than the event.
   """
+
+  def check_axes(found: int) -> None:
+    check(found >= ndims, 'independent',
+          f'params and x must have {ndims} or more batch axes', found)
+
+  def sample(key: Key, params: Params, shape: Shape = ()) -> Array:
+    x = base.sample(key, params, shape)
+    check_axes(x.ndim - len(shape) - base.event_ndims)
+    return x
 
   def log_prob(params: Params, x: Array) -> Array:
     nats = base.log_prob(params, x)
-    if nats.ndim < ndims:
-      raise ValueError(
-          f'independent: params and x must have {ndims} or more batch axes, '
-          f'got {nats.ndim}')
+    check_axes(nats.ndim)
     return sum_trailing(nats, ndims)
 
   return Distribution(
-      base.sample, log_prob, base.event_ndims + ndims, base.density)
+      sample, log_prob, base.event_ndims + ndims, base.density)
