@@ -52,9 +52,10 @@ def draws(f: Callable) -> collections.Counter[tuple[int, ...]]:
 
 def diffusion_loss(key):
   def apply(variables, x, log_snr, label, *, train, rngs):
-    del log_snr, label, train
+    del log_snr, train
     dropout = jax.random.bernoulli(rngs['dropout'], 0.5, x.shape)
-    return variables['params'] * x * dropout
+    # A draw that nothing depends on would be compiled away, unseen.
+    return variables['params'] * x * dropout + label[:, None]
 
   loss_fn = loss.make_loss(
       apply, VP, prediction.v, times=times.uniform(VP), weighting=weighting.v,
@@ -116,6 +117,9 @@ def test_draws_sees_a_key_used_twice(f):
   assert max(draws(f).values()) > 1
 
 
-def test_draws_sees_every_step_of_a_scan():
-  # 4 prior draws, then 4 samples in 3 steps.
-  assert sum(draws(CASES['ancestral']).values()) == 4 + 4 * 3
+@pytest.mark.parametrize('name, number', [
+    ('ancestral', 4 + 4 * 3),  # the prior, then 3 steps
+    ('loss', 1 + 4 + 4 + 1),  # times, noise, labels, the network's dropout
+])
+def test_draws_sees_every_draw(name, number):
+  assert sum(draws(CASES[name]).values()) == number
