@@ -210,6 +210,15 @@ def make_generator(
                    functools.partial(call, True), grid, batch_size)
 
 
+def default_generator(model: Model, batch_size: int = 100) -> Generator:
+  """The run's own way to sample, as its settings say."""
+  settings = model.settings
+  return make_generator(
+      model, sampler=settings['sampler'],
+      num_steps=settings['sampling_steps'], guided=settings['guidance'] != 1,
+      batch_size=batch_size)
+
+
 def generate(
     generator: Generator, params: Params, key: Array, num_samples: int,
     label: np.ndarray | None, scale: float = 1.0

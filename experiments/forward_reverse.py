@@ -87,7 +87,8 @@ def draw_points(
       np.asarray(process.diffuse(keys[2], proc, draw['x'], times[::-1],
                                  index=jnp.arange(_POINTS) + i * _POINTS))
       for i, draw in enumerate(draws))
-  label = draws[0]['label'] if model.settings['num_classes'] else None
+  # Not the labels of the draw compared with: samples would be too close.
+  label = draws[1]['label'] if model.settings['num_classes'] else None
   reverse = np.asarray(generator.trajectory(
       params, keys[3], jnp.arange(_POINTS), label, scale))
 

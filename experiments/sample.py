@@ -61,20 +61,18 @@ def parse_labels(
 def write_samples(
     out: str, x: np.ndarray, label: np.ndarray | None, used: dict[str, Any]
 ) -> None:
-  """Writes samples [N, ...] in [-1, 1] (or points) and the flags used."""
-  images = pipeline.to_uint8(x) if x.ndim == 4 else None
+  """Writes images uint8 [N, H, W, C] or points [N, D], and the flags used."""
   if out.endswith('.npz'):
-    arrays = [x if images is None else images]
-    arrays += [] if label is None else [label]
+    arrays = [x] if label is None else [x, np.asarray(label, np.int64)]
     os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
     partial = f'{out[:-4]}.partial.npz'
     np.savez(partial, *arrays)
     os.replace(partial, out)
     common.write_json(f'{out[:-4]}.json', used)
     return
-  check(images is not None, '--out', 'must end in .npz for points', repr(out))
+  check(x.ndim == 4, '--out', 'must end in .npz for points', repr(out))
   os.makedirs(out, exist_ok=True)
-  for number, image in enumerate(images):
+  for number, image in enumerate(x):
     folder = out if label is None else os.path.join(out, str(label[number]))
     os.makedirs(folder, exist_ok=True)
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
@@ -93,7 +91,7 @@ def main() -> None:
       label, used['guidance'])
   out = values.out or os.path.join(values.workdir, 'samples.npz')
   used |= {'num_samples': values.num_samples, 'labels': values.labels}
-  write_samples(out, x, label, used)
+  write_samples(out, pipeline.to_uint8(x) if x.ndim == 4 else x, label, used)
   print(f'wrote {values.num_samples} samples to {out}')
 
 

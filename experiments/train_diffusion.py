@@ -184,13 +184,9 @@ def _hooks(model, data, writer, workdir):
 
 def _sample_hook(model, writer, workdir):
   settings = model.settings
-  generator = diffusion_run.make_generator(
-      model, sampler=settings['sampler'],
-      num_steps=settings['sampling_steps'], guided=settings['guidance'] != 1)
   flat = len(settings['shape']) == 1
   num_samples = 2000 if flat else 100
-  if flat:
-    generator = generator._replace(batch_size=num_samples)
+  generator = diffusion_run.default_generator(model, num_samples)
 
   def hook(state, step):
     label = diffusion_run.cycle_labels(model, num_samples)

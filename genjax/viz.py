@@ -6,6 +6,7 @@ Every function writes one file, whole or not at all. Images are uint8 NHWC.
 import os
 from typing import Callable, Mapping, Sequence
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 import matplotlib.figure
 import numpy as np
 from PIL import Image
@@ -165,8 +166,9 @@ def point_frame(
   axis = figure.subplots()
   _draw_points(axis, points, limit, None)
   axis.set_title(caption, fontsize=9)
-  figure.canvas.draw()
-  return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+  canvas = FigureCanvasAgg(figure)
+  canvas.draw()
+  return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def save_training_curves(
