@@ -10,7 +10,7 @@ known mixture, its exact density is drawn over them.
 """
 
 import os
-from typing import Any, Sequence
+from typing import Any
 
 from absl import flags
 import jax
@@ -58,7 +58,7 @@ def draw_images(
   reverse = pipeline.to_uint8(np.asarray(reverse) * unit)
 
   chosen = np.linspace(0, len(times) - 1, _COLUMNS).round().astype(int)
-  captions = _captions(sigma / alpha, chosen)
+  captions = [f'{float(sigma[i] / alpha[i]):.2g}' for i in chosen]
   strip = os.path.join(folder, 'forward_reverse.png')
   viz.save_filmstrips(strip, {
       'Forward process: data to noise (noise / signal below)':
@@ -94,16 +94,19 @@ def draw_points(
 
   chosen = np.linspace(0, len(times) - 1, _COLUMNS).round().astype(int)
   alpha, sigma = np.asarray(proc.alpha(times)), np.asarray(proc.sigma(times))
-  captions = _captions(sigma / alpha, chosen)
   limits = 2.2 * alpha + 2.5 * sigma
   densities = _densities(proc, name, times)
   strip = os.path.join(folder, 'forward_reverse.png')
-  title = ', exact density as contours' if densities[0] else ''
+  title = '; contours: exact density' if densities[0] else ''
+
+  def panels(points, order):
+    return [viz.PointPanel(points[i], f'{sigma[i] / alpha[i]:.2g}', limits[i],
+                           densities[i]) for i in order]
+
   viz.save_point_strips(strip, {
-      'Forward process: data to noise (read from the right; noise / signal '
-      'below)' + title: (forward[::-1][chosen], captions),
-      'Reverse process: noise to data': (reverse[chosen], captions)},
-      limits=limits[chosen], log_densities=[densities[i] for i in chosen])
+      f'Forward process: data to noise (noise / signal below{title})':
+          panels(forward[::-1], chosen[::-1]),
+      'Reverse process: noise to data': panels(reverse, chosen)})
   movie = os.path.join(folder, 'forward_reverse.gif')
   frames = [viz.point_frame(forward[-1 - i], limits[i], _caption('forward', r))
             for i, r in reversed(list(enumerate(sigma / alpha)))]
@@ -141,10 +144,6 @@ def _distances(ratios, fresh, other, samples, chosen) -> list[dict[str, float]]:
           f'{row["floor"]:10.3g}')
     rows.append(row)
   return rows
-
-
-def _captions(ratios, chosen: Sequence[int]) -> list[str]:
-  return [f'{float(ratios[i]):.2g}' for i in chosen]
 
 
 def _caption(which: str, ratio: float) -> str:

@@ -4,7 +4,7 @@ Every function writes one file, whole or not at all. Images are uint8 NHWC.
 """
 
 import os
-from typing import Callable, Mapping, Sequence
+from typing import Callable, Mapping, NamedTuple, Sequence
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 import matplotlib.figure
@@ -110,31 +110,34 @@ def save_filmstrips(
   _save_figure(path, figure)
 
 
+class PointPanel(NamedTuple):
+  """Points at one time of a strip."""
+
+  points: np.ndarray  # [N, 2]
+  caption: str
+  limit: float  # half-width of the panel, data units
+  # Exact log-density, points [M, 2] -> nats [M], drawn as contours if known.
+  log_density: Callable[[np.ndarray], np.ndarray] | None = None
+
+
 def save_point_strips(
-    path: str,
-    strips: Mapping[str, tuple[np.ndarray, Sequence[str]]], *,
-    limits: Sequence[float],
-    log_densities: Sequence[Callable[[np.ndarray], np.ndarray] | None],
+    path: str, strips: Mapping[str, Sequence[PointPanel]]
 ) -> None:
   """Writes strips of 2-D point clouds over time, one above the other.
 
   Args:
     path: of the PNG.
-    strips: title -> (points [T, N, 2], captions [T]).
-    limits: [T] half-widths of the panels of each column, data units.
-    log_densities: [T] exact log-densities, points [M, 2] -> nats [M], drawn as
-      contours over the first strip's order of columns; None where not known.
+    strips: title -> panels [T], time running to the right.
   """
-  steps = len(limits)
+  steps = len(next(iter(strips.values())))
   figure = matplotlib.figure.Figure(
-      (1.5 * steps, 1.9 * len(strips) + 0.1), layout='constrained')
-  panels = figure.subplots(len(strips), steps, squeeze=False)
-  for row, (title, (points, captions)) in zip(panels, strips.items()):
-    for column, axis in enumerate(row):
-      _draw_points(axis, points[column], limits[column],
-                   log_densities[column])
-      axis.set_xlabel(captions[column], fontsize=8)
-    row[0].set_title(title, loc='left', fontsize=10)
+      (1.4 * steps, 2.0 * len(strips)), layout='constrained')
+  rows = figure.subfigures(len(strips), 1, squeeze=False)[:, 0]
+  for row, (title, panels) in zip(rows, strips.items()):
+    row.suptitle(title, x=0.005, ha='left', fontsize=11)
+    for axis, panel in zip(row.subplots(1, steps, squeeze=False)[0], panels):
+      _draw_points(axis, panel.points, panel.limit, panel.log_density)
+      axis.set_xlabel(panel.caption, fontsize=9)
   _save_figure(path, figure)
 
 
