@@ -89,12 +89,15 @@ def vp_cosine(offset: float = 0.008, t_max: float = 1.0) -> Process:
     return 2 * jnp.log(cos_u(t)) - jnp.log(squared_sine(t))
 
   def time(log_snr):
-    # cos u = cos(start) alpha; near t = 0 from the sine, which does not cancel.
-    alpha2, sigma2 = jax.nn.sigmoid(log_snr), jax.nn.sigmoid(-log_snr)
-    cos2 = math.cos(start)**2 * alpha2
-    sin2 = math.sin(start)**2 + math.cos(start)**2 * sigma2
-    u = jnp.arctan2(jnp.sqrt(sin2), jnp.sqrt(cos2))
-    return (u - start) / rate
+    # With x = u - start: sin x over cos x, each times sin u + alpha sin(start),
+    # which rids sin x = (sin^2 u - sin^2 start) / ... of its cancellation.
+    alpha = jnp.sqrt(jax.nn.sigmoid(log_snr))
+    sigma2 = jax.nn.sigmoid(-log_snr)
+    sin_u = jnp.sqrt(math.sin(start)**2 + math.cos(start)**2 * sigma2)
+    cos_x = math.cos(start)**2 * alpha + math.sin(start) * sin_u
+    x = jnp.arctan2(math.cos(start) * sigma2,
+                    cos_x * (sin_u + math.sin(start) * alpha))
+    return jnp.minimum(x / rate, 1.0)
 
   return Process(
       alpha=lambda t: cos_u(t) / math.cos(start),
@@ -167,11 +170,12 @@ def discretize(betas: np.ndarray) -> Process:
   grid = np.linspace(0.0, 1.0, betas.size + 1)
 
   def interpolate(x, xs, ys):
+    x = jnp.asarray(x, jnp.result_type(x, float))  # a time may be an int
     return jnp.interp(x, jnp.asarray(xs, x.dtype), jnp.asarray(ys, x.dtype))
 
   return _from_log_alpha(
-      lambda t: -0.5 * interpolate(jnp.asarray(t), grid, decay),
-      lambda b: interpolate(jnp.asarray(b), decay, grid), 0.0, 1.0)
+      lambda t: -0.5 * interpolate(t, grid, decay),
+      lambda b: interpolate(b, decay, grid), 0.0, 1.0)
 
 
 def linear_betas(
