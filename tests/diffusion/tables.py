@@ -1,0 +1,80 @@
+"""Processes, predictions and samplers: a new one is a row, and meets all laws.
+"""
+
+from typing import Any, Callable, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.diffusion import prediction
+from genjax.diffusion import process
+from genjax.diffusion import samplers
+
+PROCESSES = {
+    'vp_linear': process.vp_linear(),
+    'vp_cosine': process.vp_cosine(),
+    'vp_cosine_short': process.vp_cosine(t_max=0.98),
+    've': process.ve(),
+    'edm': process.edm(),
+    'flow_matching': process.flow_matching(),
+    'ddpm': process.discretize(process.linear_betas()),
+    'improved_ddpm': process.discretize(process.cosine_betas()),
+}
+VP = ('vp_linear', 'vp_cosine', 'vp_cosine_short', 'ddpm', 'improved_ddpm')
+ZERO_TERMINAL_SNR = ('vp_cosine', 'flow_matching')
+# Those whose sigma is 0 at time 0.
+NOISELESS = tuple(name for name in PROCESSES if name != 've')
+
+PREDICTIONS = {
+    'x0': prediction.x0,
+    'eps': prediction.eps,
+    'score': prediction.score,
+    'v': prediction.v,
+    'velocity': prediction.velocity,
+    'edm': prediction.edm(0.5),
+}
+
+# Each at T steps; churn is spread over them.
+SAMPLERS = {
+    'ancestral': lambda p, steps: samplers.ancestral(p),
+    'ddim': lambda p, steps: samplers.ddim(p),
+    'ddim_half': lambda p, steps: samplers.ddim(p, eta=0.5),
+    'euler': lambda p, steps: samplers.euler(p),
+    'heun': lambda p, steps: samplers.heun(p),
+    'heun_churn': lambda p, steps: samplers.heun(
+        p, churn=0.4 * steps, num_steps=steps),
+    'dpm_solver_2m': lambda p, steps: samplers.dpm_solver_2m(p),
+}
+DETERMINISTIC = ('ddim', 'euler', 'heun', 'dpm_solver_2m')
+
+
+def defined(process_name: str, prediction_name: str) -> bool:
+  """Whether x_0 can be told from the prediction up to t_max."""
+  return not (process_name in ZERO_TERMINAL_SNR
+              and prediction_name in ('eps', 'score'))
+
+
+def interior(p, num: int = 40, edge: float = 1e-6) -> np.ndarray:
+  """Times inside (t_min, t_max), crowded towards both ends."""
+  near = np.geomspace(edge, 0.5, num)
+  share = np.concatenate([near, 1 - near[-2::-1]])
+  return p.t_min + (p.t_max - p.t_min) * share
+
+
+def grid(p, num_steps: int) -> jnp.ndarray:
+  """Times [num_steps + 1] from t_max to the end, sigma = 0 where it can be."""
+  times = np.linspace(p.t_max, p.t_min, num_steps + 1)
+  times[-1] = 0.0
+  return jnp.asarray(times)
+
+
+class Mixture(NamedTuple):
+  """Two Gaussians on the line, and their marginal cdf, by scipy."""
+
+  weights: Any = np.array([0.3, 0.7])
+  means: Any = np.array([-1.0, 0.6])
+  scales: Any = np.array([0.2, 0.4])
+
+
+def at(schedule: Callable, t) -> np.ndarray:
+  return np.asarray(schedule(jnp.asarray(t)))
