@@ -35,7 +35,7 @@ class Checkpointer:
     check(keep >= 1, 'Checkpointer', 'keep must be at least 1', keep)
     self._directory = os.path.abspath(directory)
     self._keep = keep
-    self._opened = None
+    self._opened: tuple[Any, Any] | None = None
 
   def save(self, step: int, state: PyTree, metric: float | None = None) -> None:
     """Starts to write `state`, and forgets checkpoints of `step` and later.
@@ -53,13 +53,15 @@ class Checkpointer:
     manager.wait_until_finished()
     for later in [s for s in manager.all_steps() if s >= step]:
       manager.delete(later)
-    ranked = metric is not None and math.isfinite(metric)
+    metrics = None
+    if metric is not None and math.isfinite(metric):
+      metrics = {'metric': float(metric)}  # orbax ranks a NaN as the best
     manager.save(
         step,
         args=ocp.args.Composite(
             state=ocp.args.StandardSave(state),
             meta=ocp.args.JsonSave({'leaves': _describe(state)})),
-        metrics={'metric': float(metric)} if ranked else None,
+        metrics=metrics,
         force=True)
 
   def restore(
@@ -171,7 +173,7 @@ def _describe(state: PyTree) -> dict[str, list[Any]]:
       jax.tree_util.keystr(path): [
           list(x.shape), str(x.dtype),
           # As bytes: bfloat16 is no dtype of python's buffers.
-          hashlib.sha256(np.ravel(x).view(np.uint8)).hexdigest()]
+          hashlib.sha256(np.ravel(x).view(np.uint8).data).hexdigest()]
       for path, x in jax.tree_util.tree_leaves_with_path(state)}
 
 

@@ -22,8 +22,8 @@ class MetricsWriter:
         # Two files of one second would have one name.
         filename_suffix=f'.{step}')
     self._path = os.path.join(workdir, 'metrics.jsonl')
-    self._events = None
-    self._lines = None
+    self._events: Any = None
+    self._lines: Any = None
 
   def start(self, step: int) -> None:
     """Opens the logs to go on after `step`, and forgets all later than it.

@@ -5,7 +5,7 @@ import contextlib
 import signal
 import threading
 import time
-from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from absl import logging
 import jax
@@ -155,11 +155,11 @@ class _Meter:
 
   def __init__(self, step: int):
     self.barren = 0  # steps up to the last reading without a finite update
-    self._in_flight = collections.deque()
+    self._in_flight: collections.deque[Any] = collections.deque()
     self._begin(step)
 
   def _begin(self, step: int) -> None:
-    self._totals = None
+    self._totals: dict[str, Mean] | None = None
     self._since = step
     self._clock = time.perf_counter()
 
@@ -218,8 +218,8 @@ def _stop_signals():
   if threading.current_thread() is not threading.main_thread():
     yield lambda step: False  # python lets only the main thread watch
     return
-  received = []
-  previous = {}
+  received: list[int] = []
+  previous: dict[int, Any] = {}
 
   def note(signum, frame):
     del frame
@@ -232,5 +232,5 @@ def _stop_signals():
   try:
     yield lambda step: bool(received)
   finally:
-    for signum, handler in previous.items():
-      signal.signal(signum, handler)
+    for number, handler in previous.items():
+      signal.signal(number, handler)

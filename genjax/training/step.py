@@ -113,15 +113,15 @@ def _as_means(
           f'metrics of loss_fn must not be named {", ".join(_OWN_METRICS)}',
           repr(name))
     bare = not isinstance(value, Mean)
-    mean = Mean(*(jnp.asarray(x, jnp.float32)
-                  for x in ((value, 1.0) if bare else value)))
-    check(mean.total.ndim == 0 and mean.count.ndim == 0, 'make_step',
+    total, count = (jnp.asarray(x, jnp.float32)
+                    for x in ((value, 1.0) if bare else value))
+    check(total.ndim == 0 and count.ndim == 0, 'make_step',
           f'metric {name!r} must be a scalar or a Mean of scalars',
-          f'shapes {mean.total.shape} and {mean.count.shape}')
+          f'shapes {total.shape} and {count.shape}')
     if axis_name is not None:
       # Sums add up over devices, and bare scalars, of equal shards, average:
       # both then equal what one device would report for the whole batch.
       reduce = jax.lax.pmean if bare else jax.lax.psum
-      mean = reduce(mean, axis_name)
-    means[name] = mean
+      total, count = reduce((total, count), axis_name)
+    means[name] = Mean(total, count)
   return means

@@ -7,9 +7,9 @@ import sys
 from absl import logging
 import chex
 import jax
+import jax.numpy as jnp
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest

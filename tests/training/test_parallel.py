@@ -136,7 +136,7 @@ def test_compiled_refuses_a_batch_that_devices_do_not_divide(
   batch = {'x': np.zeros((size, 16), np.float32),
            'index': np.arange(size, dtype=np.int32)}
   state = compiled.put(init_state(problem.params, problem.tx))
-  with pytest.raises(ValueError, match=f'multiple of the 8 devices, got {size}'):
+  with pytest.raises(ValueError, match=f'the 8 devices, got {size}'):
     compiled.step(state, problem.key, batch)
 
 
