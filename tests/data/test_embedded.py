@@ -31,6 +31,8 @@ def test_digits_are_the_originals_split_once():
   levels = np.concatenate([
       embedded.digits_to_levels(s.arrays['image']) for s in splits])
   labels = np.concatenate([s.arrays['label'] for s in splits])
+  pixels = np.concatenate([s.arrays['image'] for s in splits])
+  np.testing.assert_array_equal(pixels, np.round(255 * levels / 16))
   ours = np.column_stack([levels.reshape(-1, 64), labels])
   original = np.column_stack(load_digits(return_X_y=True))
   np.testing.assert_array_equal(*(

@@ -157,6 +157,31 @@ def test_horizontal_flip_mirrors_half_of_the_images(kind):
   assert len(set(mirrored[elements == 0])) == 2
 
 
+def _mirrored(seed, size, count):
+  """Which images of `count` batches are mirrored: [count, size]."""
+  plain, mixed = (
+      _take(count, _in_memory(), size, seed=seed, horizontal_flip=flip)
+      for flip in (False, True))
+  return np.array([np.any(a['x'] != b['x'], axis=(1, 2, 3))
+                   for a, b in zip(plain, mixed)])
+
+
+def test_horizontal_flip_depends_on_the_seed():
+  assert len({_mirrored(s, SIZE, 4).tobytes() for s in range(10)}) == 10
+
+
+def test_horizontal_flip_is_independent_of_the_place_in_the_epoch():
+  # Each place is mirrored Binomial(400, 1/2) times: five deviations are 50.
+  mirrored = _mirrored(0, SIZE, 400)
+  assert np.abs(mirrored.sum(0) - 200).max() < 50
+  # Nor do the bits that order an epoch decide its flips: element p comes
+  # early or late whether or not place p is mirrored.
+  orders = _elements(_take(400, _in_memory(), SIZE, seed=0))
+  ranks = np.argsort(np.reshape(orders, (400, SIZE)), axis=1)
+  correlation = np.corrcoef(ranks.ravel(), mirrored.ravel())[0, 1]
+  assert abs(correlation) < 5 / np.sqrt(400 * SIZE)
+
+
 def test_horizontal_flip_keeps_labels_and_rows():
   image = np.random.default_rng(0).integers(0, 256, (6, 3, 4, 2), np.uint8)
   source = sources.ArraySource({'image': image})

@@ -79,6 +79,15 @@ def test_permutation_differs_in_every_argument(change):
   assert np.sum(first == sources.permutation(**{**base, **change})) < 10
 
 
+@pytest.mark.parametrize('change', [
+    {'seed': 1}, {'stream': 1}, {'epoch': 1}])
+def test_random_bits_do_not_overlap(change):
+  # A counter that moves too little repeats one stream inside another.
+  base = dict(size=1000, seed=0, stream=0, epoch=0)
+  bits = [sources.random_bits(**{**base, **more}) for more in ({}, change)]
+  assert not np.intersect1d(*bits).size
+
+
 def test_describe_reads_shape_and_classes():
   assert sources.describe(_numbers(7)) == (7, (1,), ('a', 'b', 'c'))
   assert sources.describe(_numbers(7, labels=False)).num_classes is None

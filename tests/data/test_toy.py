@@ -133,10 +133,15 @@ def test_set_is_an_independent_sample_not_a_grid(name):
 @pytest.mark.parametrize('name', NOISE)
 @pytest.mark.parametrize('noise', [0.05, 0.3])
 def test_set_noise_is_gaussian_of_the_stated_scale(name, noise):
-  (noisy, _), (clean, _) = _draw(name, noise=noise), _draw(name, noise=0.0)
+  noisy, label = _draw(name, noise=noise)
+  clean, _ = _draw(name, noise=0.0)
   residual = (noisy - clean) / (noise * NOISE[name])
   assert stats.kstest(residual.ravel(), 'norm').pvalue > P
   assert abs(np.corrcoef(residual.T)[0, 1]) < 5 / np.sqrt(N)
+  # A key used twice makes the noise of one point the place of another.
+  u, _ = CURVES[name](clean, label)
+  for column in (*residual.T, residual.ravel()[:N]):
+    assert abs(np.corrcoef(column, u[:, 0])[0, 1]) < 5 / np.sqrt(N)
 
 
 @EACH_SET
@@ -161,6 +166,7 @@ def test_eight_gaussians_mixture_is_the_law_of_the_draws():
   chex.assert_shape([weights, means], [(8,), (8, 2)])
   np.testing.assert_allclose(weights.sum(), 1, rtol=1e-15)
   np.testing.assert_allclose(np.linalg.norm(means, axis=1), 1.6, rtol=1e-15)
+  assert scale == 0.12
   x, label = _draw('eight_gaussians', seed=5)
   # Every marginal coordinate against the mixture's own distribution function,
   # along several directions, without looking at the labels.
