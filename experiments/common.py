@@ -133,35 +133,39 @@ def define_run_flags(workdir: str) -> None:
                        upper_bound=2**31 - 1)
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
   """Runs a script: one clear line and exit status 1 where something is wrong.
 
   `--verbosity=1` shows where it came from.
+
+  Args:
+    main: the script.
+    argv: its name and flags; those of the command line where None.
   """
+  argv = sys.argv if argv is None else argv
+  name = os.path.splitext(os.path.basename(argv[0]))[0]
+
+  def fail(message):
+    print(f'{name}: {message}', file=sys.stderr)
+    sys.exit(1)
 
   def guarded(argv):
     if len(argv) > 1:
-      _fail(f'stray argument {argv[1]!r}: flags are written --name=value')
+      fail(f'stray argument {argv[1]!r}: flags are written --name=value')
     _use_compile_cache()
     try:
       main()
     except (ValueError, OSError, RuntimeError) as error:
       logging.debug('raised here', exc_info=True)
-      _fail(_first_line(error))
+      fail(_first_line(error))
 
   def parse(argv):
     try:
       return flags.FLAGS(argv)
     except flags.Error as error:
-      _fail(_first_line(error))
+      fail(_first_line(error))
 
-  app.run(guarded, flags_parser=parse)
-
-
-def _fail(message: str) -> None:
-  name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
-  print(f'{name}: {message}', file=sys.stderr)
-  sys.exit(1)
+  app.run(guarded, argv=argv, flags_parser=parse)
 
 
 def _first_line(error: Exception) -> str:

@@ -21,6 +21,12 @@ from experiments import train_diffusion
 from genjax import viz
 
 
+def define_flags() -> None:
+  """The script's flags."""
+  common.define_run_flags('where everything is written')
+  flags.FLAGS.set_default('workdir', 'runs/digits')
+
+
 def main() -> None:
   workdir, seed = flags.FLAGS.workdir, flags.FLAGS.seed
   settings, data = train_diffusion.resolve('digits', {'seed': seed})
@@ -70,6 +76,5 @@ Your own images (PNG or JPEG, one sub-folder a class, or none):
 
 
 if __name__ == '__main__':
-  common.define_run_flags('where everything is written')
-  flags.FLAGS.set_default('workdir', 'runs/digits')
+  define_flags()
   common.run(main)

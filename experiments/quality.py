@@ -23,6 +23,13 @@ from genjax.metrics import frechet
 from genjax.metrics import manifold
 
 
+def define_flags() -> None:
+  """The script's flags."""
+  common.define_run_flags('where the runs are kept')
+  flags.DEFINE_integer('num_seeds', 3, 'how many runs', lower_bound=1)
+  flags.FLAGS.set_default('workdir', 'runs/quality')
+
+
 def judge(images: np.ndarray, labels: np.ndarray) -> dict[str, float]:
   """Five measures of digits uint8 [N, 8, 8, 1] against the real ones.
 
@@ -89,7 +96,5 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  common.define_run_flags('where the runs are kept')
-  flags.DEFINE_integer('num_seeds', 3, 'how many runs', lower_bound=1)
-  flags.FLAGS.set_default('workdir', 'runs/quality')
+  define_flags()
   common.run(main)
