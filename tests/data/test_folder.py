@@ -171,7 +171,9 @@ def _broken(path, content):
 
 
 def _encoded(tmp_path, name):
-  _save(tmp_path / 'aside' / name, embedded.patches(1).arrays['image'][0])
+  # Noise does not compress: the file is pixels, not headers.
+  noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
+  _save(tmp_path / 'aside' / name, noise)
   content = (tmp_path / 'aside' / name).read_bytes()
   (tmp_path / 'aside' / name).unlink()
   (tmp_path / 'aside').rmdir()
