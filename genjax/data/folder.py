@@ -73,7 +73,7 @@ def folder_source(
     image_size: Side of the images in pixels; see `square`.
     channels: 3 for RGB, 1 for grey, whatever the files hold.
     verify: Whether every file is read once now, so that a broken one is
-      found before training. Costs about a fifth of an epoch's decoding.
+      found before training. Costs at most an epoch's decoding.
 
   Returns:
     A source with `class_names`.
