@@ -30,7 +30,7 @@ from genjax.types import Params
 
 _COLUMNS = 9
 _ROWS = 4  # of the filmstrip; the animation shows the square
-_POINTS = 4000
+_POINTS = 8000
 
 
 def define_flags() -> None:
