@@ -10,17 +10,10 @@ from genjax import checks
 from genjax.networks import embeddings
 from genjax.networks.attention import SelfAttention
 from genjax.networks.init import fan_avg_uniform
+from genjax.networks.normalization import GroupNorm
 from genjax.types import Array
 
 _ZEROS = nn.initializers.zeros_init()
-
-
-def _group_norm(x: Array, groups: int, dtype: Any, name: str) -> Array:
-  """Group normalisation, arXiv:1803.08494, as a submodule of the caller."""
-  checks.check(x.shape[-1] % groups == 0, 'UNet',
-               f'groups must divide the {x.shape[-1]} channels of a layer',
-               groups)
-  return nn.GroupNorm(groups, epsilon=1e-6, dtype=dtype, name=name)(x)
 
 
 def _conv(x: Array, features: int, dtype: Any, name: str, *,
@@ -42,11 +35,11 @@ class ResnetBlock(nn.Module):
   @nn.compact
   def __call__(self, x: Array, embedding: Array, train: bool) -> Array:
     """x [B, H, W, C] and swish of the embedding [B, E], to [B, H, W, F]."""
-    h = nn.swish(_group_norm(x, self.groups, self.dtype, 'norm1'))
+    h = nn.swish(GroupNorm(self.groups, dtype=self.dtype, name='norm1')(x))
     h = _conv(h, self.features, self.dtype, 'conv1')
     h += nn.Dense(self.features, kernel_init=fan_avg_uniform, dtype=self.dtype,
                   name='time_emb_proj')(embedding)[:, None, None]
-    h = nn.swish(_group_norm(h, self.groups, self.dtype, 'norm2'))
+    h = nn.swish(GroupNorm(self.groups, dtype=self.dtype, name='norm2')(h))
     h = nn.Dropout(self.dropout, deterministic=not train)(h)
     h = _conv(h, self.features, self.dtype, 'conv2', kernel_init=_ZEROS)
     if x.shape[-1] != self.features:
@@ -64,7 +57,7 @@ class AttentionBlock(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """[B, H, W, C] to [B, H, W, C]."""
-    h = _group_norm(x, self.groups, self.dtype, 'group_norm')
+    h = GroupNorm(self.groups, dtype=self.dtype, name='group_norm')(x)
     h = SelfAttention(self.head_dim, fan_avg_uniform, _ZEROS, self.dtype,
                       name='attention')(h.reshape(len(x), -1, x.shape[-1]))
     return x + h.reshape(x.shape)
@@ -212,6 +205,7 @@ class UNet(nn.Module):
         h = _conv(_double(h), self.channels[depth], self.dtype,
                   f'upsample_{i}')
 
-    h = nn.swish(_group_norm(h, self.groups, self.dtype, 'conv_norm_out'))
+    h = nn.swish(GroupNorm(self.groups, dtype=self.dtype,
+                           name='conv_norm_out')(h))
     h = _conv(h, x.shape[-1], self.dtype, 'conv_out', kernel_init=_ZEROS)
     return h.astype(x.dtype)

@@ -1,0 +1,70 @@
+"""Laws of the embeddings of noise level, class and position."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax.networks import embeddings
+
+
+@pytest.mark.parametrize('flip', [False, True])
+@pytest.mark.parametrize('shift', [0.0, 1.0])
+def test_sinusoidal_features_matches_ddpm(flip, shift):
+  steps, dim = np.array([0, 1, 37, 999]), 8
+  expected = np.zeros((4, dim))
+  for i in range(dim // 2):
+    # Ho et al.'s get_timestep_embedding, one frequency at a time.
+    angle = steps * np.exp(-np.log(10000.0) * i / (dim // 2 - shift))
+    sin, cos = (i + dim // 2, i) if flip else (i, i + dim // 2)
+    expected[:, sin], expected[:, cos] = np.sin(angle), np.cos(angle)
+  sinusoid = embeddings.TIMESTEP._replace(
+      flip_sin_to_cos=flip, freq_shift=shift)
+  actual = embeddings.sinusoidal_features(
+      jnp.asarray(steps, jnp.float32), dim, sinusoid)
+  # An angle of 999 in float32 is off by 999 * 2^-24 = 6e-5.
+  np.testing.assert_allclose(actual, expected, atol=1.3e-4)
+
+
+def test_sinusoidal_features_tell_log_snrs_apart():
+  log_snr = jnp.linspace(-20, 20, 401)
+  features = embeddings.sinusoidal_features(log_snr, 16, embeddings.LOG_SNR)
+  distances = np.linalg.norm(features[:, None] - features[None], axis=-1)
+  apart = np.abs(np.subtract.outer(log_snr, log_snr)) > .99
+  # A chord of the fastest wave over one nat is 2 sin(1/2) = .96; over any
+  # longer way the slower waves keep the levels at least half as far apart.
+  assert distances[apart].min() > .48
+
+
+@pytest.mark.parametrize('dim', [7, 2, 0])
+def test_sinusoidal_features_refuses_dim(dim):
+  with pytest.raises(ValueError, match='sinusoidal_features: dim must be'):
+    embeddings.sinusoidal_features(jnp.zeros(3), dim, embeddings.LOG_SNR)
+
+
+def test_position_features_product_depends_on_offset_only():
+  h, w, dim = 4, 6, 16
+  f = embeddings.position_features(h, w, dim).astype(np.float64)
+  products = (f @ f.T).reshape(h, w, h, w)
+  # sin a sin b + cos a cos b = cos(a - b).
+  np.testing.assert_allclose(
+      products[1:, 1:, 1:, 1:], products[:-1, :-1, :-1, :-1], atol=1e-5)
+  np.testing.assert_allclose(np.diag(f @ f.T), dim / 2, atol=1e-5)
+  assert len(np.unique(f, axis=0)) == h * w
+  # Row by row: the first half is constant along a row.
+  rows = f.reshape(h, w, dim)[..., :dim // 2]
+  np.testing.assert_array_equal(rows, np.broadcast_to(rows[:, :1], rows.shape))
+  with pytest.raises(ValueError, match='multiple of 4'):
+    embeddings.position_features(h, w, 6)
+
+
+def test_class_embedding_no_class_and_bad_labels():
+  module = embeddings.ClassEmbedding(3, 4)
+  variables = module.init(jax.random.key(0), None, 2)
+  table = variables['params']['embedding']
+  assert table.shape == (4, 4)
+  actual = module.apply(variables, jnp.array([0, 2, 3, 4, -1]), 5)
+  np.testing.assert_array_equal(actual[:3], table[jnp.array([0, 2, 3])])
+  assert np.isnan(actual[3:]).all()
+  none = module.apply(variables, None, 2)
+  np.testing.assert_array_equal(none, np.stack([table[3], table[3]]))
