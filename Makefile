@@ -7,7 +7,13 @@ WORKDIR ?= runs/digits
 BIN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PIP := $(BIN) -m pip --disable-pip-version-check install --quiet
-PYTEST := JAX_PLATFORMS=cpu $(BIN) -m pytest
+# Compiling is most of the tests' time: what is compiled is kept, and two
+# workers share it, each taking whole files.
+WORKERS ?= 2
+TESTS := JAX_PLATFORMS=cpu JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.jax_cache \
+  JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
+  JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 $(BIN)
+PYTEST := $(TESTS) -m pytest -n $(WORKERS) --dist loadfile
 SOURCES := genjax experiments tests
 
 .PHONY: help venv demo test test-all lint mutants quality clean
@@ -47,10 +53,10 @@ quality: $(STAMP)
 	@$(BIN) -m experiments.quality
 
 test: $(STAMP)
-	$(PYTEST)
+	@$(PYTEST)
 
 test-all: $(STAMP)
-	$(PYTEST) -m 'slow or not slow'
+	@$(PYTEST) -m 'slow or not slow'
 
 lint: $(STAMP)
 	$(BIN) -m flake8 $(SOURCES)
@@ -58,7 +64,7 @@ lint: $(STAMP)
 	$(BIN) -m mypy
 
 mutants: $(STAMP)
-	@JAX_PLATFORMS=cpu $(BIN) -m tests.mutants
+	@$(TESTS) -m tests.mutants
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .hypothesis \
