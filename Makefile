@@ -10,7 +10,7 @@ PIP := $(BIN) -m pip --disable-pip-version-check install --quiet
 # Compiling is most of the tests' time: what is compiled is kept, and two
 # workers share it, each taking whole files.
 WORKERS ?= 2
-TESTS := JAX_PLATFORMS=cpu JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.jax_cache \
+TESTS := JAX_PLATFORMS=cpu JAX_COMPILATION_CACHE_DIR='$(CURDIR)/.jax_cache' \
   JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
   JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 $(BIN)
 PYTEST := $(TESTS) -m pytest -n $(WORKERS) --dist loadfile
