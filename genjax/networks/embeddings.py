@@ -1,7 +1,6 @@
 """What a network is told besides its input: the noise level and the class."""
 
-from typing import Any
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp

@@ -1,7 +1,6 @@
 """The U-Net of DDPM, from a few thousand parameters to its published sizes."""
 
-from typing import Any
-from typing import Sequence
+from typing import Any, Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
