@@ -175,7 +175,7 @@ def _first_line(error: Exception) -> str:
 
 def _use_compile_cache() -> None:
   """Keeps compiled programs between runs, so that the next starts at once."""
-  if jax.config.jax_compilation_cache_dir is None:
+  if jax.config.values['jax_compilation_cache_dir'] is None:
     home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
     folder = os.path.join(home, 'genjax')
     try:

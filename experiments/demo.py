@@ -48,31 +48,35 @@ def main() -> None:
   sample.write_samples(samples, images, label, used)
 
   figures = os.path.join(workdir, 'figures')
-  grid = np.stack([images[label == c][:10] for c in range(10)], axis=1)
-  viz.save_grid(os.path.join(figures, 'samples.png'),
-                grid.reshape(-1, *images.shape[1:]), 10)
+  grid = os.path.join(figures, 'samples.png')
+  ten_each = np.stack([images[label == c][:10] for c in range(10)], axis=1)
+  viz.save_grid(grid, ten_each.reshape(-1, *images.shape[1:]), 10)
   x0, classes = forward_reverse.example_images(settings, 36)
-  strip, movie = forward_reverse.draw_images(
+  strip, _ = forward_reverse.draw_images(
       generator, params, x0, classes, settings['guidance'], seed, figures)
 
-  rows = {'these samples': quality.judge(images, label),
-          'real train': quality.real_floor()}
+  ours = quality.judge(images, label)
+  rows = {'these samples': ours, 'real train': quality.real_floor()}
   common.write_json(os.path.join(workdir, 'quality.json'), rows)
-  print(f'''
+  recognised, ratio = ours['recognised'], ours['nn_ratio']
+  training = os.path.join(figures, 'training.png')
+  print(f"""
 {quality.table(rows)}
-An SVC that never saw the model recognises {rows["these samples"]["recognised"]:.1%} of the digits as the class
-asked for. NN ratio {rows["these samples"]["nn_ratio"]:.2f}: their distance to the nearest training image over
-that of real test images (1: as new as real ones, 0: copies).
 
-  {os.path.join(figures, "samples.png")}    ten of each class
-  {strip}, {os.path.basename(movie)}
-  {os.path.join(figures, "training.png")}   loss, by noise level, gradient norm
-  {samples}    1500 digits, arr_0 uint8 NHWC, arr_1 labels
-  {os.path.join(workdir, "metrics.jsonl")}, tensorboard/, checkpoints/
+An SVC that never saw the model recognises {recognised:.1%} of the digits as
+the class asked for. NN ratio {ratio:.2f}: their distance to the nearest
+training image, over that of real test images (1: as new as real ones; 0:
+copies).
+
+  {grid}   ten of each class
+  {strip}   data to noise to data; .gif moves
+  {training}   loss, by noise level, gradient norm
+  {samples}   1500 digits: arr_0 uint8 NHWC, arr_1 labels
+  {workdir}: metrics.jsonl, tensorboard, checkpoints
 
 Your own images (PNG or JPEG, one sub-folder a class, or none):
   .venv/bin/python -m experiments.train_diffusion --data=folder:PATH \\
-      --image_size=32 --workdir=runs/mine''')
+      --image_size=32 --workdir=runs/mine""")
 
 
 if __name__ == '__main__':

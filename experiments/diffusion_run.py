@@ -28,6 +28,7 @@ from genjax.networks.init import init_params
 from genjax.networks.mlp import MLP
 from genjax.networks.transformer import DiT
 from genjax.networks.unet import UNet
+from genjax.training import parallel
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.optimizers import make_optimizer
 from genjax.training.state import init_state
@@ -186,6 +187,7 @@ def make_generator(
   check(not guided or num_classes is not None, '--guidance',
         'must be 1 for an unconditional model', 'another scale')
   method = SAMPLERS[sampler](model.process)
+  mesh = parallel.make_mesh()
   grid = time_grid(model, num_steps)
   data_shape = tuple(model.settings['shape'])
 
@@ -204,6 +206,8 @@ def make_generator(
                            trajectory=trajectory)
 
   def call(trajectory, params, key, index, label, scale):
+    # Samples are independent: where the devices divide the batch, they share.
+    index, label = parallel.split_batch((index, label), mesh)
     return draw(params, key, index, label, scale, grid, trajectory)
 
   return Generator(model, functools.partial(call, False),
@@ -292,7 +296,8 @@ def load_run(workdir: str, weights: str = 'ema') -> tuple[Model, Params, int]:
           jnp.zeros(1))['params'],
       optimizer(model.settings))))
   checkpointer.close()
-  check(restored is not None, '--workdir', 'must hold a checkpoint (run '
-        'train_diffusion until it saves one)', repr(workdir))
+  if restored is None:
+    raise ValueError(f"--workdir: '{workdir}' must hold a checkpoint: run "
+                     'train_diffusion until it saves one, got none')
   state, step = restored
   return model, state.ema if weights == 'ema' else state.params, step

@@ -50,12 +50,12 @@ def draw_images(
   # At unit scale, so that pure noise has contrast too.
   unit = np.asarray(1 / jnp.sqrt(alpha**2 + sigma**2)).reshape(-1, 1, 1, 1, 1)
   key_forward, key_reverse = jax.random.split(jax.random.key(seed))
-  forward = process.diffuse(key_forward, proc, jnp.asarray(x0), times[::-1])
-  forward = pipeline.to_uint8(np.asarray(forward) * unit[::-1])
+  noising = process.diffuse(key_forward, proc, jnp.asarray(x0), times[::-1])
+  forward = pipeline.to_uint8(np.asarray(noising) * unit[::-1])
   labels = None if label is None else jnp.asarray(label, jnp.int32)
-  reverse = generator.trajectory(
+  denoising = generator.trajectory(
       params, key_reverse, jnp.arange(num), labels, scale)
-  reverse = pipeline.to_uint8(np.asarray(reverse) * unit)
+  reverse = pipeline.to_uint8(np.asarray(denoising) * unit)
 
   chosen = np.linspace(0, len(times) - 1, _COLUMNS).round().astype(int)
   captions = [f'{float(sigma[i] / alpha[i]):.2g}' for i in chosen]

@@ -99,7 +99,8 @@ def resolve(
   settings = {'seed': 0, 'image_size': None, 'held_out': 0.0,
               'parallel': 'jit', 'conditional': True, 'horizontal_flip': False,
               'preset': preset, **PRESETS[preset], **chosen}
-  if settings['network'] != PRESETS[preset]['network'] and 'width' not in chosen:
+  if 'width' not in chosen and (
+      settings['network'] != PRESETS[preset]['network']):
     settings['width'] = _WIDTHS[settings['network']]
   check(all(str(w).isdigit() and int(w) for w in settings['width']), '--width',
         'must be positive numbers such as 16,32', settings['width'])

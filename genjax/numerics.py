@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from genjax.types import Array, Key, Shape
+from genjax.types import Array
+from genjax.types import Key
+from genjax.types import Shape
 
 
 def broadcast_right(a: Array, ndim: int) -> Array:

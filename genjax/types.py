@@ -20,7 +20,8 @@ class Mean(NamedTuple):
   """
 
   total: Array | float  # sum over the subset
-  count: Array | float  # size of the subset
+  # Size of the subset; hides tuple.count, which nobody needs of a mean.
+  count: Array | float  # type: ignore[assignment]
 
 
 Metrics = Mapping[str, Array | Mean]

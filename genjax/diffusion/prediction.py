@@ -62,9 +62,9 @@ def _v_to_x0(process, output, xt, t):
 def rates(process: Process, t: Array, ndim: int) -> tuple[Array, Array]:
   """(d alpha/dt, d sigma/dt) at t, shaped to multiply x of `ndim` axes."""
   t = jnp.asarray(t)
-  one = jnp.ones_like(t)
-  return tuple(broadcast_right(jax.jvp(f, (t,), (one,))[1], ndim)
-               for f in (process.alpha, process.sigma))
+  d_alpha, d_sigma = (jax.jvp(f, (t,), (jnp.ones_like(t),))[1]
+                      for f in (process.alpha, process.sigma))
+  return broadcast_right(d_alpha, ndim), broadcast_right(d_sigma, ndim)
 
 
 def _velocity_target(process, x0, eps, t):

@@ -151,9 +151,9 @@ def heun(
   """
   check(order in (1, 2), 'heun', 'order must be 1 or 2', order)
   check(churn >= 0, 'heun', 'churn must not be negative', churn)
-  check(churn == 0 or num_steps is not None, 'heun',
-        'churn needs num_steps, the T of the grid', num_steps)
-  gamma = min(churn / num_steps, 2**0.5 - 1) if churn else 0.0
+  if churn and num_steps is None:
+    raise ValueError('heun: churn needs num_steps, the T of the grid, got None')
+  gamma = min(churn / num_steps, 2**0.5 - 1) if num_steps else 0.0
 
   def velocity(x, x0, t):
     eps = (x - process.alpha(t) * x0) / process.sigma(t)

@@ -7,7 +7,9 @@ import numpy as np
 from genjax.checks import check
 
 
-def energy_distance(a: np.ndarray, b: np.ndarray, *, block: int = 1000) -> float:
+def energy_distance(
+    a: np.ndarray, b: np.ndarray, *, block: int = 1000
+) -> float:
   """Energy distance 2 E|a - b| - E|a - a'| - E|b - b'| of two point sets.
 
   Szekely & Rizzo 2013, as the V-statistic: over all pairs, a point with itself

@@ -46,8 +46,8 @@ class GroupNorm(nn.Module):
     size = channels // self.groups
     # Multiplying [B, C] by this averages over a group and copies the mean to
     # each of its channels, without a reshape.
-    average = np.kron(np.eye(self.groups), np.ones((size, size)))
-    average = jnp.asarray(average / (size * math.prod(x.shape[1:-1])),
+    block_mean = np.kron(np.eye(self.groups), np.ones((size, size)))
+    average = jnp.asarray(block_mean / (size * math.prod(x.shape[1:-1])),
                           wide.dtype)
     exact = jax.lax.Precision.HIGHEST
     mean = jnp.dot(wide.sum(spatial), average, precision=exact)

@@ -23,6 +23,7 @@ from genjax.training.step import make_step
 from genjax.training.step import Step
 from genjax.types import Batch
 from genjax.types import LossFn
+from genjax.types import PyTree
 from genjax.types import Shape
 
 _AXIS = 'data'
@@ -147,6 +148,13 @@ def pmap_step(
       step=_paced(mapped_step, mesh),
       get=lambda state: jax.tree.map(_to_host, state),
   )
+
+
+def split_batch(batch: PyTree, mesh: Mesh) -> PyTree:
+  """Arrays [B, ...] laid over the devices, if these divide B; else as is."""
+  sharding = NamedSharding(mesh, PartitionSpec(_AXIS))
+  return jax.tree.map(
+      lambda x: x if len(x) % mesh.size else jax.device_put(x, sharding), batch)
 
 
 def _split(shape: Shape, parts: int) -> PartitionSpec:
