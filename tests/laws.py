@@ -127,8 +127,12 @@ def vmap_over_params_equals_loop(family: Family):
 
 def dtype_is_kept(family: Family, dtype):
   params = params_of(family, dtype)
-  x = family.dist.sample(jax.random.key(0), params, (2,))
-  chex.assert_type([x, family.dist.log_prob(params, x)], dtype)
+
+  def draw_and_judge(params):
+    x = family.dist.sample(jax.random.key(0), params, (2,))
+    return x, family.dist.log_prob(params, x)
+
+  chex.assert_type(list(jax.eval_shape(draw_and_judge, params)), dtype)
 
 
 def bad_params_give_nan(family: Family):

@@ -1,7 +1,7 @@
 """Processes, predictions and samplers: a new one is a row, and meets all laws.
 """
 
-from typing import Any, Callable, NamedTuple
+from typing import Callable
 
 import jax.numpy as jnp
 import numpy as np
@@ -66,14 +66,6 @@ def grid(p, num_steps: int) -> jnp.ndarray:
   times = np.linspace(p.t_max, p.t_min, num_steps + 1)
   times[-1] = 0.0
   return jnp.asarray(times)
-
-
-class Mixture(NamedTuple):
-  """Two Gaussians on the line, and their marginal cdf, by scipy."""
-
-  weights: Any = np.array([0.3, 0.7])
-  means: Any = np.array([-1.0, 0.6])
-  scales: Any = np.array([0.2, 0.4])
 
 
 def at(schedule: Callable, t) -> np.ndarray:

@@ -1,0 +1,349 @@
+"""Laws of the samplers, each over the table of processes or samplers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax.diffusion import prediction
+from genjax.diffusion import process
+from genjax.diffusion import samplers
+from genjax.diffusion import times
+from genjax.numerics import normal_each
+from tests import laws
+from tests.diffusion import tables
+from tests.diffusion.tables import at
+from tests.diffusion.tables import PROCESSES
+from tests.diffusion.tables import SAMPLERS
+
+each_process = pytest.mark.parametrize('name', PROCESSES)
+_KEY = jax.random.key(0)
+
+
+def _gaussian(p, var):
+  """E[x_0 | x_t] of data N(0, var), elementwise."""
+
+  def denoise(x, t):
+    alpha, sigma = p.alpha(t), p.sigma(t)
+    return alpha * var / (alpha**2 * var + sigma**2) * x
+
+  return denoise
+
+
+@each_process
+@laws.float64
+def test_ddim_is_exact_for_a_single_data_point(name):
+  """It lands on alpha_s x_0 + sigma_s eps, from t_max, in any steps."""
+  p = PROCESSES[name]
+  point, eps = jnp.asarray([[.3, -.9]]), jnp.asarray([[1.2, .4]])
+  for steps in (1, 7):
+    grid = jnp.linspace(p.t_max, 0.1 * p.t_max, steps + 1)
+    start, want = (process.perturb(p, point, eps, grid[i]) for i in (0, -1))
+    got = samplers.sample(_KEY, samplers.ddim(p), lambda x, t: point, start,
+                          grid)
+    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
+
+
+# The rest are the same code with other numbers.
+_DISTINCT = ('ancestral', 'ddim', 'euler', 'heun_churn', 'dpm_solver_2m')
+
+
+@each_process
+def test_samplers_are_finite_at_both_ends(name):
+  """From t_max (where alpha may be 0) to time 0 (where sigma may be).
+
+  The denoiser is NaN where sigma is 0: evaluated there, it would show. A last
+  step to sigma = 0 ends on the denoiser's output, here a function of time.
+  """
+  p = PROCESSES[name]
+
+  def denoiser(x, t):
+    return jnp.where(p.sigma(t) > 0, jnp.tanh(p.log_snr(t)) + 0 * x, jnp.nan)
+
+  @jax.jit
+  def run(x, grid):
+    return [samplers.sample(_KEY, SAMPLERS[sampler](p, 4), denoiser, x, grid)
+            for sampler in _DISTINCT]
+
+  x = process.prior_sample(_KEY, p, (3, 2), 0.5)
+  uneven = p.t_max * jnp.asarray([1.0, .9, .1, .001, 0.])
+  for grid in (tables.grid(p, 4), uneven):
+    for sampler, out in zip(_DISTINCT, run(x, grid)):
+      assert np.all(np.isfinite(out)), sampler
+      if name in tables.NOISELESS and sampler != 'heun_churn':
+        np.testing.assert_allclose(out, jnp.tanh(p.log_snr(grid[-2])), rtol=1e-5,
+                                   err_msg=sampler)
+
+
+def test_sample_compiles_once_for_all_params_keys_labels_and_grids():
+  """One trace a shape and number of steps, whatever the values."""
+  p, traces = PROCESSES['vp_linear'], []
+
+  def network(variables, x, log_snr, label):
+    return variables['w'] * x + label[:, None]
+
+  make = prediction.make_denoiser(network, p, prediction.v, data_std=1.)
+
+  @jax.jit
+  def run(variables, key, x, grid, label):
+    traces.append(grid.shape)
+    return [samplers.sample(key, SAMPLERS[sampler](p, 3),
+                            make(variables, label), x, grid)[0, 0]
+            for sampler in _DISTINCT]
+
+  outputs = np.stack([run(
+      {'w': jnp.float32(.1 * i)}, jax.random.key(i), jnp.ones((2, 1)) * i,
+      tables.grid(p, 3) * (1 - .1 * i), jnp.asarray([i, 2])) for i in range(3)])
+  assert len(traces) == 1
+  for values in outputs.T:
+    assert len(np.unique(values)) == 3
+
+
+@pytest.mark.parametrize('sampler', ['ancestral', 'heun_churn'])
+def test_samples_do_not_depend_on_the_batch_size(sampler):
+  """Bitwise: row i of any batch is the sample of index i."""
+  p = PROCESSES['edm']
+  x = process.prior_sample(_KEY, p, (5, 2))
+
+  def run(x, index=None):
+    return samplers.sample(_KEY, SAMPLERS[sampler](p, 3), _gaussian(p, 1.), x,
+                           tables.grid(p, 3), index=index)
+
+  whole = run(x)
+  np.testing.assert_array_equal(run(x[:2]), whole[:2])
+  rows = jnp.asarray([4, 1])
+  np.testing.assert_array_equal(run(x[rows], rows), whole[rows])
+  assert len(np.unique(np.asarray(run(jnp.ones((5, 2)))))) == 10
+
+
+def test_sample_draws_new_noise_at_every_step():
+  """With no data, ancestral steps sum independent noise: no value repeats."""
+  p = PROCESSES['edm']
+  states = samplers.sample(
+      _KEY, samplers.ancestral(p), lambda x, t: 0 * x, jnp.zeros((2, 3)),
+      jnp.asarray([8., 4., 2., 1.]), trajectory=True)
+  # x_s = r x_t + std z, with r = (s/t)^2 = 1/4 and std = s sqrt(1 - (s/t)^2).
+  z = (states[1:] - states[:-1] / 4) / (
+      jnp.asarray([4., 2., 1.])[:, None, None] * .75**.5)
+  assert len(np.unique(np.round(z, 3))) == z.size
+
+
+def _keys():
+  return jax.random.split(jax.random.key(7), 1)
+
+
+def _step_noise():
+  return normal_each(_keys(), (1,), jnp.float64)[0, 0]
+
+
+def _step_many(sampler, x, x0, t, s):
+  """One step from each t to each s, of each x, with each x0 as prediction."""
+
+  def step(x, x0, t, s):
+    x = x.reshape(1, 1)
+    return sampler.step(_keys(), sampler.init(x), x,
+                        lambda _x, _t: x0.reshape(1, 1), t, s)[1][0, 0]
+
+  return np.asarray(jax.vmap(step)(*map(jnp.asarray, (x, x0, t, s))))
+
+
+def _levels(p, t):
+  return at(p.alpha, t), at(p.sigma, t)
+
+
+@laws.float64
+def test_ancestral_step_has_the_published_variance_of_ddpm():
+  """beta-tilde at index 487 of the linear chain."""
+  noise = _step_many(samplers.ancestral(PROCESSES['ddpm']),
+                     *np.array([[0.], [0.], [.488], [.487]]))
+  np.testing.assert_allclose(np.square(noise / _step_noise()), .00979157,
+                             rtol=1e-6)
+
+
+@each_process
+@laws.float64
+def test_ancestral_step_is_the_posterior_of_ddpm(name):
+  """Mean and variance of q(x_s | x_t, x_0): arXiv:2006.11239, eq. 6, 7.
+
+  Written with beta = 1 - (alpha_t / alpha_s)^2 in their variance-preserving
+  case, and as a product of two Gaussians in general, which is their proof.
+  """
+  p = PROCESSES[name]
+  t = p.t_max * np.array([.98, .8, .31, .002])
+  s = p.t_max * np.array([.7, .799, .1, .001])
+  x, x0 = np.random.default_rng(0).normal(size=(2, 4))
+  (alpha_t, sigma_t), (alpha_s, sigma_s) = _levels(p, t), _levels(p, s)
+  scale = alpha_t / alpha_s
+  fresh = sigma_t**2 - scale**2 * sigma_s**2  # of x_t given x_s
+  var = 1 / (1 / sigma_s**2 + scale**2 / fresh)
+  mean = var * (alpha_s * x0 / sigma_s**2 + scale * x / fresh)
+  got = _step_many(samplers.ancestral(p), x, x0, t, s)
+  np.testing.assert_allclose(got, mean + np.sqrt(var) * _step_noise(),
+                             rtol=1e-8)
+  if name in tables.VP:
+    beta, bar_t, bar_s = 1 - scale**2, alpha_t**2, alpha_s**2
+    eq7 = (alpha_s * beta * x0 + scale * (1 - bar_s) * x) / (1 - bar_t)
+    np.testing.assert_allclose(mean, eq7, rtol=1e-6)
+    np.testing.assert_allclose(var, (1 - bar_s) / (1 - bar_t) * beta, rtol=1e-6)
+
+
+@each_process
+@pytest.mark.parametrize('eta', [0., .3])
+@laws.float64
+def test_ddim_step_is_equation_12(name, eta):
+  """arXiv:2010.02502, with sigma(eta) of eq. 16."""
+  p = PROCESSES[name]
+  t = p.t_max * np.array([.9, .8, .31, .002])
+  s = p.t_max * np.array([.7, .799, .1, .001])
+  x, x0 = np.random.default_rng(0).normal(size=(2, 4))
+  (alpha_t, sigma_t), (alpha_s, sigma_s) = _levels(p, t), _levels(p, s)
+  std = eta * sigma_s / sigma_t * np.sqrt(
+      sigma_t**2 - (alpha_t / alpha_s)**2 * sigma_s**2)
+  eps = (x - alpha_t * x0) / sigma_t
+  want = alpha_s * x0 + np.sqrt(sigma_s**2 - std**2) * eps
+  got = _step_many(samplers.ddim(p, eta=eta), x, x0, t, s)
+  np.testing.assert_allclose(got, want + std * _step_noise(), rtol=1e-7)
+
+
+@pytest.mark.parametrize('name', ['edm', 'flow_matching'])
+@laws.float64
+def test_euler_is_ddim_where_time_is_its_coordinate(name):
+  p = PROCESSES[name]
+  t = p.t_max * np.array([1., .8, .31, .002])
+  s = p.t_max * np.array([.7, .799, .1, 0.])
+  x, x0 = np.random.default_rng(0).normal(size=(2, 4))
+  np.testing.assert_allclose(
+      _step_many(samplers.euler(p), x, x0, t, s),
+      _step_many(samplers.ddim(p), x, x0, t, s), rtol=1e-10)
+
+
+def _churn_once(p, t, x, **options):
+  """(x, t) that the denoiser is first asked about in a churned step."""
+  seen = []
+  sampler = samplers.heun(p, order=1, num_steps=10, **options)
+  sampler.step(_keys(), None, x, lambda x, t: seen.append((x, t)) or x,
+               jnp.asarray(t), jnp.asarray(.5 * t))
+  return seen[0]
+
+
+@pytest.mark.parametrize('name', ['vp_cosine', 'edm', 'flow_matching', 'ddpm'])
+@laws.float64
+def test_churn_raises_the_noise_and_keeps_the_law(name):
+  """arXiv:2206.00364, algorithm 2, lines 4-6: x at t becomes x at the raised
+  time, for data of any variance: means scale and variances add up right."""
+  p = PROCESSES[name]
+  t, zero, one = .4 * p.t_max, jnp.zeros((1, 1)), jnp.ones((1, 1))
+  noise, raised = _churn_once(p, t, zero, churn=3.0)
+  scale = _churn_once(p, t, one, churn=3.0)[0] - noise
+  std = noise / _step_noise()
+  np.testing.assert_allclose(p.log_snr(raised) - at(p.log_snr, t),
+                             -2 * np.log(1.3), rtol=1e-6)
+  np.testing.assert_allclose(scale * at(p.alpha, t), [[p.alpha(raised)]],
+                             rtol=1e-9)
+  np.testing.assert_allclose(scale**2 * at(p.sigma, t)**2 + std**2,
+                             [[p.sigma(raised)**2]], rtol=1e-9)
+  louder = _churn_once(p, t, zero, churn=3.0, churn_noise=1.5)[0]
+  np.testing.assert_allclose(louder, 1.5 * noise, rtol=1e-12)
+
+
+@laws.float64
+def test_churn_keeps_to_its_bounds():
+  """Its interval is one of sigma / alpha; gamma is sqrt(2) - 1 at most; noise
+  is never raised above t_max."""
+  p, x = PROCESSES['edm'], jnp.ones((1, 1))
+  for low, high, inside in ((1., 3., True), (2.1, 9., False), (0., 1.9, False)):
+    got, t = _churn_once(p, 2., x, churn=1., churn_min=low, churn_max=high)
+    assert (float(t) > 2) == inside
+    assert (float(got[0, 0]) != 1) == inside
+  np.testing.assert_allclose(_churn_once(p, 2., x, churn=1e3)[1], 2 * 2**.5)
+  got, t = _churn_once(p, 75., x, churn=1.)
+  np.testing.assert_allclose(t, 80.)
+  np.testing.assert_allclose(
+      got, 1 + np.sqrt(80**2 - 75**2) * _step_noise(), rtol=1e-9)
+  got, t = _churn_once(PROCESSES['flow_matching'], 1., x, churn=1.)
+  assert t == 1 and got == 1  # alpha = 0: nothing is left to be raised
+
+
+@pytest.mark.parametrize('sampler', tables.DETERMINISTIC)
+def test_trajectory_is_every_state_from_first_to_last(sampler):
+  p, denoiser = PROCESSES['edm'], _gaussian(PROCESSES['edm'], 1.)
+  x, grid = jnp.ones((2, 3)), jnp.asarray([2., 1., .5, .2])
+  run = lambda grid, **kw: samplers.sample(
+      _KEY, SAMPLERS[sampler](p, 3), denoiser, x, grid, **kw)
+  states = run(grid, trajectory=True)
+  assert states.shape == (4, 2, 3)
+  np.testing.assert_array_equal(states[0], x)
+  for i in (1, 3):
+    np.testing.assert_allclose(run(grid[:i + 1]), states[i], rtol=1e-6)
+
+
+@pytest.mark.parametrize('grid', [jnp.ones(1), jnp.ones((2, 2)), jnp.ones(())])
+def test_sample_refuses_what_is_no_grid(grid):
+  p = PROCESSES['edm']
+  with pytest.raises(ValueError, match=r'sample: times must be \[T \+ 1\]'):
+    samplers.sample(_KEY, samplers.ddim(p), _gaussian(p, 1.), jnp.ones((1, 1)),
+                    grid)
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda p: samplers.ddim(p, eta=1.1), 'ddim: eta must be in'),
+    (lambda p: samplers.heun(p, order=3), 'heun: order must be 1 or 2'),
+    (lambda p: samplers.heun(p, churn=-1.), 'heun: churn must not be neg'),
+    (lambda p: samplers.heun(p, churn=1.), 'heun: churn needs num_steps'),
+])
+def test_samplers_refuse_bad_options(make, message):
+  with pytest.raises(ValueError, match=message):
+    make(PROCESSES['edm'])
+
+
+def _affine(sampler, p, var, t, s):
+  """(factor, std) of steps t to s on data N(0, var): each step is affine."""
+  denoiser = _gaussian(p, var)
+
+  @jax.jit
+  def many(x, t, s):
+    def step(x, t, s):
+      x = jnp.full((1, 1), x)
+      return sampler.step(_keys(), sampler.init(x), x, denoiser, t, s)[1][0, 0]
+
+    return jax.vmap(jax.vmap(step, (None, 0, 0)), (0, None, None))(x, t, s)
+
+  offset, moved = many(jnp.asarray([0., 1.]), jnp.asarray(t), jnp.asarray(s))
+  return np.asarray(moved - offset), np.asarray(offset / _step_noise())
+
+
+def _variance_out(p, var, start, factors, stds):
+  total = at(p.alpha, start)**2 * var + at(p.sigma, start)**2
+  for factor, std in zip(factors, stds):
+    total = factor**2 * total + std**2
+  return total
+
+
+@pytest.mark.parametrize('sampler, ratio', [
+    ('euler', .716), ('ddim', .716), ('heun', 1.114), ('ancestral', .541)])
+@laws.float64
+def test_samplers_have_the_known_variance_on_gaussian_data(sampler, ratio):
+  """18 steps of the EDM grid to 0, data N(0, .25); known to half a unit."""
+  p = PROCESSES['edm']
+  grid = np.asarray(times.to_zero(times.karras(p, 18)))
+  steps = _affine(SAMPLERS[sampler](p, 18), p, .25, grid[:-1], grid[1:])
+  got = _variance_out(p, .25, grid[0], *steps)
+  np.testing.assert_allclose(got / .25, ratio, atol=5.1e-4)
+
+
+@pytest.mark.parametrize('eta', [0., .5, 1.])
+@laws.float64
+def test_ddim_keeps_the_marginals_in_the_limit_of_small_steps(eta):
+  """First order: twice the steps, half the error of the variance."""
+  p, var = PROCESSES['vp_linear'], .25
+  fine = np.asarray(times.even_log_snr(p, 800, low=-8., high=8.))
+  coarse = fine[::2]
+  factors, stds = _affine(
+      samplers.ddim(p, eta=eta), p, var,
+      np.append(coarse[:-1], fine[:-1]), np.append(coarse[1:], fine[1:]))
+  want = at(p.alpha, fine[-1])**2 * var + at(p.sigma, fine[-1])**2
+  errors = [
+      _variance_out(p, var, fine[0], factors[part], stds[part]) / want - 1
+      for part in (slice(400), slice(400, None))]
+  assert abs(errors[0]) < .05
+  np.testing.assert_allclose(errors[0] / errors[1], 2, rtol=.1)
