@@ -53,6 +53,8 @@ def _toy(argument, options):
 def _folder(argument, options):
   from genjax.data import folder  # decodes images, which digits need not
 
+  # An empty path would be the current folder.
+  check(argument, '--data', 'folder:<path> must name a folder', "'folder:'")
   source = folder.folder_source(argument, options['image_size'])
   if not options['held_out']:
     return source, None
@@ -114,8 +116,8 @@ def define_training_flags() -> None:
   flags.DEFINE_integer('batch_size', None, 'over all devices', lower_bound=1)
   flags.DEFINE_integer('steps', None, 'length of the whole run', lower_bound=1)
   flags.DEFINE_float('learning_rate', None, 'peak learning rate')
-  flags.register_validator('learning_rate', lambda v: v is None or v > 0,
-                           'must be positive')
+  flags.register_validator('learning_rate', lambda v: v is None or 0 < v < np.inf,
+                           'must be positive and finite')
   flags.DEFINE_enum('parallel', 'jit', ['jit', 'fsdp', 'pmap'],
                     'how the devices share a step: sharded jit, the same with '
                     'sharded parameters, or pmap')

@@ -102,8 +102,11 @@ def resolve(
   if 'width' not in chosen and (
       settings['network'] != PRESETS[preset]['network']):
     settings['width'] = _WIDTHS[settings['network']]
-  check(all(str(w).isdigit() and int(w) for w in settings['width']), '--width',
-        'must be positive numbers such as 16,32', settings['width'])
+  width, unet = settings['width'], settings['network'] == 'unet'
+  check(width and all(str(w).isdigit() and int(w) for w in width), '--width',
+        'must be positive numbers such as 16,32', width)
+  check(unet or len(width) == 1, '--width',
+        f'must be one number for a {settings["network"]}', width)
   settings['width'] = [int(w) for w in settings['width']]
   settings['attention_levels'] = [
       i for i in settings['attention_levels'] if i < len(settings['width'])]
@@ -112,6 +115,9 @@ def resolve(
       settings['data'], image_size=settings['image_size'],
       held_out=settings['held_out'], seed=settings['seed'])
   description = data.description
+  check(len(description.shape) == 3 or not settings['horizontal_flip'],
+        '--horizontal_flip', 'needs images',
+        f'data of shape {description.shape}')
   settings['shape'] = list(description.shape)
   settings['num_classes'] = (
       description.num_classes if settings['conditional'] else None)
