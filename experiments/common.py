@@ -198,9 +198,16 @@ def write_json(path: str, value: Any) -> None:
 
 
 def read_json(path: str) -> Any:
-  """Reads a JSON file."""
+  """Reads a JSON file.
+
+  Raises:
+    ValueError: it holds something else.
+  """
   with open(path) as file:
-    return json.load(file)
+    try:
+      return json.load(file)
+    except ValueError as error:
+      raise ValueError(f"'{path}' must hold JSON, got {error}") from error
 
 
 def open_workdir(
@@ -238,4 +245,8 @@ def read_settings(workdir: str) -> dict[str, Any]:
   path = os.path.join(workdir, 'flags.json')
   check(os.path.isfile(path), '--workdir',
         'must be the folder of a run (it holds flags.json)', repr(workdir))
-  return read_json(path)
+  settings = read_json(path)
+  # sample leaves a flags.json too, beside a folder of pictures.
+  check('num_classes' in settings, '--workdir',
+        f"'{workdir}' must be the folder of a training run", 'other flags')
+  return settings
