@@ -247,6 +247,8 @@ def define_sampling_flags() -> None:
   flags.DEFINE_integer('steps', None, 'of the method', lower_bound=2)
   flags.DEFINE_float('guidance', None, 'classifier-free guidance scale; 1 is '
                      'none', lower_bound=0.0)
+  flags.register_validator('guidance', lambda v: v is None or np.isfinite(v),
+                           'must be finite')
   flags.DEFINE_enum('weights', 'ema', ['ema', 'raw'], 'averaged or last')
 
 

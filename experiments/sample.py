@@ -49,6 +49,7 @@ def parse_labels(
         'must be absent for an unconditional model', names)
   if num_classes is None:
     return None
+  check(names is None or names, '--labels', 'must name a class', names)
   known = {str(i): i for i in range(num_classes)}
   known.update({name: i for i, name in enumerate(settings['class_names'])})
   for name in names or ():
@@ -58,10 +59,24 @@ def parse_labels(
   return np.resize(np.asarray(chosen, np.int64), num_samples)
 
 
+def check_out(out: str, flat: bool) -> None:
+  """Raises ValueError unless samples can go to `out` and stand there alone."""
+  if out.endswith('.npz'):
+    return
+  check(not flat, '--out', 'must end in .npz for points', repr(out))
+  # Pictures of an earlier call would be taken for samples of this one.
+  check(not (os.path.isdir(out) and os.listdir(out)), '--out',
+        'must be a new or an empty folder, or an .npz file', repr(out))
+
+
 def write_samples(
     out: str, x: np.ndarray, label: np.ndarray | None, used: dict[str, Any]
 ) -> None:
-  """Writes images uint8 [N, H, W, C] or points [N, D], and the flags used."""
+  """Writes images uint8 [N, H, W, C] or points [N, D], and the flags used.
+
+  Folders of classes are numbered with as many digits as the last, so that
+  their order by name, which `data.folder` reads, is that of the classes.
+  """
   if out.endswith('.npz'):
     arrays = [x] if label is None else [x, np.asarray(label, np.int64)]
     os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
@@ -70,10 +85,11 @@ def write_samples(
     os.replace(partial, out)
     common.write_json(f'{out[:-4]}.json', used)
     return
-  check(x.ndim == 4, '--out', 'must end in .npz for points', repr(out))
   os.makedirs(out, exist_ok=True)
+  digits = 0 if label is None else len(str(max(label)))
   for number, image in enumerate(x):
-    folder = out if label is None else os.path.join(out, str(label[number]))
+    folder = out if label is None else os.path.join(
+        out, f'{label[number]:0{digits}d}')
     os.makedirs(folder, exist_ok=True)
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
     picture.save(os.path.join(folder, f'{number:06d}.png'))
@@ -84,12 +100,13 @@ def main() -> None:
   values = flags.FLAGS
   settings = common.read_settings(values.workdir)
   label = parse_labels(settings, values.labels, values.num_samples)
+  out = values.out or os.path.join(values.workdir, 'samples.npz')
+  check_out(out, flat=len(settings['shape']) == 1)
   generator, params, used = diffusion_run.generator_from_flags(
       values.workdir, batch_size=min(values.batch_size, values.num_samples))
   x = diffusion_run.generate(
       generator, params, jax.random.key(values.seed), values.num_samples,
       label, used['guidance'])
-  out = values.out or os.path.join(values.workdir, 'samples.npz')
   used |= {'num_samples': values.num_samples, 'labels': values.labels}
   write_samples(out, pipeline.to_uint8(x) if x.ndim == 4 else x, label, used)
   print(f'wrote {values.num_samples} samples to {out}')
