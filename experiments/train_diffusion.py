@@ -8,6 +8,7 @@
 The same command again goes on where the run was stopped.
 """
 
+import contextlib
 import functools
 import os
 from typing import Any
@@ -146,16 +147,16 @@ def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
   compiled = _compile(model, mesh)
   common.open_workdir(workdir, settings, FREE)
 
-  writer = MetricsWriter(workdir)
-  outcome = loop.fit(
-      compiled, state, jax.random.key(settings['seed'] + 1),
-      functools.partial(_batches_from, settings, data),
-      num_steps=settings['steps'], log_every=settings['log_every'],
-      save_every=settings['save_every'],
-      checkpointer=Checkpointer(os.path.join(workdir, 'checkpoints')),
-      writer=writer, best_metric='held_out/loss',
-      hooks=_hooks(model, data, writer, workdir))
-  writer.close()
+  # Closed whatever happens: TensorBoard's events wait in a buffer.
+  with contextlib.closing(MetricsWriter(workdir)) as writer:
+    outcome = loop.fit(
+        compiled, state, jax.random.key(settings['seed'] + 1),
+        functools.partial(_batches_from, settings, data),
+        num_steps=settings['steps'], log_every=settings['log_every'],
+        save_every=settings['save_every'],
+        checkpointer=Checkpointer(os.path.join(workdir, 'checkpoints')),
+        writer=writer, best_metric='held_out/loss',
+        hooks=_hooks(model, data, writer, workdir))
   records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
   if any('loss' in r for r in records):
     viz.save_training_curves(
