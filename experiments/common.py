@@ -1,6 +1,7 @@
 """What every script shares: flags, data by name, work directories, errors."""
 
 import json
+import logging as std_logging
 import os
 import sys
 from typing import Any, Callable, Mapping, NamedTuple
@@ -116,8 +117,9 @@ def define_training_flags() -> None:
   flags.DEFINE_integer('batch_size', None, 'over all devices', lower_bound=1)
   flags.DEFINE_integer('steps', None, 'length of the whole run', lower_bound=1)
   flags.DEFINE_float('learning_rate', None, 'peak learning rate')
-  flags.register_validator('learning_rate', lambda v: v is None or 0 < v < np.inf,
-                           'must be positive and finite')
+  flags.register_validator(
+      'learning_rate', lambda v: v is None or 0 < v < np.inf,
+      'must be positive and finite')
   flags.DEFINE_enum('parallel', 'jit', ['jit', 'fsdp', 'pmap'],
                     'how the devices share a step: sharded jit, the same with '
                     'sharded parameters, or pmap')
@@ -155,6 +157,9 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
     if len(argv) > 1:
       fail(f'stray argument {argv[1]!r}: flags are written --name=value')
     _use_compile_cache()
+    if not logging.level_debug():
+      # jax tells every user of absl's logs which accelerators it has not.
+      std_logging.getLogger('jax').setLevel(std_logging.WARNING)
     try:
       main()
     except (ValueError, OSError, RuntimeError) as error:
