@@ -101,7 +101,7 @@ FAULTS = (
           'velocity(x_s, denoiser(x_s, s), t)',
           _room('diffusion/samplers')),
     Fault('2M: extrapolated twice as far', SAMPLERS,
-          '0.5 * ahead / back', 'ahead / back', _room('diffusion/samplers')),
+          '0.5 * ahead / back', 'ahead / back', _room('diffusion/order')),
     Fault('guidance: scale 0 is conditional',
           'genjax/diffusion/guidance.py',
           'without + s * (cond(x, t) - without)',
