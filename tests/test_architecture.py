@@ -123,7 +123,9 @@ def check_names(path: str, source: str) -> list[str]:
 
 
 def check_inheritance(path: str, source: str) -> list[str]:
-  """No class of ours inherits from a class of ours."""
+  """No class of the library inherits from a class of ours."""
+  if path.startswith('tests/'):
+    return []  # where what is tested may ask for it, as tfds builders do
   tree = ast.parse(source)
   ours = {node.name for node in ast.walk(tree)
           if isinstance(node, ast.ClassDef)}

@@ -187,6 +187,14 @@ def test_readme_python_imports_exist():
   assert not complaints, '\n'.join(complaints)
 
 
+def test_readme_python_runs():
+  found = [body for language, body in blocks(README.read_text('utf-8'))
+           if language == 'python']
+  assert found
+  for body in found:
+    exec(compile(body, str(README), 'exec'), {})
+
+
 def test_readme_links_lead_somewhere():
   complaints = check_links(README.read_text('utf-8'), ROOT)
   assert not complaints, '\n'.join(complaints)
