@@ -49,6 +49,7 @@ def gaussian_flow(
   deviation of the marginal.
   """
   variances, basis = jnp.linalg.eigh(jnp.asarray(cov))
+  variances = jnp.maximum(variances, 0.0)  # eigh of a singular matrix errs
 
   def flow(x: Array, t: Array, s: Array) -> Array:
     (alpha_t, sigma_t), (alpha_s, sigma_s) = (
