@@ -39,6 +39,9 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
   check_rank('frechet_distance', 'a', a, 2)
   check(a.shape[1:] == b.shape[1:], 'frechet_distance',
         'a and b must have one feature size', f'{a.shape} and {b.shape}')
+  check(min(len(a), len(b)) >= 2, 'frechet_distance',
+        'a and b must hold 2 rows or more', f'{a.shape} and {b.shape}')
   a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-  return frechet_gaussians(
-      a.mean(0), np.cov(a, rowvar=False), b.mean(0), np.cov(b, rowvar=False))
+  # np.cov of a single feature is a scalar.
+  cov_a, cov_b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
+  return frechet_gaussians(a.mean(0), cov_a, b.mean(0), cov_b)
