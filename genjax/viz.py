@@ -21,8 +21,13 @@ def _write(path: str, write: Callable[[str], None]) -> None:
   """Writes beside `path` and renames, so that no half figure is ever seen."""
   stem, ending = os.path.splitext(path)
   partial = f'{stem}.partial{ending}'
-  write(partial)
-  os.replace(partial, path)
+  try:
+    write(partial)
+    os.replace(partial, path)
+  except BaseException:  # an interrupt too
+    if os.path.exists(partial):
+      os.remove(partial)
+    raise
 
 
 def _save_figure(path: str, figure: matplotlib.figure.Figure) -> None:
@@ -45,6 +50,8 @@ def tile(
     zoom: every pixel becomes zoom x zoom pixels, with no smoothing.
   """
   check_rank('tile', 'images', images, 4)
+  check(images.shape[-1] in (1, 3), 'tile',
+        'images must have 1 or 3 channels', f'shape {images.shape}')
   images = _rgb(images).repeat(zoom, 1).repeat(zoom, 2)
   missing = -len(images) % columns
   images = np.pad(images, [(0, missing), (0, gap), (0, gap), (0, 0)],
