@@ -58,7 +58,8 @@ def test_samplers_are_finite_at_both_ends(name):
   p = PROCESSES[name]
 
   def denoiser(x, t):
-    return jnp.where(p.sigma(t) > 0, jnp.tanh(p.log_snr(t)) + 0 * x, jnp.nan)
+    level = jnp.tanh(p.log_snr(t))
+    return jnp.where(p.sigma(t) > 0, level + 0 * x, jnp.nan)
 
   @jax.jit
   def run(x, grid):

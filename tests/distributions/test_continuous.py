@@ -1,4 +1,4 @@
-"""Every family, alone and with its trailing axes as one event, over the laws."""
+"""The laws over every family, alone and with trailing axes as one event."""
 
 import jax
 import jax.numpy as jnp
