@@ -35,3 +35,9 @@ def test_independent_refuses_params_without_the_axes_of_the_event(call):
   params = NormalParams(jnp.zeros(3), jnp.ones(3))
   with pytest.raises(ValueError, match='independent: .* 2 or more'):
     call(independent(normal, 2), params)
+
+
+def test_independent_adds_to_the_rank_and_keeps_the_kind_of_its_base():
+  bound = independent(normal, 1)._replace(density='lower bound')
+  images = independent(bound, 2)
+  assert (images.event_ndims, images.density) == (3, 'lower bound')
