@@ -1,0 +1,202 @@
+"""Scripts run in process, as `python -m experiments.<name>` would run them.
+
+Runs that several tests look at are made once a session, and not written to.
+"""
+
+import contextlib
+import hashlib
+import io
+import logging
+import os
+import pathlib
+import signal
+import types
+from typing import Any, NamedTuple
+import warnings
+
+from absl import flags
+from absl import logging as absl_logging
+from absl.testing import flagsaver
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+import numpy as np
+from PIL import Image
+import pytest
+
+from experiments import common
+from experiments import diffusion_run
+from experiments import sample
+from experiments import train_diffusion
+from genjax.data import embedded
+from genjax.training.checkpoint import Checkpointer
+
+
+class Result(NamedTuple):
+  """What a script left behind."""
+
+  code: int
+  out: str
+  err: str  # what it wrote to stderr, logs included
+
+
+@contextlib.contextmanager
+def _absl_logs_to(stream):
+  handler = absl_logging.get_absl_handler().python_handler
+  before, handler.stream = handler.stream, stream
+  root = logging.getLogger()
+  handlers, level = root.handlers[:], root.level
+  quiet = logging.getLogger('jax').level
+  try:
+    yield
+  finally:
+    handler.stream = before
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger('jax').setLevel(quiet)
+
+
+@contextlib.contextmanager
+def _compile_cache_in(folder):
+  """One for the session's scripts, unless the environment names another."""
+  if jax.config.values['jax_compilation_cache_dir'] is not None:
+    yield
+    return
+  names = ('jax_compilation_cache_dir',
+           'jax_persistent_cache_min_compile_time_secs',
+           'jax_persistent_cache_min_entry_size_bytes')
+  before = {name: jax.config.values[name] for name in names}
+  compilation_cache.reset_cache()
+  jax.config.update(names[0], str(folder))
+  try:
+    yield
+  finally:
+    for name, value in before.items():
+      jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+def run_script(cache, module: types.ModuleType, *args: Any) -> Result:
+  """Runs `module` with command-line arguments; a traceback is raised here."""
+  out, err = io.StringIO(), io.StringIO()
+  saved = flagsaver.save_flag_values()
+  signals = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+  code: Any = None
+  try:
+    with (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+          _absl_logs_to(err), _compile_cache_in(cache),
+          warnings.catch_warnings()):
+      warnings.simplefilter('error')
+      module.define_flags()
+      common.run(module.main, [f'{module.__name__.split(".")[-1]}.py',
+                               *map(str, args)])
+  except SystemExit as error:
+    code = error.code
+  finally:
+    flagsaver.restore_flag_values(saved)
+    flags.FLAGS.unparse_flags()
+  assert signals == {s: signal.getsignal(s) for s in signals}
+  return Result(code or 0, out.getvalue(), err.getvalue())
+
+
+def _files_of(folder) -> dict[str, str]:
+  """Path -> digest of every file below `folder`, path -> '' of folders."""
+  root = pathlib.Path(folder)
+  return {str(p.relative_to(root)):
+          '' if p.is_dir() else hashlib.sha256(p.read_bytes()).hexdigest()
+          for p in sorted(root.rglob('*'))}
+
+
+def _state_of(workdir):
+  """(state as numpy arrays, step) of the latest checkpoint in `workdir`."""
+  model = diffusion_run.build_model(common.read_settings(str(workdir)))
+  checkpointer = Checkpointer(os.path.join(workdir, 'checkpoints'))
+  with contextlib.closing(checkpointer):
+    return checkpointer.restore(
+        jax.eval_shape(lambda: diffusion_run.init_run(model)))
+
+
+def _write_pictures(folder, num: int, size: int = 32) -> pathlib.Path:
+  """Crops of real photographs as PNG files, at the top of `folder`."""
+  folder.mkdir(parents=True, exist_ok=True)
+  for i, image in enumerate(embedded.patches(num, size).arrays['image']):
+    Image.fromarray(image).save(folder / f'{i:03d}.png')
+  return folder
+
+
+@pytest.fixture(scope='session')
+def cache(tmp_path_factory):
+  """Folder of the programs that the session's scripts compile."""
+  return tmp_path_factory.mktemp('cache')
+
+
+@pytest.fixture(scope='session')
+def files_of():
+  return _files_of
+
+
+@pytest.fixture(scope='session')
+def state_of():
+  return _state_of
+
+
+@pytest.fixture(scope='session')
+def write_pictures():
+  return _write_pictures
+
+
+@pytest.fixture(scope='session')
+def tiny():
+  """The digits preset, but for what makes it slow to compile and to run."""
+  return ('--network=dit', '--width=8', '--batch_size=8', '--log_every=1')
+
+
+@pytest.fixture(scope='session')
+def run(cache):
+  return lambda module, *args: run_script(cache, module, *args)
+
+
+def _write_run(workdir, preset, **values):
+  """A workdir as training leaves it, with random parameters, uncompiled."""
+  settings, _ = train_diffusion.resolve(preset, {'steps': 6, **values})
+  state = diffusion_run.init_run(diffusion_run.build_model(settings))
+  rng = np.random.default_rng(0)
+
+  def shaken(x):  # the networks begin at zero, where labels make no difference
+    return x + rng.normal(0, 0.3, x.shape).astype(x.dtype)
+
+  state = state._replace(params=jax.tree.map(shaken, state.params),
+                         ema=jax.tree.map(shaken, state.ema), step=np.int32(6))
+  common.open_workdir(str(workdir), settings)
+  checkpointer = Checkpointer(str(workdir / 'checkpoints'))
+  with contextlib.closing(checkpointer):
+    checkpointer.save(6, jax.tree.map(np.asarray, state))
+  return workdir
+
+
+@pytest.fixture(scope='session')
+def digits_run(tmp_path_factory):
+  """The workdir of a class-conditional run on digits."""
+  return _write_run(tmp_path_factory.mktemp('digits') / 'run', 'digits',
+                    network='dit', width=['8'], batch_size=8)
+
+
+@pytest.fixture(scope='session')
+def toy_run(tmp_path_factory):
+  """The workdir of an unconditional run on points of a known mixture."""
+  return _write_run(tmp_path_factory.mktemp('toy') / 'run', 'toy',
+                    data='toy:eight_gaussians', width=['8'], depth=1,
+                    conditional=False)
+
+
+@pytest.fixture(scope='session')
+def draw(run, tmp_path_factory):
+  """Runs sample on a workdir into a new .npz: (images, labels or None)."""
+
+  def call(workdir, *args):
+    out = tmp_path_factory.mktemp('samples') / 'x.npz'
+    result = run(sample, f'--workdir={workdir}', f'--out={out}', *args)
+    assert result.code == 0, result.err
+    with np.load(out) as arrays:
+      return arrays['arr_0'], arrays.get('arr_1')
+
+  return call
