@@ -176,7 +176,8 @@ def make_generator(
     model: the model.
     sampler: one of SAMPLERS.
     num_steps: T.
-    guided: whether the guidance scale is not 1; costs a second evaluation.
+    guided: whether the guidance scale is not 1; costs a second evaluation
+      where the log-SNR is in the settings' interval.
     batch_size: how many samples are drawn at a time.
 
   Raises:
@@ -197,8 +198,11 @@ def make_generator(
     variables = {'params': params}
     denoise = model.denoiser(variables, label)
     if guided:
-      denoise = guidance.classifier_free(
-          denoise, model.denoiser(variables), scale)
+      low, high = model.settings['guidance_log_snr']
+      denoise = guidance.limited_interval(
+          model.process, guidance.classifier_free(
+              denoise, model.denoiser(variables), scale),
+          denoise, log_snr_low=low, log_snr_high=high)
     x = process.prior_sample(
         key_prior, model.process, (index.shape[0], *data_shape),
         model.settings['data_std'], index=index)

@@ -35,23 +35,24 @@ _IMAGES = dict(
     learning_rate=5e-3, label_dropout=0.1, ema_decay=0.998, b2=0.99,
     warmup=100, dropout=0.0, times_mean=-0.9, times_std=1.2, sigma_min=0.01,
     sigma_max=20.0, sampling_steps=18, sampler='heun', guidance=1.0,
-    head_dim=8, groups=8, attention_levels=(1,), patch_size=2,
-    log_every=100, save_every=1000)
+    guidance_log_snr=[-4.0, 4.0], head_dim=8, groups=8, attention_levels=[1],
+    patch_size=2, log_every=100, save_every=1000)
 
 PRESETS = {
     # 8x8 digits on a laptop CPU, in minutes; small images in general.
     'digits': dict(
-        _IMAGES, data='digits', width=(16, 32), depth=1, steps=4000),
+        _IMAGES, data='digits', width=[24, 32], depth=1, steps=4000,
+        guidance=1.05),
     # 2-D points, in under a minute.
     'toy': dict(
-        _IMAGES, data='toy:moons', network='mlp', width=(128,), depth=3,
+        _IMAGES, data='toy:moons', network='mlp', width=[128], depth=3,
         steps=5000, batch_size=512, learning_rate=2e-3, times_mean=-1.0,
         times_std=1.6, sigma_min=0.002, sigma_max=20.0, sampling_steps=32,
         save_every=2500),
     # DDPM's U-Net by EDM's recipe (arXiv:2206.00364, table 7); for a GPU or
     # TPU. Its published FID, by the authors' own network, is 1.79.
     'cifar10': dict(
-        _IMAGES, data='tfds:cifar10', width=(128, 256, 256, 256), depth=2,
+        _IMAGES, data='tfds:cifar10', width=[128, 256, 256, 256], depth=2,
         head_dim=64, groups=32, dropout=0.13, steps=400_000, batch_size=512,
         learning_rate=1e-3, ema_decay=0.9999, b2=0.999, warmup=10_000,
         times_mean=-1.2, sigma_min=0.002, sigma_max=80.0, log_every=500,
@@ -59,7 +60,7 @@ PRESETS = {
 }
 
 # Where a flag names a network other than the preset's.
-_WIDTHS = {'unet': (16, 32), 'dit': (64,), 'mlp': (128,)}
+_WIDTHS = {'unet': [24, 32], 'dit': [64], 'mlp': [128]}
 
 # What may differ between two commands that go on with one run.
 FREE = ('steps', 'log_every', 'save_every', 'parallel')
