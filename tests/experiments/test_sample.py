@@ -1,0 +1,119 @@
+"""What sample writes, and on what it depends."""
+
+import itertools
+import json
+
+import numpy as np
+
+from experiments import diffusion_run
+from experiments import sample
+from genjax.data import folder
+
+FEW = '--steps=3'
+
+
+def test_sample_writes_images_and_labels_in_turn(run, digits_run, tmp_path):
+  out = tmp_path / 'new' / 'x.npz'
+  result = run(sample, f'--workdir={digits_run}', f'--out={out}', FEW,
+               '--num_samples=7', '--labels=3,7,0', '--seed=5',
+               '--weights=raw', '--guidance=1.5', '--sampler=ddim')
+  assert result == (0, f'wrote 7 samples to {out}\n', '')
+  with np.load(out) as arrays:
+    assert sorted(arrays) == ['arr_0', 'arr_1']
+    images, labels = arrays['arr_0'], arrays['arr_1']
+  assert (images.dtype, images.shape) == (np.uint8, (7, 8, 8, 1))
+  assert labels.dtype == np.int64
+  assert labels.tolist() == [3, 7, 0, 3, 7, 0, 3]
+  assert json.loads(out.with_suffix('.json').read_text()) == {
+      'workdir': str(digits_run), 'step': 6, 'weights': 'raw', 'seed': 5,
+      'sampler': 'ddim', 'steps': 3, 'guidance': 1.5, 'num_samples': 7,
+      'labels': ['3', '7', '0']}
+  assert sorted(p.name for p in out.parent.iterdir()) == ['x.json', 'x.npz']
+
+
+def test_sample_writes_to_the_workdir_by_default(run, toy_run, files_of):
+  before = files_of(toy_run)
+  result = run(sample, f'--workdir={toy_run}', '--num_samples=6', FEW)
+  assert result.code == 0
+  with np.load(toy_run / 'samples.npz') as arrays:
+    assert list(arrays) == ['arr_0']  # no classes, no labels
+    assert arrays['arr_0'].dtype == np.float32
+    assert arrays['arr_0'].shape == (6, 2)
+  after = files_of(toy_run)
+  assert after.items() >= before.items()  # the run itself is untouched
+  assert after.keys() - before.keys() == {'samples.npz', 'samples.json'}
+
+
+def test_sample_folder_is_read_back_with_the_same_labels(
+    run, draw, digits_run, tmp_path):
+  out = tmp_path / 'pictures'
+  flags = (FEW, '--num_samples=6', '--labels=7,3')
+  result = run(sample, f'--workdir={digits_run}', f'--out={out}', *flags)
+  assert result.code == 0
+  images, labels = draw(digits_run, *flags)
+  source = folder.folder_source(out, 8, channels=1)
+  assert source.class_names == ('3', '7')
+  items = list(source)
+  read = [int(source.class_names[item['label']]) for item in items]
+  assert read == sorted(labels.tolist())
+  # By class, and within a class in the order drawn.
+  order = np.argsort(labels, kind='stable')
+  np.testing.assert_array_equal([i['image'] for i in items], images[order])
+  used = json.loads((out / 'flags.json').read_text())
+  assert used['labels'] == ['7', '3'] and used['num_samples'] == 6
+
+
+def test_write_samples_keeps_the_order_of_more_than_ten_classes(tmp_path):
+  labels = np.array([2, 10, 9])
+  images = np.zeros((3, 4, 4, 3), np.uint8) + labels[:, None, None, None]
+  sample.write_samples(str(tmp_path / 'x'), images.astype(np.uint8), labels, {})
+  source = folder.folder_source(tmp_path / 'x', 4)
+  assert [int(item['image'][0, 0, 0]) for item in source] == [2, 9, 10]
+  assert [int(item['label']) for item in source] == [0, 1, 2]
+
+
+def test_sample_does_not_depend_on_the_batch_size(draw, digits_run):
+  flags = (FEW, '--num_samples=16', '--sampler=ddpm')  # with noise in between
+  once, labels = draw(digits_run, *flags)  # 2 on each of 8 devices
+  images, again = draw(digits_run, *flags, '--batch_size=5')  # on one device
+  np.testing.assert_array_equal(again, labels)
+  # Another order of sums may tip a pixel over the edge of a rounding.
+  apart = np.abs(images.astype(int) - once.astype(int))
+  assert apart.max() <= 1 and (apart > 0).mean() < 0.01
+  fewer, _ = draw(digits_run, FEW, '--num_samples=5', '--sampler=ddpm')
+  np.testing.assert_array_equal(fewer, images[:5])
+
+
+def test_sample_depends_on_every_flag_that_it_should(draw, digits_run):
+  flags = (FEW, '--num_samples=16', '--sampler=ddim')
+  first, labels = draw(digits_run, *flags)
+  again, _ = draw(digits_run, *flags)
+  np.testing.assert_array_equal(first, again)
+  np.testing.assert_array_equal(labels, np.arange(16) % 10)
+  assert len(np.unique(first.reshape(16, -1), axis=0)) == 16
+  for other in ('--seed=1', '--weights=raw', '--guidance=2', '--labels=0',
+                '--steps=4'):
+    images, _ = draw(digits_run, *flags, other)
+    differ = (images != first).reshape(16, -1).any(1)
+    # The first and the eleventh have the label 0 either way.
+    want = labels != 0 if other == '--labels=0' else labels >= 0
+    assert differ.tolist() == want.tolist(), other
+
+
+def test_sample_runs_every_sampler(draw, toy_run):
+  drawn = {name: draw(toy_run, '--num_samples=8', f'--sampler={name}', FEW)[0]
+           for name in diffusion_run.SAMPLERS}
+  for x in drawn.values():
+    assert np.isfinite(x).all() and x.shape == (8, 2)
+  # Euler's steps are in sigma / alpha, where they are DDIM's.
+  np.testing.assert_allclose(drawn.pop('euler'), drawn['ddim'], atol=1e-4)
+  for one, other in itertools.combinations(drawn.values(), 2):
+    assert np.abs(one - other).max() > 1e-3  # coarse grids set them apart
+
+
+def test_parse_labels_takes_names_and_numbers():
+  settings = {'num_classes': 3, 'class_names': ['cat', 'dog', 'emu']}
+  parse = sample.parse_labels
+  assert parse(settings, ['emu', '0'], 5).tolist() == [2, 0, 2, 0, 2]
+  assert parse(settings, None, 5).tolist() == [0, 1, 2, 0, 1]
+  assert parse({'num_classes': None, 'class_names': []}, None, 5) is None
