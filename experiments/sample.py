@@ -49,7 +49,7 @@ def parse_labels(
         'must be absent for an unconditional model', names)
   if num_classes is None:
     return None
-  check(names is None or names, '--labels', 'must name a class', names)
+  check(names is None or bool(names), '--labels', 'must name a class', names)
   known = {str(i): i for i in range(num_classes)}
   known.update({name: i for i, name in enumerate(settings['class_names'])})
   for name in names or ():

@@ -1,4 +1,4 @@
-"""Do samples copy the training set, and do they cover a class?"""
+"""Whether samples copy the training set, and whether they cover a class."""
 
 import numpy as np
 
