@@ -3,6 +3,7 @@
 Every function writes one file, whole or not at all. Images are uint8 NHWC.
 """
 
+import collections
 import os
 from typing import Callable, Mapping, NamedTuple, Sequence
 
@@ -194,8 +195,12 @@ def save_training_curves(
   """
   check(len(records) > 0, 'save_training_curves', 'records must not be empty',
         '[]')
-  bins = sorted((name for name in {key for r in records for key in r}
-                 if name.startswith('loss_by_log_snr/')),
+  counts = collections.Counter(
+      name for r in records for name, value in r.items()
+      if name.startswith('loss_by_log_snr/') and value is not None)
+  # A noise level so rare that most intervals miss it is a few examples' noise.
+  bins = sorted((name for name, count in counts.items()
+                 if count > len(records) / 2),
                 key=lambda name: float(name.split('/')[1].split('_to_')[0]))
   figure = matplotlib.figure.Figure((10.5, 3.2), layout='constrained')
   left, middle, right = figure.subplots(1, 3)
