@@ -123,6 +123,8 @@ def resolve(
   settings['shape'] = list(description.shape)
   settings['num_classes'] = (
       description.num_classes if settings['conditional'] else None)
+  if settings['num_classes'] is None:
+    settings['guidance'] = 1.0  # a preset's needs classes
   settings['class_names'] = list(description.class_names)
   settings['data_std'] = common.data_std(data.train)
   check(settings['data_std'] > 0, '--data',
