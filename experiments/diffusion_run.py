@@ -146,13 +146,18 @@ def make_loss(model: Model, *, train: bool) -> LossFn:
 
 
 def time_grid(model: Model, num_steps: int) -> Array:
-  """The sampling times [num_steps + 1], ending without noise."""
-  if model.settings['process'] in ('edm', 've'):
-    grid = times.karras(
-        model.process, num_steps, sigma_min=model.settings['sigma_min'],
-        sigma_max=model.settings['sigma_max'])
-    return times.to_zero(grid)
-  return times.even(model.process, num_steps)
+  """The sampling times [num_steps + 1], ending with the least noise."""
+  name = model.settings['process']
+  if name not in ('edm', 've'):
+    return times.even(model.process, num_steps)
+  # Time 0 is free of noise where it is the noise level; that of ve is
+  # sigma_min, which the grid ends with.
+  free = name == 'edm'
+  grid = times.karras(
+      model.process, num_steps if free else num_steps + 1,
+      sigma_min=model.settings['sigma_min'],
+      sigma_max=model.settings['sigma_max'])
+  return times.to_zero(grid) if free else grid
 
 
 class Generator(NamedTuple):
