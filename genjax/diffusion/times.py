@@ -111,5 +111,5 @@ def even_log_snr(
 
 
 def to_zero(times: Array) -> Array:
-  """Appends the noiseless time 0 to a grid: [T] to [T + 1]."""
+  """Appends the time 0 to a grid, [T] to [T + 1]: noiseless but on `ve`."""
   return jnp.append(times, 0.0)
