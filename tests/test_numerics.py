@@ -39,8 +39,7 @@ def test_mean_per_example_equals_numpy(x):
       numerics.mean_per_example(jnp.asarray(x)), want, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize('axis', [0, 1, -1])
-@pytest.mark.parametrize('shift', [-500., 0., 500.])
+@pytest.mark.parametrize('axis, shift', [(0, -500.), (1, 0.), (-1, 500.)])
 def test_log_mean_exp_equals_scipy_without_overflow(axis, shift):
   got = numerics.log_mean_exp(jnp.asarray(_X + shift), axis)
   want = special.logsumexp(_X + np.float64(shift), axis) - np.log(

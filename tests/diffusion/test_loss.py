@@ -1,5 +1,7 @@
 """The loss is the weighted x_0 error, for every prediction and any batch."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,10 +68,16 @@ def test_loss_is_the_weighted_x0_error(name, kind):
   assert len(np.unique(eps)) == eps.size  # every pixel has its own noise
 
 
+@functools.cache
+def _conditional():
+  """One compiled loss for the tests that need labels and many batches."""
+  return jax.jit(_make(PROCESSES['vp_linear'], prediction.v, num_classes=4,
+                       label_dropout=0.5))
+
+
 def test_loss_of_a_batch_is_the_mean_over_its_parts():
   """Noise, times and dropped labels belong to the index, not to the batch."""
-  run = jax.jit(_make(PROCESSES['vp_linear'], prediction.v, num_classes=4,
-                      label_dropout=0.5))
+  run = _conditional()
   params, label = {'w': jnp.float32(.3)}, jnp.arange(8) % 4
   whole, metrics = run(params, _KEY, _batch(label=label))
   halves = [run(params, _KEY, _batch(_X[i:i + 4], i, label=label[i:i + 4]))
@@ -106,17 +114,18 @@ def test_loss_metrics_put_examples_into_their_bin(low, high, name):
 
 def test_mask_leaves_examples_out():
   """The loss is the mean of the others, whatever the masked ones hold."""
-  run = jax.jit(_make(PROCESSES['vp_linear'], prediction.v))
-  params = {'w': jnp.float32(.3)}
+  run = _conditional()
+  params, label = {'w': jnp.float32(.3)}, jnp.arange(8) % 4
   mask = jnp.asarray([1., 1, 1, 1, 0, 0, 0, 0])
   junk = np.concatenate([_X[:4], 1e3 * np.ones((4, 3))])
-  got, metrics = run(params, _KEY, _batch(junk, mask=mask))
-  want, kept = run(params, _KEY, _batch(_X[:4]))
+  got, metrics = run(params, _KEY, _batch(junk, mask=mask, label=label))
+  want, kept = run(params, _KEY, _batch(_X[:4], label=label[:4]))
   np.testing.assert_allclose(got, want, rtol=1e-5)
   for name, value in kept.items():
     np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
-  full, _ = run(params, _KEY, _batch(mask=jnp.ones(8)))
-  np.testing.assert_allclose(full, run(params, _KEY, _batch())[0], rtol=1e-6)
+  full, _ = run(params, _KEY, _batch(mask=jnp.ones(8), label=label))
+  plain, _ = run(params, _KEY, _batch(label=label))
+  np.testing.assert_allclose(full, plain, rtol=1e-6)
 
 
 def test_perfect_denoiser_has_unit_edm_loss():

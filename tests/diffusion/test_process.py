@@ -265,6 +265,17 @@ def test_processes_refuse_bad_numbers(make, message):
     make()
 
 
+@each_process
+@laws.float64
+def test_gradients_of_log_snr_and_time_are_inverse(name):
+  p = PROCESSES[name]
+  # Not at the knots of a chain, where the slope has two values.
+  t = p.t_min + (p.t_max - p.t_min) * jnp.asarray([.0103, .2707, .6301, .9907])
+  there = jax.vmap(jax.grad(p.log_snr))(t)
+  back = jax.vmap(jax.grad(p.time))(p.log_snr(t))
+  np.testing.assert_allclose(there * back, 1, rtol=1e-8)
+
+
 def test_transition_is_differentiable_and_finite():
   p = PROCESSES['vp_cosine']
   grads = jax.grad(lambda s, t: sum(process.transition(p, s, t)), (0, 1))(

@@ -140,9 +140,8 @@ def test_karras_has_the_published_levels_on_every_process():
 
 
 @each_process
-@pytest.mark.parametrize('steps', [2, 50])
-def test_grids_decrease_strictly_and_have_their_length(name, steps):
-  p = PROCESSES[name]
+def test_grids_decrease_strictly_and_have_their_length(name):
+  p, steps = PROCESSES[name], 50
   grids = [
       (times.even(p, steps), steps + 1),
       (times.even_log_snr(p, steps, low=-4., high=6.), steps + 1),
