@@ -72,8 +72,8 @@ def test_samplers_are_finite_at_both_ends(name):
     for sampler, out in zip(_DISTINCT, run(x, grid)):
       assert np.all(np.isfinite(out)), sampler
       if name in tables.NOISELESS and sampler != 'heun_churn':
-        np.testing.assert_allclose(out, jnp.tanh(p.log_snr(grid[-2])), rtol=1e-5,
-                                   err_msg=sampler)
+        want = jnp.tanh(p.log_snr(grid[-2]))
+        np.testing.assert_allclose(out, want, rtol=1e-5, err_msg=sampler)
 
 
 def test_sample_compiles_once_for_all_params_keys_labels_and_grids():
