@@ -16,7 +16,6 @@ import warnings
 
 from absl import flags
 from absl import logging as absl_logging
-from absl.testing import flagsaver
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 import numpy as np
@@ -56,6 +55,17 @@ def _absl_logs_to(stream):
 
 
 @contextlib.contextmanager
+def _compiled_fast():
+  """Without most optimisations: each program runs for a few steps only."""
+  before = jax.config.values['jax_disable_most_optimizations']
+  jax.config.update('jax_disable_most_optimizations', True)
+  try:
+    yield
+  finally:
+    jax.config.update('jax_disable_most_optimizations', before)
+
+
+@contextlib.contextmanager
 def _compile_cache_in(folder):
   """One for the session's scripts, unless the environment names another."""
   if jax.config.values['jax_compilation_cache_dir'] is not None:
@@ -78,22 +88,25 @@ def _compile_cache_in(folder):
 def run_script(cache, module: types.ModuleType, *args: Any) -> Result:
   """Runs `module` with command-line arguments; a traceback is raised here."""
   out, err = io.StringIO(), io.StringIO()
-  saved = flagsaver.save_flag_values()
+  before = set(flags.FLAGS)
+  own: set[str] = set()
   signals = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
   code: Any = None
   try:
     with (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
-          _absl_logs_to(err), _compile_cache_in(cache),
+          _absl_logs_to(err), _compile_cache_in(cache), _compiled_fast(),
           warnings.catch_warnings()):
       warnings.simplefilter('error')
       module.define_flags()
+      own = set(flags.FLAGS) - before
       common.run(module.main, [f'{module.__name__.split(".")[-1]}.py',
                                *map(str, args)])
   except SystemExit as error:
     code = error.code
   finally:
-    flagsaver.restore_flag_values(saved)
     flags.FLAGS.unparse_flags()
+    for name in own:  # not those of libraries that the script imported
+      delattr(flags.FLAGS, name)
   assert signals == {s: signal.getsignal(s) for s in signals}
   return Result(code or 0, out.getvalue(), err.getvalue())
 
@@ -111,8 +124,7 @@ def _state_of(workdir):
   model = diffusion_run.build_model(common.read_settings(str(workdir)))
   checkpointer = Checkpointer(os.path.join(workdir, 'checkpoints'))
   with contextlib.closing(checkpointer):
-    return checkpointer.restore(
-        jax.eval_shape(lambda: diffusion_run.init_run(model)))
+    return checkpointer.restore(diffusion_run.init_run(model))
 
 
 def _write_pictures(folder, num: int, size: int = 32) -> pathlib.Path:

@@ -1,0 +1,112 @@
+"""Own images: a folder of photographs through grain and the U-Net."""
+
+import collections
+import signal
+
+import chex
+import numpy as np
+import pytest
+
+from experiments import train_diffusion
+from genjax.data import embedded
+from genjax.data import folder
+from genjax.data import pipeline
+from genjax.data.sources import ArraySource
+from genjax.training.logs import read_metrics
+
+NUM, SIZE, BATCH, STEPS = 200, 32, 16, 50
+
+
+@pytest.fixture(scope='module')
+def flags(write_pictures, tmp_path_factory):
+  pictures = write_pictures(tmp_path_factory.mktemp('photos') / 'in', NUM, SIZE)
+  return (f'--data=folder:{pictures}', f'--image_size={SIZE}', '--width=8,8',
+          f'--batch_size={BATCH}', f'--steps={STEPS}', '--log_every=1')
+
+
+class Watched:
+  """The script's batches, remembered; a signal comes before `stop_at`."""
+
+  def __init__(self, stop_at=None):
+    self.batches, self.source = [], None
+    self._inner, self._stop_at = pipeline.batches, stop_at
+
+  def __call__(self, source, *args, **kwargs):
+    self.source = source
+    for number, batch in enumerate(self._inner(source, *args, **kwargs), 1):
+      self.batches.append(batch['x'])
+      if number == self._stop_at:
+        signal.raise_signal(signal.SIGTERM)
+      yield batch
+
+
+@pytest.fixture(scope='module')
+def trained(run, flags, tmp_path_factory):
+  """(workdir, Result, the batches that the script trained on)."""
+  workdir = tmp_path_factory.mktemp('photos') / 'run'
+  with pytest.MonkeyPatch.context() as patch:
+    watched = Watched()
+    patch.setattr(pipeline, 'batches', watched)
+    result = run(train_diffusion, f'--workdir={workdir}', *flags)
+  return workdir, result, watched
+
+
+def test_photographs_train_and_the_loss_falls(trained):
+  workdir, result, _ = trained
+  assert (result.code, result.err) == (0, '')
+  records = read_metrics(workdir / 'metrics.jsonl')
+  losses = [record['loss'] for record in records]
+  assert len(losses) == STEPS
+  assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+
+
+def test_every_file_is_seen_once_an_epoch(trained):
+  _, _, watched = trained
+  assert isinstance(watched.source, folder.FolderSource)  # read by grain
+  assert not isinstance(watched.source, ArraySource)
+  # By content: two of the crops are the same piece of sky.
+  files = collections.Counter(item['image'].tobytes()
+                              for item in watched.source)
+  assert files.total() == NUM and len(files) >= NUM - 1
+  seen = [image.tobytes()
+          for image in pipeline.to_uint8(np.concatenate(watched.batches))]
+  assert len(seen) == STEPS * BATCH == 4 * NUM
+  epochs = [seen[i:i + NUM] for i in range(0, len(seen), NUM)]
+  for epoch in epochs:
+    assert collections.Counter(epoch) == files
+  assert epochs[0] != epochs[1]  # each in an order of its own
+
+
+def test_photographs_are_sampled_in_colour(trained, draw):
+  images, labels = draw(trained[0], '--num_samples=3', '--steps=2',
+                        '--sampler=ddim')
+  assert (images.dtype, images.shape) == (np.uint8, (3, SIZE, SIZE, 3))
+  assert labels is None
+
+
+def test_photographs_resume_bitwise(
+    run, flags, trained, state_of, tmp_path, monkeypatch):
+  workdir = tmp_path / 'run'
+  with monkeypatch.context() as patch:
+    patch.setattr(pipeline, 'batches', Watched(stop_at=17))
+    result = run(train_diffusion, f'--workdir={workdir}', *flags)
+  assert result.code == 130 and state_of(workdir)[1] == 17
+  assert run(train_diffusion, f'--workdir={workdir}', *flags).code == 0
+  chex.assert_trees_all_equal(state_of(workdir)[0], state_of(trained[0])[0])
+
+
+def test_classes_and_held_out_files_of_a_folder_are_used(run, tiny, tmp_path):
+  """By sub-folders; the small transformer, as this is about the data."""
+  digits = embedded.digits('test').arrays
+  for i, (image, label) in enumerate(zip(digits['image'], digits['label'])):
+    place = tmp_path / 'in' / f'class{label}'
+    place.mkdir(parents=True, exist_ok=True)
+    folder.Image.fromarray(image[..., 0]).save(place / f'{i}.png')
+  workdir = tmp_path / 'run'
+  result = run(train_diffusion, f'--workdir={workdir}', *tiny,
+               f'--data=folder:{tmp_path}/in', '--image_size=8',
+               '--held_out=0.1', '--steps=1', '--horizontal_flip')
+  assert (result.code, result.err) == (0, '')
+  settings = train_diffusion.common.read_settings(str(workdir))
+  assert settings['class_names'] == [f'class{i}' for i in range(10)]
+  assert 'held_out/loss' in read_metrics(workdir / 'metrics.jsonl')[-1]

@@ -1,0 +1,249 @@
+"""Training by its script: what it leaves, and that it is one run.
+
+Steps compared bit for bit are those of a tiny transformer, which compiles
+fast; the U-Net runs in test_photographs.py.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from experiments import diffusion_run
+from experiments import train_diffusion
+from genjax.data import pipeline
+from genjax.training import parallel
+from genjax.training.logs import read_metrics
+
+STEPS = 6
+
+
+def losses_of(workdir):
+  return [record['loss'] for record in read_metrics(workdir / 'metrics.jsonl')]
+
+
+def without_clock(workdir):
+  return [{k: v for k, v in record.items() if k != 'steps_per_second'}
+          for record in read_metrics(workdir / 'metrics.jsonl')]
+
+
+@pytest.fixture(scope='module')
+def flags(tiny):
+  return (*tiny, f'--steps={STEPS}', f'--save_every={STEPS // 2}')
+
+
+@pytest.fixture(scope='module')
+def trained(run, flags, tmp_path_factory):
+  """An unbroken run on 8 devices: (workdir, Result)."""
+  workdir = tmp_path_factory.mktemp('train') / 'run'
+  return workdir, run(train_diffusion, f'--workdir={workdir}', *flags)
+
+
+def test_training_writes_everything_it_promises(trained):
+  workdir, result = trained
+  assert result.code == 0 and result.err == ''
+  assert str(workdir) in result.out and len(result.out.splitlines()) == 1
+  assert sorted(p.name for p in workdir.iterdir()) == [
+      'checkpoints', 'figures', 'flags.json', 'metrics.jsonl', 'tensorboard']
+  assert {p.name for p in (workdir / 'checkpoints').iterdir()} == {'3', '6'}
+  assert {p.name for p in (workdir / 'figures').iterdir()} == {
+      'samples_0000003.png', 'samples_0000006.png', 'training.png'}
+  (events,) = (workdir / 'tensorboard').iterdir()
+  data = events.read_bytes()
+  for name in (b'grad_norm', b'held_out/loss', b'loss_by_log_snr/', b'samples'):
+    assert name in data
+  settings = json.loads((workdir / 'flags.json').read_text())
+  assert settings['width'] == [8] and settings['batch_size'] == 8
+  assert settings['shape'] == [8, 8, 1] and settings['num_classes'] == 10
+
+
+def test_training_logs_loss_by_noise_level_gradient_and_held_out(trained):
+  records = read_metrics(trained[0] / 'metrics.jsonl')
+  assert [record['step'] for record in records] == list(range(1, STEPS + 1))
+  for record in records:
+    assert record['loss'] > 0 and record['grad_norm'] > 0
+    assert record['skipped'] == 0
+    bins = {k: v for k, v in record.items() if k.startswith('loss_by_log_snr')}
+    assert len(bins) == 8
+    reached = [v for v in bins.values() if v is not None]
+    # A batch of 8 spreads over bins, and its loss is a mean of theirs.
+    assert len(reached) >= 3
+    assert min(reached) <= record['loss'] <= max(reached)
+    assert ('held_out/loss' in record) == (record['step'] in (3, 6))
+  held = records[-1]
+  bins = [v for k, v in held.items() if k.startswith('held_out/loss_by')]
+  assert min(bins) <= held['held_out/loss'] <= max(bins)
+
+
+@pytest.mark.parametrize('stop_after', [1, 3, 5])
+def test_stopped_and_resumed_is_bitwise_the_unbroken_run(
+    run, flags, trained, state_of, tmp_path, monkeypatch, stop_after):
+  batches = pipeline.batches
+
+  def interrupted(*args, start_step, **kwargs):
+    inner = batches(*args, start_step=start_step, **kwargs)
+    for step, batch in enumerate(inner, start_step + 1):
+      if step == stop_after:  # the step is finished and saved all the same
+        signal.raise_signal(signal.SIGTERM)
+      yield batch
+
+  monkeypatch.setattr(pipeline, 'batches', interrupted)
+  workdir = tmp_path / 'run'
+  result = run(train_diffusion, f'--workdir={workdir}', *flags)
+  assert result.code == 130
+  assert 'the same command' in result.out and 'finished' not in result.out
+  state, step = state_of(workdir)
+  assert step == stop_after == int(state.step)
+  assert len(losses_of(workdir)) == stop_after
+
+  monkeypatch.undo()
+  result = run(train_diffusion, f'--workdir={workdir}', *flags)
+  assert result.code == 0 and 'finished' in result.out
+  chex.assert_trees_all_equal(state_of(workdir)[0], state_of(trained[0])[0])
+  assert without_clock(workdir) == without_clock(trained[0])
+
+
+def test_resumed_after_more_was_logged_than_saved_cuts_the_logs_back(
+    run, flags, trained, state_of, tmp_path):
+  """What kill -9 leaves: checkpoint 3, lines up to 6 and a torn one."""
+  workdir = tmp_path / 'run'
+  shutil.copytree(trained[0], workdir)
+  shutil.rmtree(workdir / 'checkpoints' / '6')
+  with open(workdir / 'metrics.jsonl', 'a') as file:
+    file.write('{"step": 7, "lo')
+  assert run(train_diffusion, f'--workdir={workdir}', *flags).code == 0
+  chex.assert_trees_all_equal(state_of(workdir)[0], state_of(trained[0])[0])
+  assert without_clock(workdir) == without_clock(trained[0])
+
+
+def test_finished_run_stays_as_it_is(run, flags, trained, files_of, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(trained[0], workdir)
+  before = files_of(workdir)
+  result = run(train_diffusion, f'--workdir={workdir}', *flags)
+  assert result.code == 0 and 'finished' in result.out
+  after = files_of(workdir)
+  changed = {name for name in after if after[name] != before.get(name)}
+  assert before.keys() <= after.keys()
+  assert not {n for n in changed if not n.startswith(('tensorboard/',
+                                                      'figures/training'))}
+
+
+def train_points(run, workdir, *args):
+  """Losses of a small run on points, which compiles fastest."""
+  result = run(train_diffusion, f'--workdir={workdir}', '--preset=toy',
+               '--data=toy:rings', '--width=8', '--batch_size=256',
+               '--steps=4', '--log_every=1', *args)
+  assert result.code == 0 and result.err == '', result.err
+  return losses_of(workdir)
+
+
+def test_every_compilation_gives_the_same_losses(run, tmp_path, monkeypatch):
+  jit = train_points(run, tmp_path / 'jit')
+  for how in ('fsdp', 'pmap'):
+    losses = train_points(run, tmp_path / how, f'--parallel={how}')
+    np.testing.assert_allclose(losses, jit, rtol=1e-5)
+  mesh = parallel.make_mesh(1)
+  monkeypatch.setattr(parallel, 'make_mesh', lambda: mesh)
+  np.testing.assert_allclose(train_points(run, tmp_path / 'one'), jit,
+                             rtol=1e-5)
+
+
+def test_a_run_on_points_is_unconditional_where_asked(run, tmp_path, state_of):
+  workdir = tmp_path / 'run'
+  train_points(run, workdir, '--noconditional')
+  assert (workdir / 'figures' / 'samples_0000004.png').is_file()
+  assert 'held_out/loss' in read_metrics(workdir / 'metrics.jsonl')[-1]
+  assert json.loads((workdir / 'flags.json').read_text())['guidance'] == 1
+  state, _ = state_of(workdir)
+  assert 'class_embedding' not in str(jax.tree.structure(state.params))
+
+
+PAIRS = [(p, q) for p in diffusion_run.PROCESSES
+         for q in diffusion_run.PREDICTIONS
+         if not (q == 'eps' and p in ('vp_cosine', 'flow_matching'))]
+
+
+@pytest.fixture(scope='module')
+def points():
+  return train_diffusion.resolve('toy', {'width': ['8'], 'depth': 1})
+
+
+@pytest.mark.parametrize('process, prediction', PAIRS)
+def test_every_process_and_prediction_has_a_finite_loss(
+    points, process, prediction):
+  settings, data = points
+  model = diffusion_run.build_model(
+      {**settings, 'process': process, 'prediction': prediction})
+  state = diffusion_run.init_run(model)
+  loss_fn = jax.jit(diffusion_run.make_loss(model, train=True))
+  batch = next(pipeline.batches(data.train, 64, seed=0))
+  loss, bins = loss_fn(state.params, jax.random.key(0), batch)
+  assert np.isfinite(loss) and loss > 0
+  total = sum(mean.total for mean in bins.values())
+  assert sum(mean.count for mean in bins.values()) == 64
+  np.testing.assert_allclose(total / 64, loss, rtol=1e-5)
+  # Grids of every process begin at its end and fall to no noise.
+  grid = np.asarray(diffusion_run.time_grid(model, 4))
+  assert grid.shape == (5,) and np.all(np.diff(grid) < 0)
+  assert float(model.process.sigma(grid[-1])) == pytest.approx(
+      settings['sigma_min'] if process == 've' else 0, abs=1e-6)
+
+
+def command(workdir, *args):
+  return [sys.executable, '-m', 'experiments.train_diffusion',
+          f'--workdir={workdir}', *args]
+
+
+def alone(cache):
+  """An environment of one device, for a process of its own."""
+  return {**{k: v for k, v in os.environ.items() if k != 'XLA_FLAGS'},
+          'JAX_PLATFORMS': 'cpu', 'XDG_CACHE_HOME': str(cache),
+          'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
+
+
+def test_process_stopped_by_sigterm_goes_on_as_the_same_run(
+    flags, trained, cache, tmp_path):
+  """A real process, on one device; what it says is all that it says."""
+  workdir = tmp_path / 'run'
+  log = workdir / 'metrics.jsonl'
+  args = command(workdir, *flags)
+  with subprocess.Popen(
+      args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+      env=alone(cache)) as process:
+    while process.poll() is None and not (
+        log.exists() and log.read_text().count('\n') >= 1):
+      time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=240)
+  # The hooks at step 3 take seconds: the signal comes before or in them.
+  assert (process.returncode, err) == (130, '')
+  assert out.startswith('stopped: the same command goes on')
+  assert 1 <= len(losses_of(workdir)) < STEPS
+
+  result = subprocess.run(args, capture_output=True, text=True, timeout=240,
+                          env=alone(cache), check=False)
+  assert result.returncode == 0 and result.stdout.startswith('finished')
+  # A note, of which INFO begins every line, and no warning.
+  assert re.fullmatch(r'(I\d{4} .*going on from step \d+\n)?', result.stderr)
+  np.testing.assert_allclose(losses_of(workdir), losses_of(trained[0]),
+                             rtol=1e-5)
+
+
+def test_process_fails_with_one_line(cache, tmp_path):
+  result = subprocess.run(
+      command(tmp_path / 'run', '--data=toy:moon'), capture_output=True,
+      text=True, timeout=120, env=alone(cache), check=False)
+  assert (result.returncode, result.stdout) == (1, '')
+  assert result.stderr.startswith('train_diffusion: ')
+  assert result.stderr.count('\n') == 1 and 'moons' in result.stderr
+  assert not (tmp_path / 'run').exists()
