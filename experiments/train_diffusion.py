@@ -46,9 +46,9 @@ PRESETS = {
     # 2-D points, in under a minute.
     'toy': dict(
         _IMAGES, data='toy:moons', network='mlp', width=[128], depth=3,
-        steps=5000, batch_size=512, learning_rate=2e-3, times_mean=-1.0,
+        steps=2000, batch_size=256, learning_rate=2e-3, times_mean=-1.0,
         times_std=1.6, sigma_min=0.002, sigma_max=20.0, sampling_steps=32,
-        save_every=2500),
+        save_every=1000),
     # DDPM's U-Net by EDM's recipe (arXiv:2206.00364, table 7); for a GPU or
     # TPU. Its published FID, by the authors' own network, is 1.79.
     'cifar10': dict(
