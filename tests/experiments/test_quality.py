@@ -60,7 +60,7 @@ def test_table_has_a_row_a_generator():
 @pytest.fixture
 def tiny_preset(monkeypatch):
   preset = {**train_diffusion.PRESETS['digits'], 'network': 'dit',
-            'width': [8], 'batch_size': 8, 'steps': 2, 'sampling_steps': 2}
+            'width': [8], 'batch_size': 8, 'steps': 2}
   monkeypatch.setitem(train_diffusion.PRESETS, 'digits', preset)
 
 
