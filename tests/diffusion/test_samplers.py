@@ -219,6 +219,27 @@ def test_euler_is_ddim_where_time_is_its_coordinate(name):
       _step_many(samplers.ddim(p), x, x0, t, s), rtol=1e-10)
 
 
+@laws.float64
+def test_euler_and_heun_step_in_the_time_of_the_process():
+  """Closed-form slopes of the VP-SDE, where DDIM's step is another one."""
+  p, var = PROCESSES['vp_linear'], .25
+  denoiser = _gaussian(p, var)
+
+  def slope(x, t):
+    alpha, sigma = _levels(p, t)
+    d_log_alpha = -.5 * (19.9 * t + .1)
+    x0 = alpha * var / (alpha**2 * var + sigma**2) * x
+    return d_log_alpha * (alpha * x0 - alpha**2 / sigma**2 * (x - alpha * x0))
+
+  x, t, s = 1.3, .8, .5
+  euler = x + (s - t) * slope(x, t)
+  heun = x + (s - t) * (slope(x, t) + slope(euler, s)) / 2
+  for sampler, want in ((samplers.euler(p), euler), (samplers.heun(p), heun)):
+    _, got = sampler.step(_keys(), None, jnp.full((1, 1), x), denoiser,
+                          jnp.asarray(t), jnp.asarray(s))
+    np.testing.assert_allclose(got, [[want]], rtol=1e-10)
+
+
 def _churn_once(p, t, x, **options):
   """(x, t) that the denoiser is first asked about in a churned step."""
   seen = []
