@@ -41,8 +41,8 @@ _IMAGES = dict(
 PRESETS = {
     # 8x8 digits on a laptop CPU, in minutes; small images in general.
     'digits': dict(
-        _IMAGES, data='digits', width=[24, 32], depth=1, steps=3000,
-        sampler='dpm_solver_2m', guidance=1.05),
+        _IMAGES, data='digits', width=[24, 32], depth=1, attention_levels=[],
+        batch_size=32, steps=4000, sampler='dpm_solver_2m', guidance=1.05),
     # 2-D points, in under a minute.
     'toy': dict(
         _IMAGES, data='toy:moons', network='mlp', width=[128], depth=3,
