@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import chex
 import numpy as np
 
 from experiments import diffusion_run
@@ -108,6 +109,14 @@ def test_sample_runs_every_sampler(draw, toy_run):
   np.testing.assert_allclose(drawn.pop('euler'), drawn['ddim'], atol=1e-4)
   for one, other in itertools.combinations(drawn.values(), 2):
     assert np.abs(one - other).max() > 1e-3  # coarse grids set them apart
+
+
+def test_load_run_tells_averaged_from_last_weights(digits_run, state_of):
+  state, _ = state_of(digits_run)
+  for weights, want in (('ema', state.ema), ('raw', state.params)):
+    _, params, step = diffusion_run.load_run(str(digits_run), weights)
+    chex.assert_trees_all_equal(params, want)
+    assert step == 6
 
 
 def test_parse_labels_takes_names_and_numbers():
