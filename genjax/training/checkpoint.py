@@ -218,6 +218,8 @@ def _stragglers_ignored():
 def _drop_damaged_metrics(directory: str) -> None:
   """Removes unreadable metrics: orbax would refuse the whole directory."""
   for path in glob.glob(os.path.join(glob.escape(directory), '*', 'metrics')):
+    if not os.path.basename(os.path.dirname(path)).isdigit():
+      continue  # being written, perhaps by a run that goes on elsewhere
     try:
       with open(os.path.join(path, 'metrics')) as file:
         float(json.load(file)['metric'])
