@@ -30,7 +30,7 @@ NEIGHBOURS = {('mcmc', 'distributions'), ('metrics', 'distributions')}
 DOORS = {
     'tensorflow_datasets': 'genjax/data/tfds.py',
     'orbax': 'genjax/training/checkpoint.py',
-    'matplotlib': 'genjax/viz.py',
+    'matplotlib': 'genjax/viz/figures.py',
 }
 
 # What `import genjax.distributions` must not pay for.
@@ -58,7 +58,7 @@ def is_library(path: str) -> bool:
 
 
 def room_of(path: str) -> str:
-  """'diffusion' of genjax/diffusion/loss.py, 'viz' of genjax/viz.py."""
+  """'diffusion' of genjax/diffusion/loss.py, 'mcmc' of genjax/mcmc.py."""
   return path.split('/')[1].removesuffix('.py')
 
 
@@ -214,7 +214,7 @@ def test_sources_sees_every_floor():
     (check_floors, 'genjax/vae/model.py', 'from genjax import diffusion'),
     (check_floors, 'genjax/flow.py', 'def f():\n  import genjax.energy'),
     (check_floors, 'genjax/attic.py', ''),
-    (check_floors, 'genjax/viz.py', 'from genjax import attic'),
+    (check_floors, 'genjax/mcmc.py', 'from genjax import attic'),
     (check_doors, 'genjax/data/folder.py', 'import tensorflow_datasets as t'),
     (check_doors, 'genjax/training/loop.py', 'import orbax.checkpoint'),
     (check_doors, 'experiments/demo.py', 'from matplotlib import pyplot'),

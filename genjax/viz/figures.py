@@ -1,0 +1,50 @@
+"""The door to matplotlib: figures made, drawn and written whole or not at all.
+
+The other files of this room draw on the axes of a `new` figure.
+"""
+
+import os
+from typing import Any, Callable
+
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+import numpy as np
+
+BLUE, ORANGE, GREEN, GREY = '#2166ac', '#d6604d', '#4d9221', '#666666'
+
+
+def new(width: float, height: float) -> Figure:
+  """An empty figure of width x height inches, laid out without overlaps."""
+  return Figure((width, height), layout='constrained')
+
+
+def save(path: str, figure: Figure) -> None:
+  """Writes `figure` to `path` at 150 dots an inch."""
+  write_whole(path, lambda p: figure.savefig(p, dpi=150, facecolor='white'))
+
+
+def pixels(figure: Figure) -> np.ndarray:
+  """What `figure` looks like at 100 dots an inch: uint8 [H, W, 3]."""
+  figure.set(dpi=100, facecolor='white')
+  canvas = FigureCanvasAgg(figure)
+  canvas.draw()
+  return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def shades(num: int) -> Any:
+  """`num` colours [num, 4] in an order the eye sees, dark to light."""
+  return colormaps['viridis'](np.linspace(0, 0.9, num))
+
+
+def write_whole(path: str, write: Callable[[str], None]) -> None:
+  """Writes beside `path` and renames, so that no half file is ever seen."""
+  stem, ending = os.path.splitext(path)
+  partial = f'{stem}.partial{ending}'
+  try:
+    write(partial)
+    os.replace(partial, path)
+  except BaseException:  # an interrupt too
+    if os.path.exists(partial):
+      os.remove(partial)
+    raise
