@@ -120,6 +120,15 @@ def test_run_with_a_damaged_checkpoint_resumed_is_the_unbroken_run(
   assert_same_run(tmp_path, outcome, unbroken)
 
 
+@pytest.fixture(name='interruptible')
+def _interruptible():
+  """A shell starts background jobs, and so their tests, deaf to SIGINT."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures('interruptible')
 def test_second_signal_acts_at_once(run, tmp_path):
   def twice():
     os.kill(os.getpid(), signal.SIGINT)
