@@ -18,7 +18,12 @@ from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.data import sources
 from genjax.data import toy
+from genjax.types import Key
 from genjax.types import Source
+
+# What a run draws at random. Each has a stream of its own for every seed, so
+# that neighbouring seeds share none; new ones go to the end.
+_ROLES = ('init', 'training', 'grid', 'held_out', 'sample', 'figure')
 
 # A toy set is drawn once, so that an epoch means something.
 _TOY_POINTS = 65536
@@ -39,13 +44,19 @@ class Data(NamedTuple):
     return sources.describe(self.train)
 
 
+def root_key(seed: int, role: str) -> Key:
+  """The key of everything that a run of `seed` draws in one of its roles."""
+  return jax.random.fold_in(jax.random.key(seed), _ROLES.index(role))
+
+
 def _digits(argument, options):
   check(not argument, '--data', 'digits takes no argument', argument)
-  del options
+  _check_unused('digits', options, 'image_size', 'held_out')
   return embedded.digits('train'), embedded.digits('test')
 
 
 def _toy(argument, options):
+  _check_unused('a toy set', options, 'image_size', 'held_out')
   seed = options['seed']
   return (toy.toy_source(argument, _TOY_POINTS, 2 * seed),
           toy.toy_source(argument, _TOY_POINTS // 16, 2 * seed + 1))
@@ -56,17 +67,24 @@ def _folder(argument, options):
 
   # An empty path would be the current folder.
   check(argument, '--data', 'folder:<path> must name a folder', "'folder:'")
-  source = folder.folder_source(argument, options['image_size'])
+  source = folder.folder_source(argument, options['image_size'] or 32)
   if not options['held_out']:
     return source, None
   return sources.split_held_out(source, options['held_out'], options['seed'])
 
 
 def _tfds(argument, options):
+  _check_unused('a tfds set', options, 'held_out')
   from genjax.data import tfds  # imports tensorflow_datasets
 
-  return (tfds.tfds_source(argument, 'train', image_size=options['resize']),
-          tfds.tfds_source(argument, 'test', image_size=options['resize']))
+  return (tfds.tfds_source(argument, 'train', image_size=options['image_size']),
+          tfds.tfds_source(argument, 'test', image_size=options['image_size']))
+
+
+def _check_unused(data, options, *names):
+  for name in names:
+    check(not options[name], f'--{name}', f'must be absent for {data}',
+          options[name])
 
 
 DATA: Mapping[str, Callable[..., tuple[Source, Source | None]]] = {
@@ -91,12 +109,11 @@ def open_data(
     seed: of the toy sets' draw and of the choice of held-out files.
 
   Raises:
-    ValueError: unknown or unreadable data.
+    ValueError: unknown or unreadable data, or an option that is not theirs.
   """
   kind, _, argument = spec.partition(':')
   check_choice('--data', 'the part before ":"', kind, DATA)
-  options = {'image_size': image_size or 32, 'resize': image_size,
-             'held_out': held_out, 'seed': seed}
+  options = {'image_size': image_size, 'held_out': held_out, 'seed': seed}
   return Data(*DATA[kind](argument, options))
 
 

@@ -124,8 +124,8 @@ def optimizer(settings: Settings) -> optax.GradientTransformation:
 def init_run(model: Model) -> State:
   """The state before the first step."""
   settings = model.settings
-  variables = init_params(jax.random.key(settings['seed']), model.network,
-                          (1, *settings['shape']))
+  variables = init_params(common.root_key(settings['seed'], 'init'),
+                          model.network, (1, *settings['shape']))
   return init_state(variables['params'], optimizer(settings))
 
 

@@ -49,7 +49,8 @@ def draw_images(
   alpha, sigma = proc.alpha(times), proc.sigma(times)
   # At unit scale, so that pure noise has contrast too.
   unit = np.asarray(1 / jnp.sqrt(alpha**2 + sigma**2)).reshape(-1, 1, 1, 1, 1)
-  key_forward, key_reverse = jax.random.split(jax.random.key(seed))
+  key_forward, key_reverse = jax.random.split(
+      common.root_key(seed, 'figure'))
   noising = process.diffuse(key_forward, proc, jnp.asarray(x0), times[::-1])
   forward = pipeline.to_uint8(np.asarray(noising) * unit[::-1])
   labels = None if label is None else jnp.asarray(label, jnp.int32)
@@ -80,7 +81,7 @@ def draw_points(
   """Writes strip, animation and distances of the 2-D set `name`."""
   model, times = generator.model, generator.times
   proc = model.process
-  keys = jax.random.split(jax.random.key(seed), 4)
+  keys = jax.random.split(common.root_key(seed, 'figure'), 4)
   # Two fresh draws: one to compare with, one for the floor of the comparison.
   draws = [toy.SETS[name](key, _POINTS) for key in keys[:2]]
   forward, other = (

@@ -10,7 +10,6 @@ the training split, and writes five measures beside those of real data to
 import os
 
 from absl import flags
-import jax
 import numpy as np
 
 from experiments import common
@@ -72,7 +71,7 @@ def draw_like_train(
   """1500 digits uint8 with the labels of the training split, and the labels."""
   label = embedded.digits('train').arrays['label']
   x = diffusion_run.generate(
-      generator, params, jax.random.key(seed), len(label), label,
+      generator, params, common.root_key(seed, 'sample'), len(label), label,
       generator.model.settings['guidance'])
   return pipeline.to_uint8(x), label
 

@@ -13,7 +13,6 @@ import os
 from typing import Any
 
 from absl import flags
-import jax
 import numpy as np
 from PIL import Image
 
@@ -105,8 +104,8 @@ def main() -> None:
   generator, params, used = diffusion_run.generator_from_flags(
       values.workdir, batch_size=min(values.batch_size, values.num_samples))
   x = diffusion_run.generate(
-      generator, params, jax.random.key(values.seed), values.num_samples,
-      label, used['guidance'])
+      generator, params, common.root_key(values.seed, 'sample'),
+      values.num_samples, label, used['guidance'])
   used |= {'num_samples': values.num_samples, 'labels': values.labels}
   write_samples(out, pipeline.to_uint8(x) if x.ndim == 4 else x, label, used)
   print(f'wrote {values.num_samples} samples to {out}')

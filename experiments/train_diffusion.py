@@ -28,6 +28,7 @@ from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import MetricsWriter
 from genjax.training.logs import read_metrics
 from genjax.training.step import make_step
+from genjax.types import Source
 
 # One dict a preset: the flags it sets, then what has no flag.
 _IMAGES = dict(
@@ -120,6 +121,7 @@ def resolve(
   check(len(description.shape) == 3 or not settings['horizontal_flip'],
         '--horizontal_flip', 'needs images',
         f'data of shape {description.shape}')
+  settings['num_examples'] = description.size  # a folder's may change
   settings['shape'] = list(description.shape)
   settings['num_classes'] = (
       description.num_classes if settings['conditional'] else None)
@@ -153,7 +155,7 @@ def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
   # Closed whatever happens: TensorBoard's events wait in a buffer.
   with contextlib.closing(MetricsWriter(workdir)) as writer:
     outcome = loop.fit(
-        compiled, state, jax.random.key(settings['seed'] + 1),
+        compiled, state, common.root_key(settings['seed'], 'training'),
         functools.partial(_batches_from, settings, data),
         num_steps=settings['steps'], log_every=settings['log_every'],
         save_every=settings['save_every'],
@@ -189,7 +191,7 @@ def _hooks(model, data, writer, workdir):
   every = model.settings['save_every']
   hooks = [loop.Hook(every, _sample_hook(model, writer, workdir))]
   if data.held_out is not None:
-    hooks.append(loop.Hook(every, _held_out_hook(model, data.held_out)))
+    hooks.append(loop.Hook(every, held_out_hook(model, data.held_out)))
   return hooks
 
 
@@ -202,7 +204,7 @@ def _sample_hook(model, writer, workdir):
   def hook(state, step):
     label = diffusion_run.cycle_labels(model, num_samples)
     x = diffusion_run.generate(
-        generator, state.ema, jax.random.key(settings['seed'] + 2),
+        generator, state.ema, common.root_key(settings['seed'], 'grid'),
         num_samples, label, settings['guidance'])
     path = os.path.join(workdir, 'figures', f'samples_{step:07d}.png')
     if flat:
@@ -216,7 +218,8 @@ def _sample_hook(model, writer, workdir):
   return hook
 
 
-def _held_out_hook(model, source):
+def held_out_hook(model: diffusion_run.Model, source: Source):
+  """The loss on `source`, by noise level too, of the averaged weights."""
   loss_fn = jax.jit(diffusion_run.make_loss(model, train=False))
   settings = model.settings
   size = min(len(source), 4 * settings['batch_size'])
@@ -224,7 +227,7 @@ def _held_out_hook(model, source):
   def hook(state, step):
     totals = {}
     # One key for every step: the curve then shows the model, not the noise.
-    key = jax.random.key(settings['seed'] + 3)
+    key = common.root_key(settings['seed'], 'held_out')
     for number, batch in enumerate(pipeline.eval_batches(source, size)):
       _, bins = loss_fn(state.ema, jax.random.fold_in(key, number), batch)
       for name, mean in jax.device_get(bins).items():

@@ -144,6 +144,15 @@ FAULTS = (
           'decay_steps=num_steps,', 'decay_steps=10 * num_steps,',
           _room('training/optimizers')),
 
+    # Experiments.
+    Fault('generation: labels shifted by one', 'experiments/diffusion_run.py',
+          'label[index % num_samples]', 'label[(index + 1) % num_samples]',
+          _room('experiments/sample')),
+    Fault('held-out loss of the last weights',
+          'experiments/train_diffusion.py',
+          'loss_fn(state.ema, jax.random', 'loss_fn(state.params, jax.random',
+          _room('experiments/train_diffusion')),
+
     # Data.
     Fault('labels shifted by one', 'genjax/data/embedded.py',
           'y.astype(np.int32)}, names', '(y.astype(np.int32) + 1) % 10}, names',

@@ -18,9 +18,11 @@ import jax
 import numpy as np
 import pytest
 
+from experiments import common
 from experiments import diffusion_run
 from experiments import train_diffusion
 from genjax.data import pipeline
+from genjax.data import toy
 from genjax.training.logs import read_metrics
 
 STEPS = 6
@@ -164,6 +166,23 @@ def points():
   settings, data = train_diffusion.resolve('toy', {'width': ['8'], 'depth': 1})
   state = diffusion_run.init_run(diffusion_run.build_model(settings))
   return settings, state, next(pipeline.batches(data.train, 64, seed=0))
+
+
+def test_held_out_loss_is_that_of_the_averaged_weights(points):
+  settings, state, _ = points
+  model = diffusion_run.build_model(settings)
+  held_out = toy.toy_source('moons', 256, 1)
+  hook = train_diffusion.held_out_hook(model, held_out)
+  moved = jax.tree.map(lambda x: x + 0.1, state.params)
+  first = hook(state, 1)['held_out/loss']
+  assert hook(state._replace(params=moved), 1)['held_out/loss'] == first
+  assert hook(state._replace(ema=moved), 1)['held_out/loss'] != first
+
+
+def test_seeds_and_roles_share_no_key():
+  keys = [common.root_key(seed, role) for seed in range(8)
+          for role in ('init', 'training', 'grid', 'held_out', 'sample')]
+  assert len({tuple(jax.random.key_data(key).tolist()) for key in keys}) == 40
 
 
 @pytest.mark.parametrize('process', diffusion_run.PROCESSES)
