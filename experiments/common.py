@@ -4,7 +4,7 @@ import json
 import logging as std_logging
 import os
 import sys
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, Collection, Mapping, NamedTuple
 
 from absl import app
 from absl import flags
@@ -154,7 +154,10 @@ def define_run_flags(workdir: str) -> None:
                        upper_bound=2**31 - 1)
 
 
-def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
+def run(
+    main: Callable[..., None], argv: list[str] | None = None, *,
+    words: Collection[str] = (),
+) -> None:
   """Runs a script: one clear line and exit status 1 where something is wrong.
 
   `--verbosity=1` shows where it came from.
@@ -162,6 +165,7 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
   Args:
     main: the script.
     argv: its name and flags; those of the command line where None.
+    words: of which main takes one, that stands among the flags.
   """
   argv = sys.argv if argv is None else argv
   name = os.path.splitext(os.path.basename(argv[0]))[0]
@@ -171,14 +175,18 @@ def run(main: Callable[[], None], argv: list[str] | None = None) -> None:
     sys.exit(1)
 
   def guarded(argv):
-    if len(argv) > 1:
-      fail(f'stray argument {argv[1]!r}: flags are written --name=value')
+    given = argv[1:]
+    if words and (len(given) != 1 or given[0] not in words):
+      fail(f'must be told one of {", ".join(words)}, got '
+           f'{" ".join(given) or "nothing"}')
+    if given and not words:
+      fail(f'stray argument {given[0]!r}: flags are written --name=value')
     _use_compile_cache()
     if not logging.level_debug():
       # jax tells every user of absl's logs which accelerators it has not.
       std_logging.getLogger('jax').setLevel(std_logging.WARNING)
     try:
-      main()
+      main(*given)
     except (ValueError, OSError, RuntimeError) as error:
       logging.debug('raised here', exc_info=True)
       fail(_first_line(error))

@@ -100,7 +100,8 @@ def run_script(cache, module: types.ModuleType, *args: Any) -> Result:
       module.define_flags()
       own = set(flags.FLAGS) - before
       common.run(module.main, [f'{module.__name__.split(".")[-1]}.py',
-                               *map(str, args)])
+                               *map(str, args)],
+                 words=tuple(getattr(module, 'SUITES', ())))
   except SystemExit as error:
     code = error.code
   finally:
