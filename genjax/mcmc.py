@@ -1,0 +1,303 @@
+"""Markov chain Monte Carlo: kernels that leave exp(-energy) / Z invariant.
+
+Many chains run side by side: positions are [C, ...], and an energy maps them
+to [C] nats, row by row. Every chain has its own keys, so that it does not
+depend on how many run beside it. A chain that starts where the energy is NaN
+is NaN from there on.
+"""
+
+import math
+from typing import Callable, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from genjax.checks import check
+from genjax.checks import check_positive
+from genjax.distributions.base import MonteCarlo
+from genjax.numerics import broadcast_right
+from genjax.numerics import fold_in_each
+from genjax.numerics import normal_each
+from genjax.types import Array
+from genjax.types import Key
+
+Energy = Callable[[Array], Array]  # x [C, ...] -> [C], nats
+
+
+class State(NamedTuple):
+  """Where the chains are, and what the next step needs to know there."""
+
+  position: Array  # [C, ...]
+  energy: Array  # [C], nats
+  gradient: Array  # [C, ...], of the energy
+
+
+class Info(NamedTuple):
+  """What happened in a step, which no later step depends on."""
+
+  accepted: Array  # [C], whether the proposal was taken
+  acceptance: Array  # [C], the probability with which it was to be taken
+
+
+class Kernel(NamedTuple):
+  """One transition of every chain, said as two pure functions."""
+
+  init: Callable[[Array], State]  # x [C, ...] -> State
+  step: Callable[[Key, State], tuple[State, Info]]  # keys [C], one a chain
+
+
+def langevin(energy: Energy, *, step_size: float) -> Kernel:
+  """Unadjusted Langevin: x' = x - step_size^2 / 2 grad f(x) + step_size eps.
+
+  Roberts and Tweedie 1996 (doi:10.2307/3318418), with h = step_size^2. As
+  nothing is rejected, the chain has another law than exp(-f) / Z: on a
+  Gaussian an eigenvalue s^2 of the covariance becomes
+  s^2 / (1 - step_size^2 / (4 s^2)), and from step_size = 2 s on it diverges.
+
+  Args:
+    energy: x [C, ...] -> [C], nats.
+    step_size: standard deviation of one step's noise, in the unit of x.
+
+  Raises:
+    ValueError: step_size is not positive.
+  """
+  check_positive('langevin', 'step_size', step_size)
+  init = _make_init(energy)
+
+  def step(keys, state):
+    x = state.position
+    noise = normal_each(keys, x.shape[1:], x.dtype)
+    drift = 0.5 * step_size**2 * state.gradient
+    every = jnp.ones_like(state.energy)
+    return init(x - drift + step_size * noise), Info(every > 0, every)
+
+  return Kernel(init, step)
+
+
+def mala(energy: Energy, *, step_size: float) -> Kernel:
+  """Langevin's step as a proposal, accepted by Metropolis and Hastings.
+
+  Roberts and Tweedie 1996 (doi:10.2307/3318418), by the identity of Neal 2011
+  (arXiv:1206.1901): it is `hmc` of one leapfrog step.
+  """
+  return hmc(energy, step_size=step_size, num_leapfrog=1)
+
+
+def hmc(energy: Energy, *, step_size: float, num_leapfrog: int) -> Kernel:
+  """Hamiltonian Monte Carlo with unit masses: exact for any step size.
+
+  Neal 2011, arXiv:1206.1901, figure 2. A proposal of infinite or NaN energy is
+  rejected.
+
+  Args:
+    energy: x [C, ...] -> [C], nats.
+    step_size: of the leapfrog integrator, in the unit of x.
+    num_leapfrog: its steps, one gradient each.
+
+  Raises:
+    ValueError: step_size or num_leapfrog is not positive.
+  """
+  check_positive('hmc', 'step_size', step_size)
+  check_positive('hmc', 'num_leapfrog', num_leapfrog)
+  init = _make_init(energy)
+
+  def leapfrog(_, inputs):
+    state, momentum = inputs
+    momentum = momentum - 0.5 * step_size * state.gradient
+    state = init(state.position + step_size * momentum)
+    return state, momentum - 0.5 * step_size * state.gradient
+
+  def step(keys, state):
+    key_momentum, key_accept = jnp.moveaxis(jax.vmap(jax.random.split)(keys),
+                                            1, 0)
+    x = state.position
+    momentum = normal_each(key_momentum, x.shape[1:], x.dtype)
+    proposal, end = jax.lax.fori_loop(
+        0, num_leapfrog, leapfrog, (state, momentum))
+    log_ratio = (state.energy + _kinetic(momentum)
+                 - proposal.energy - _kinetic(end))
+    acceptance = jnp.exp(jnp.minimum(log_ratio, 0.0))
+    acceptance = jnp.where(jnp.isnan(acceptance), 0.0, acceptance)
+    uniform = jax.vmap(lambda k: jax.random.uniform(k, (), x.dtype))(key_accept)
+    accepted = uniform < acceptance
+    return _select(accepted, proposal, state), Info(accepted, acceptance)
+
+  return Kernel(init, step)
+
+
+def _make_init(energy: Energy) -> Callable[[Array], State]:
+
+  def init(x: Array) -> State:
+    energies, vjp = jax.vjp(energy, x)
+    check(energies.shape == x.shape[:1], 'mcmc',
+          f'the energy of x {x.shape} must be {x.shape[:1]}',
+          f'shape {energies.shape}')
+    bad = broadcast_right(jnp.isnan(energies), x.ndim)
+    return State(jnp.where(bad, jnp.nan, x), energies,
+                 *vjp(jnp.ones_like(energies)))
+
+  return init
+
+
+def _kinetic(momentum: Array) -> Array:
+  return 0.5 * jnp.sum(jnp.square(momentum), tuple(range(1, momentum.ndim)))
+
+
+def _select(rows: Array, yes: State, no: State) -> State:
+  return jax.tree.map(
+      jax.vmap(jnp.where), State(rows, rows, rows), yes, no)
+
+
+def run(
+    key: Key, kernel: Kernel, x: Array, num_steps: int, *, thin: int = 1,
+    index: Array | None = None
+) -> tuple[Array, Info]:
+  """Positions of every chain after each `thin` steps, of `num_steps` in all.
+
+  Args:
+    key: folded with each chain's index, then with the step.
+    kernel: the transition.
+    x: [C, ...] where the chains start; not among the positions.
+    num_steps: of every chain.
+    thin: keeps one position in so many, which saves memory: the chains are
+      the same. `thin = num_steps` keeps the last alone.
+    index: [C] chain indices; 0..C-1 where absent.
+
+  Returns:
+    Positions [T, C, ...] with T = num_steps / thin, and Info of [T, C], each
+    the mean over `thin` steps.
+
+  Raises:
+    ValueError: num_steps is not a positive multiple of thin; the energy is
+      not one number a chain.
+  """
+  check_positive('run', 'thin', thin)
+  check(num_steps > 0 and num_steps % thin == 0, 'run',
+        f'num_steps must be a positive multiple of thin = {thin}', num_steps)
+  index = jnp.arange(x.shape[0]) if index is None else index
+  keys = fold_in_each(key, index)
+
+  def one(state, step):
+    step_keys = jax.vmap(lambda k: jax.random.fold_in(k, step))(keys)
+    return kernel.step(step_keys, state)
+
+  def several(state, steps):
+    state, infos = jax.lax.scan(one, state, steps)
+    mean = jax.tree.map(lambda info: jnp.mean(info, axis=0), infos)
+    return state, (state.position, mean)
+
+  steps = jnp.arange(num_steps).reshape(-1, thin)
+  return jax.lax.scan(several, kernel.init(x), steps)[1]
+
+
+def chain_mean(draws: Array) -> MonteCarlo:
+  """Mean over all chains, and its standard error by the effective sample size.
+
+  Args:
+    draws: [T, C, ...] of a stationary chain: positions, or any function.
+
+  Returns:
+    MonteCarlo of [...].
+
+  Raises:
+    ValueError: as `effective_sample_size`.
+  """
+  variance = jnp.var(draws, axis=(0, 1), ddof=1)
+  return MonteCarlo(jnp.mean(draws, axis=(0, 1)),
+                    jnp.sqrt(variance / effective_sample_size(draws)))
+
+
+def effective_sample_size(draws: Array) -> Array:
+  """How many independent draws would estimate the mean as well.
+
+  Vehtari et al., arXiv:1903.08008, section 3.2: over split chains, so that
+  chains which disagree or drift lower it, with Geyer's initial monotone
+  sequence (Geyer 1992) to end the sum of autocorrelations. Antithetic chains
+  can exceed T C; T C log10(T C) is the most it says.
+
+  Args:
+    draws: [T, C, ...] with T >= 8.
+
+  Returns:
+    [...]; NaN where draws hold NaN or are all the same.
+
+  Raises:
+    ValueError: fewer than 8 draws a chain.
+  """
+  halves = _split('effective_sample_size', draws)
+  length, total = halves.shape[0], halves.shape[0] * halves.shape[1]
+  within, pooled = _variances(halves)
+  rho = 1 - (within - jnp.mean(_autocovariance(halves), axis=1)) / pooled
+  pairs = rho[:length // 2 * 2].reshape(length // 2, 2, *rho.shape[1:]).sum(1)
+  monotone = jax.lax.cummin(pairs, axis=0)
+  # NaN pairs count too, and make the answer NaN.
+  tau = -1 + 2 * jnp.sum(jnp.where(monotone < 0, 0.0, monotone), axis=0)
+  return total / jnp.maximum(tau, 1 / math.log10(total))
+
+
+def r_hat(draws: Array) -> Array:
+  """Potential scale reduction: above 1.01, the chains have not mixed.
+
+  Vehtari et al., arXiv:1903.08008, section 4.1: the larger of the split R-hat
+  of the rank-normalised draws and of their rank-normalised distance from the
+  median, which sees chains of unequal scale.
+
+  Args:
+    draws: [T, C, ...] with T >= 8.
+
+  Returns:
+    [...]; NaN where draws hold NaN or are all the same.
+
+  Raises:
+    ValueError: fewer than 8 draws a chain.
+  """
+  halves = _split('r_hat', draws)
+  folded = jnp.abs(halves - jnp.median(halves, axis=(0, 1)))
+
+  def of(x):
+    within, pooled = _variances(_normal_scores(x))
+    return jnp.sqrt(pooled / within)
+
+  return jnp.maximum(of(halves), of(folded))
+
+
+def _split(where: str, draws: Array) -> Array:
+  """Halves of every chain: [T // 2, 2 C, ...]; an odd T loses its middle."""
+  check(draws.ndim >= 2 and draws.shape[0] >= 8, where,
+        'draws must be [T, C, ...] with T >= 8', f'shape {draws.shape}')
+  half = draws.shape[0] // 2
+  return jnp.concatenate([draws[:half], draws[-half:]], axis=1)
+
+
+def _variances(halves: Array) -> tuple[Array, Array]:
+  """Variance within chains, and pooled with that between them."""
+  length = halves.shape[0]
+  within = jnp.mean(jnp.var(halves, axis=0, ddof=1), axis=0)
+  between = jnp.var(jnp.mean(halves, axis=0), axis=0, ddof=1)
+  return within, within * (length - 1) / length + between
+
+
+def _autocovariance(halves: Array) -> Array:
+  """Of every chain at lags 0..T-1, over T - 1: [T, C, ...]."""
+  length = halves.shape[0]
+  centred = halves - jnp.mean(halves, axis=0)
+  # Twice the length, because the transform's convolution is circular.
+  spectrum = jnp.fft.rfft(centred, 2 * length, axis=0)
+  power = jnp.square(jnp.abs(spectrum))
+  return jnp.fft.irfft(power, 2 * length, axis=0)[:length] / (length - 1)
+
+
+def _normal_scores(halves: Array) -> Array:
+  """Normal quantiles of the ranks among all draws, ties sharing one."""
+  size = halves.shape[0] * halves.shape[1]
+  columns = halves.reshape(size, -1)
+
+  def ranks(x):
+    ordered = jnp.sort(x)
+    below, upto = (jnp.searchsorted(ordered, x, side=side)
+                   for side in ('left', 'right'))
+    return 0.5 * (below + upto + 1)
+
+  scores = jax.scipy.special.ndtri(
+      (jax.vmap(ranks, 1, 1)(columns) - 0.375) / (size + 0.25))
+  return scores.reshape(halves.shape)
