@@ -13,6 +13,7 @@ class Fault(NamedTuple):
   tests: tuple[str, ...]  # what pytest is given
 
 
+CONTINUOUS = 'genjax/distributions/continuous.py'
 PROCESS = 'genjax/diffusion/process.py'
 PREDICTION = 'genjax/diffusion/prediction.py'
 LOSS = 'genjax/diffusion/loss.py'
@@ -30,13 +31,24 @@ def _room(*names: str) -> tuple[str, ...]:
 
 FAULTS = (
     # Distributions.
-    Fault('normal: sign of log scale', 'genjax/distributions/continuous.py',
-          '- jnp.log(scale) -', '+ jnp.log(scale) -',
+    Fault('normal: sign of log scale', CONTINUOUS,
+          'square(z) - log_scale', 'square(z) + log_scale',
           _room('distributions/continuous')),
-    Fault('normal: scale taken as variance',
-          'genjax/distributions/continuous.py',
-          'return loc + scale * eps', 'return loc + jnp.sqrt(scale) * eps',
+    Fault('normal: scale taken as variance', CONTINUOUS,
+          'p.loc + p.scale * unit_sample', 'p.loc + jnp.sqrt(p.scale) * '
+          'unit_sample', _room('distributions/continuous')),
+    Fault('student_t: chi-square of twice the degrees', CONTINUOUS,
+          'half = 0.5 * jnp', 'half = jnp', _room('distributions/continuous')),
+    Fault('gamma: rate taken as scale', 'genjax/distributions/bounded.py',
+          '(*shape, *a.shape), a.dtype) / rate',
+          '(*shape, *a.shape), a.dtype) * rate',
           _room('distributions/continuous')),
+    Fault('deviance: series cut short', 'genjax/distributions/saddle_point.py',
+          'for j in range(1, 10)', 'for j in range(1, 2)',
+          _room('distributions/continuous')),
+    Fault('expectation: spread, not standard error',
+          'genjax/distributions/base.py', ' / num**0.5', '',
+          _room('distributions/base')),
     Fault('independent: one axis left', 'genjax/distributions/combinators.py',
           'sum_trailing(nats, ndims)', 'sum_trailing(nats, ndims - 1)',
           _room('distributions/combinators')),

@@ -1,42 +1,213 @@
-"""Continuous scalar families: Params, sample and log_prob, elementwise."""
+"""Continuous families on the whole line: location and scale, elementwise.
+
+Params that lie outside of a family (a scale that is not positive, a NaN) give
+NaN, in samples and log-densities alike, for that member of a batch only.
+"""
 
 import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy import special
 
 from genjax.distributions.base import Distribution
+from genjax.distributions.params import floating
+from genjax.distributions.params import positive
+from genjax.distributions.params import size
+from genjax.distributions.saddle_point import log_stirling_ratio
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Shape
+
+_LOG_2PI = math.log(2 * math.pi)
 
 
 class NormalParams(NamedTuple):
   """Location and standard deviation, broadcast against each other."""
 
   loc: Array
-  scale: Array  # standard deviation; a value that is not positive gives NaN
+  scale: Array  # standard deviation
 
 
-def _normal_sample(key: Key, params: NormalParams, shape: Shape = ()) -> Array:
-  loc, scale = _valid(params)
-  batch = jnp.broadcast_shapes(loc.shape, scale.shape)
-  eps = jax.random.normal(key, shape + batch, loc.dtype)
-  return loc + scale * eps
+class LaplaceParams(NamedTuple):
+  """Location and scale b; the standard deviation is sqrt(2) b."""
+
+  loc: Array
+  scale: Array
+
+
+class LogisticParams(NamedTuple):
+  """Location and scale s; the standard deviation is pi s / sqrt(3)."""
+
+  loc: Array
+  scale: Array
+
+
+class StudentTParams(NamedTuple):
+  """Degrees of freedom, location and scale."""
+
+  df: Array
+  loc: Array
+  scale: Array
+
+
+def _located(params):
+  """Params with a location and a scale: broadcast, bad scales as NaN."""
+  params = floating(params)
+  return params._replace(scale=positive(params.scale))
+
+
+def _shifted(unit_sample):
+  """A sampler of loc + scale * unit_sample(key, shape, dtype)."""
+
+  def sample(key: Key, params, shape: Shape = ()) -> Array:
+    p = _located(params)
+    return p.loc + p.scale * unit_sample(key, size(shape, p), p.loc.dtype)
+
+  return sample
+
+
+def _unit(params, x):
+  """(x - loc) / scale and log scale."""
+  p = _located(params)
+  return (x - p.loc) / p.scale, jnp.log(p.scale)
+
+
+def _loc(params) -> Array:
+  p = _located(params)
+  return p.loc + 0 * p.scale  # of the whole batch's shape, NaN where bad
+
+
+def _times_scale(variance: float):
+  """Variance of a location-scale family from that of its unit member."""
+  return lambda params: variance * jnp.square(_spread(params))
+
+
+def _spread(params) -> Array:
+  p = _located(params)
+  return p.scale + 0 * p.loc
+
+
+def _log_scale_plus(nats: float):
+  """Entropy of a location-scale family from that of its unit member."""
+  return lambda params: nats + jnp.log(_spread(params))
 
 
 def _normal_log_prob(params: NormalParams, x: Array) -> Array:
-  loc, scale = _valid(params)
-  z = (x - loc) / scale
-  return -0.5 * jnp.square(z) - jnp.log(scale) - 0.5 * math.log(2 * math.pi)
+  z, log_scale = _unit(params, x)
+  return -0.5 * jnp.square(z) - log_scale - 0.5 * _LOG_2PI
 
 
-def _valid(params: NormalParams) -> NormalParams:
-  dtype = jnp.result_type(params.loc, params.scale, float)
-  loc, scale = (jnp.asarray(p, dtype) for p in params)
-  return NormalParams(loc, jnp.where(scale > 0, scale, jnp.nan))
-
-
-normal = Distribution(_normal_sample, _normal_log_prob)
+normal = Distribution(
+    sample=_shifted(jax.random.normal),
+    log_prob=_normal_log_prob,
+    mean=_loc,
+    variance=_times_scale(1.0),
+    entropy=_log_scale_plus(0.5 + 0.5 * _LOG_2PI),
+    cdf=lambda params, x: special.ndtr(_unit(params, x)[0]))
 """Normal distribution of mean `loc` and standard deviation `scale`."""
+
+
+def _laplace_log_prob(params: LaplaceParams, x: Array) -> Array:
+  z, log_scale = _unit(params, x)
+  return -jnp.abs(z) - log_scale - math.log(2)
+
+
+def _laplace_cdf(params: LaplaceParams, x: Array) -> Array:
+  z, _ = _unit(params, x)
+  tail = 0.5 * jnp.exp(-jnp.abs(z))
+  return jnp.where(z < 0, tail, 1 - tail)
+
+
+laplace = Distribution(
+    sample=_shifted(jax.random.laplace),
+    log_prob=_laplace_log_prob,
+    mean=_loc,
+    variance=_times_scale(2.0),
+    entropy=_log_scale_plus(1 + math.log(2)),
+    cdf=_laplace_cdf)
+"""Laplace (double exponential) distribution around `loc`."""
+
+
+def _logistic_log_prob(params: LogisticParams, x: Array) -> Array:
+  z, log_scale = _unit(params, x)
+  away = jnp.abs(z)
+  return -away - 2 * jnp.log1p(jnp.exp(-away)) - log_scale
+
+
+logistic = Distribution(
+    sample=_shifted(jax.random.logistic),
+    log_prob=_logistic_log_prob,
+    mean=_loc,
+    variance=_times_scale(math.pi**2 / 3),
+    entropy=_log_scale_plus(2.0),
+    cdf=lambda params, x: jax.nn.sigmoid(_unit(params, x)[0]))
+"""Logistic distribution around `loc`."""
+
+
+def _heavy(params: StudentTParams) -> StudentTParams:
+  params = _located(params)
+  return params._replace(df=positive(params.df))
+
+
+def _student_t_sample(
+    key: Key, params: StudentTParams, shape: Shape = ()
+) -> Array:
+  df, loc, scale = _heavy(params)
+  key_normal, key_gamma = jax.random.split(key)
+  full = size(shape, (df, loc, scale))
+  half = 0.5 * jnp.where(df > 0, df, 1.0)
+  # In logarithms: a chi-square of few degrees underflows to zero.
+  log_precision = (
+      jax.random.loggamma(key_gamma, half, full, df.dtype) - jnp.log(half))
+  z = jax.random.normal(key_normal, full, df.dtype)
+  return loc + scale * z * jnp.exp(-0.5 * log_precision) + 0 * df
+
+
+def _student_t_log_prob(params: StudentTParams, x: Array) -> Array:
+  df, loc, scale = _heavy(params)
+  w = jnp.abs((x - loc) / scale) / jnp.sqrt(df)
+  # log(1 + w^2), where w^2 may overflow.
+  above = jnp.maximum(w, 1)
+  log_tail = 2 * jnp.log(above) + jnp.log1p(
+      jnp.square(jnp.minimum(w, 1 / above)))
+  return (log_stirling_ratio(df / 2) - 0.5 * jnp.log(math.pi * df)
+          - jnp.log(scale) - 0.5 * (df + 1) * log_tail)
+
+
+def _student_t_variance(params: StudentTParams) -> Array:
+  df, loc, scale = _heavy(params)
+  finite = df / (jnp.where(df > 2, df, 3.0) - 2)
+  factor = jnp.where(df > 2, finite, jnp.where(df > 1, jnp.inf, jnp.nan))
+  return factor * jnp.square(scale) + 0 * loc
+
+
+def _student_t_entropy(params: StudentTParams) -> Array:
+  df, loc, scale = _heavy(params)
+  # The derivative of the ratio is a difference of digamma functions.
+  ratio, slope = jax.jvp(log_stirling_ratio, (df / 2,), (jnp.ones_like(df),))
+  return (0.5 * (df + 1) * slope - ratio + 0.5 * jnp.log(math.pi * df)
+          + jnp.log(scale) + 0 * loc)
+
+
+def _student_t_cdf(params: StudentTParams, x: Array) -> Array:
+  df, loc, scale = _heavy(params)
+  z = (x - loc) / scale
+  # The smaller of the two arguments keeps its digits.
+  squared = jnp.square(z)
+  share = squared / (df + squared)
+  inner = 0.5 * special.betainc(0.5, df / 2, share)
+  tail = 0.5 * special.betainc(df / 2, 0.5, df / (df + squared))
+  return jnp.where(
+      share < 0.5, 0.5 + jnp.sign(z) * inner, jnp.where(z < 0, tail, 1 - tail))
+
+
+student_t = Distribution(
+    sample=_student_t_sample,
+    log_prob=_student_t_log_prob,
+    mean=lambda params: jnp.where(params.df > 1, _loc(params), jnp.nan),
+    variance=_student_t_variance,
+    entropy=_student_t_entropy,
+    cdf=_student_t_cdf)
+"""Student's t distribution; its mean exists for df > 1, variance for df > 2."""

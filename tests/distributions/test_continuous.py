@@ -1,4 +1,4 @@
-"""The laws over every family, alone and with trailing axes as one event."""
+"""The laws over every continuous family, alone and as one event of any rank."""
 
 import jax
 import jax.numpy as jnp
@@ -6,48 +6,124 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from genjax.distributions import bounded
+from genjax.distributions import continuous
 from genjax.distributions import independent
-from genjax.distributions import normal
-from genjax.distributions import NormalParams
 from tests import laws
 
+_NAN = float('nan')
 _RNG = np.random.default_rng(0)
-_LOC = _RNG.normal(size=(2, 3, 2, 2, 1))
-_SCALE = np.exp(_RNG.normal(size=(2, 3, 2, 2, 1)))
-_BAD = ((0., 0.), (0., -1.), (0., np.nan), (np.nan, 1.))
 
 
-def _normal(dist, loc, scale, event_shape=()):
-  return laws.Family(dist, (loc, scale), NormalParams, stats.norm, event_shape,
-                     _BAD)
+def _positive(*shape):
+  return np.exp(_RNG.normal(size=shape))
 
 
+def _family(dist, make, scipy, params, bad, outside=(), event_shape=()):
+  params = tuple(np.asarray(p, np.float64) for p in params)
+  return laws.Family(dist, params, make, scipy, event_shape, bad, outside)
+
+
+def _located(dist, make, scipy, loc, scale, event_shape=()):
+  return _family(dist, make, scipy, (loc, scale), _BAD, (), event_shape)
+
+
+def _uniform(low, high):
+  return stats.uniform(low, high - low)
+
+
+_BAD = ((0., 0.), (0., -1.), (0., _NAN), (_NAN, 1.))
+_LOC, _SCALE = _RNG.normal(size=(2, 3)), _positive(2, 3)
+NORMAL = (continuous.normal, continuous.NormalParams, stats.norm)
+
+# Params are two axes of batch, or broadcast to them.
 SCALAR = {
-    'normal': _normal(normal, _LOC[..., 0, 0, 0], _SCALE[..., 0, 0, 0]),
-    # loc and scale broadcast against each other.
-    'normal_mixed': _normal(normal, _LOC[:, :1, 0, 0, 0],
-                            _SCALE[0, :, 0, 0, 0]),
+    'normal': _located(*NORMAL, _LOC, _SCALE),
+    'normal broadcast': _located(*NORMAL, _LOC[:, :1], _SCALE[0]),
+    'laplace': _located(continuous.laplace, continuous.LaplaceParams,
+                        stats.laplace, _LOC, _SCALE),
+    'logistic': _located(continuous.logistic, continuous.LogisticParams,
+                         stats.logistic, _LOC, _SCALE),
+    'student_t': _family(
+        continuous.student_t, continuous.StudentTParams, stats.t,
+        ([[2.5], [30.]], _LOC, _SCALE),
+        ((0., 0., 1.), (-1., 0., 1.), (_NAN, 0., 1.), (3., 0., 0.),
+         (3., _NAN, 1.))),
+    'uniform': _family(
+        bounded.uniform, bounded.UniformParams, _uniform,
+        (_LOC, _LOC + _SCALE), ((1., 0.), (1., 1.), (0., _NAN), (_NAN, 1.)),
+        (-9., 9.)),
+    'exponential': _family(
+        bounded.exponential, bounded.ExponentialParams,
+        lambda rate: stats.expon(scale=1 / rate), (_SCALE,),
+        ((0.,), (-1.,), (_NAN,)), (-1e-3,)),
+    'gamma': _family(
+        bounded.gamma, bounded.GammaParams,
+        lambda a, rate: stats.gamma(a, scale=1 / rate),
+        ([[1.5], [0.5]], [1., 2., 0.1]),
+        ((0., 1.), (-1., 1.), (_NAN, 1.), (1., 0.), (1., _NAN)), (-1e-3,)),
+    'beta': _family(
+        bounded.beta, bounded.BetaParams, stats.beta,
+        ([[1.5], [0.5]], [1., 2., 0.7]),
+        ((0., 1.), (-1., 1.), (_NAN, 1.), (1., 0.), (1., _NAN)), (-1e-3, 1.1)),
 }
+
+# What float32 finds hard: many degrees of freedom, large concentrations.
+HARD = {
+    'student_t': SCALAR['student_t']._replace(
+        params=(np.array([.5, 1., 19.9, 20.1, 1e3, 1e5]), np.zeros(6),
+                np.ones(6))),
+    'gamma': SCALAR['gamma']._replace(
+        params=(np.array([.2, 14.9, 15.1, 100., 1e4, 1e5]), np.ones(6))),
+    'beta': SCALAR['beta']._replace(
+        params=(np.array([.2, 14., 300., 1e4, 1e4]),
+                np.array([.3, 16., 2., 3e4, .5]))),
+}
+
+_EVENT = _RNG.normal(size=(3, 2, 2, 1)), _positive(3, 2, 2, 1)
 EVENTS = {
-    'independent_1': _normal(independent(normal, 1), _LOC[0, :, :, 0, 0],
-                             _SCALE[0, :, :, 0, 0], (2,)),
+    'independent_1': _located(independent(continuous.normal, 1), *NORMAL[1:],
+                              *(p[..., 0, 0] for p in _EVENT), (2,)),
     # Events of rank 3, made in two goes.
-    'independent_3': _normal(independent(independent(normal, 1), 2), _LOC[0],
-                             _SCALE[0], (2, 2, 1)),
+    'independent_3': _located(
+        independent(independent(continuous.normal, 1), 2), *NORMAL[1:],
+        *_EVENT, (2, 2, 1)),
+    'independent_3 of gamma': SCALAR['gamma']._replace(
+        dist=independent(bounded.gamma, 3), event_shape=(2, 2, 1),
+        params=(1 + _positive(3, 2, 2, 1), _positive(3, 2, 2, 1))),
 }
 FAMILIES = SCALAR | EVENTS
 
+each_scalar = pytest.mark.parametrize('name', SCALAR)
 each_family = pytest.mark.parametrize('name', FAMILIES)
 
 
 @each_family
 def test_log_prob_matches_scipy(name):
   laws.log_prob_matches_scipy(FAMILIES[name])
+  laws.log_prob_matches_scipy_in_float32(FAMILIES[name])
 
 
-@pytest.mark.parametrize('name', SCALAR)
+@pytest.mark.parametrize('name', HARD)
+def test_log_prob_matches_scipy_where_digits_are_lost(name):
+  """scipy itself cancels at large params, in float64 to about 1e-10."""
+  laws.log_prob_matches_scipy(HARD[name], rtol=1e-9)
+  laws.log_prob_matches_scipy_in_float32(HARD[name])
+
+
+@each_scalar
+def test_closed_forms_match_scipy(name):
+  laws.closed_forms_match_scipy(SCALAR[name])
+
+
+@each_scalar
 def test_log_prob_integrates_to_one(name):
-  laws.density_integrates_to_one(SCALAR[name])
+  laws.probabilities_sum_to_one(SCALAR[name])
+
+
+@each_family
+def test_outside_is_minus_inf_and_nan_is_nan(name):
+  laws.outside_is_minus_inf_and_nan_is_nan(FAMILIES[name])
 
 
 @each_family
@@ -55,12 +131,12 @@ def test_sample_agrees_with_log_prob(name):
   laws.samples_agree_with_density(FAMILIES[name])
 
 
-@pytest.mark.parametrize('name', ['normal_mixed', 'independent_3'])
+@each_family
 def test_jit_equals_eager(name):
   laws.jit_equals_eager(FAMILIES[name])
 
 
-@pytest.mark.parametrize('name', ['normal', 'independent_3'])
+@pytest.mark.parametrize('name', FAMILIES.keys() - {'normal broadcast'})
 def test_vmap_over_params_equals_loop(name):
   laws.vmap_over_params_equals_loop(FAMILIES[name])
 
@@ -82,7 +158,7 @@ def test_bad_params_give_nan(name):
   laws.bad_params_give_nan(FAMILIES[name])
 
 
-@pytest.mark.parametrize('name', ['normal_mixed', 'independent_3'])
+@each_family
 def test_gradients_are_finite_in_the_tails(name):
   laws.gradients_are_finite_in_the_tails(FAMILIES[name])
 
@@ -94,16 +170,44 @@ def test_event_ndims_is_the_rank_of_the_event(name):
   assert family.dist.density == 'exact'
 
 
-def test_normal_takes_python_numbers():
+def test_params_may_be_python_numbers():
   """Whole numbers are locations and scales like any other."""
-  x = normal.sample(jax.random.key(0), NormalParams(1, 2), (3,))
+  params = continuous.NormalParams(1, 2)
+  x = continuous.normal.sample(jax.random.key(0), params, (3,))
   assert x.shape == (3,) and x.dtype == jnp.float32
-  got = normal.log_prob(NormalParams(1, 2), jnp.asarray(2))
+  got = continuous.normal.log_prob(params, jnp.asarray(2))
   np.testing.assert_allclose(got, stats.norm(1, 2).logpdf(2), rtol=1e-6)
 
 
-def test_normal_log_prob_is_exact_far_out():
-  """-z^2 / 2 dominates at 100 scales: one rounding of z^2 is 6e-8 of it."""
-  got = normal.log_prob(NormalParams(3.0, 0.5), jnp.asarray([-47.0, 53.0]))
-  want = stats.norm(3, 0.5).logpdf([-47, 53])
-  np.testing.assert_allclose(got, want, rtol=3e-7)
+@pytest.mark.parametrize('df, mean, variance', [
+    (0.5, _NAN, _NAN), (1.0, _NAN, _NAN), (2.0, 3.0, np.inf), (4.0, 3.0, 8.0)])
+def test_moments_of_student_t_are_nan_where_there_are_none(df, mean, variance):
+  params = continuous.StudentTParams(df, 3.0, 2.0)
+  np.testing.assert_allclose(continuous.student_t.mean(params), mean)
+  np.testing.assert_allclose(continuous.student_t.variance(params), variance)
+
+
+@pytest.mark.parametrize('dist, params, x, want', [
+    (bounded.gamma, bounded.GammaParams(0.5, 1.0), 0.0, np.inf),
+    (bounded.gamma, bounded.GammaParams(1.0, 3.0), 0.0, np.log(3)),
+    (bounded.gamma, bounded.GammaParams(2.0, 1.0), 0.0, -np.inf),
+    (bounded.beta, bounded.BetaParams(0.5, 2.0), 0.0, np.inf),
+    (bounded.beta, bounded.BetaParams(1.0, 3.0), 0.0, np.log(3)),
+    (bounded.beta, bounded.BetaParams(3.0, 1.0), 1.0, np.log(3)),
+    (bounded.beta, bounded.BetaParams(2.0, 3.0), 1.0, -np.inf),
+    (bounded.uniform, bounded.UniformParams(-1.0, 3.0), 3.0, -np.log(4)),
+    (bounded.exponential, bounded.ExponentialParams(3.0), 0.0, np.log(3)),
+])
+def test_log_prob_at_the_end_of_the_support_is_its_limit(dist, params, x,
+                                                         want):
+  np.testing.assert_allclose(dist.log_prob(params, x), want, rtol=1e-6)
+
+
+def test_gamma_and_beta_draw_from_tiny_concentrations():
+  """exp(-1000) is 0 in float32, and must be no NaN."""
+  keys = jax.random.key(0), jax.random.key(1)
+  x = bounded.gamma.sample(keys[0], bounded.GammaParams(1e-3, 1.0), (1000,))
+  assert np.isfinite(x).all() and np.all(np.asarray(x) >= 0)
+  x = bounded.beta.sample(keys[1], bounded.BetaParams(1e-3, 1e-3), (4000,))
+  # Nearly all mass is at the two ends, half at each.
+  assert abs(float(jnp.mean(x)) - 0.5) < 4 * 0.5 / np.sqrt(4000)

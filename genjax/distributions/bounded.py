@@ -1,0 +1,233 @@
+"""Continuous families whose support has an end, elementwise.
+
+Params that lie outside of a family give NaN, as in `continuous`; what lies
+outside of the support has log-density -inf, and NaN has NaN.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy import special
+
+from genjax.distributions.base import Distribution
+from genjax.distributions.params import floating
+from genjax.distributions.params import minus_inf_where
+from genjax.distributions.params import positive
+from genjax.distributions.params import size
+from genjax.distributions.saddle_point import deviance
+from genjax.distributions.saddle_point import stirling_error
+from genjax.types import Array
+from genjax.types import Key
+from genjax.types import Shape
+
+
+class UniformParams(NamedTuple):
+  """The ends of the interval, low < high, both in the support."""
+
+  low: Array
+  high: Array
+
+
+class ExponentialParams(NamedTuple):
+  """Rate, the inverse of the mean."""
+
+  rate: Array
+
+
+class GammaParams(NamedTuple):
+  """Concentration (shape) and rate (inverse scale)."""
+
+  concentration: Array
+  rate: Array
+
+
+class BetaParams(NamedTuple):
+  """Exponents: density proportional to x^(alpha - 1) (1 - x)^(beta - 1)."""
+
+  alpha: Array
+  beta: Array
+
+
+def _interval(params: UniformParams) -> tuple[Array, Array]:
+  """Lower end and width of the interval, NaN where it is none."""
+  low, high = floating(params)
+  width = high - low
+  return low, jnp.where((width > 0) & (width < jnp.inf), width, jnp.nan)
+
+
+def _uniform_sample(
+    key: Key, params: UniformParams, shape: Shape = ()
+) -> Array:
+  low, width = _interval(params)
+  unit = jax.random.uniform(key, size(shape, (low, width)), low.dtype)
+  return low + width * unit
+
+
+def _uniform_log_prob(params: UniformParams, x: Array) -> Array:
+  low, width = _interval(params)
+  nats = -jnp.log(width) + 0 * x
+  return minus_inf_where((x < low) | (x > params.high), nats)
+
+
+def _uniform_cdf(params: UniformParams, x: Array) -> Array:
+  low, width = _interval(params)
+  return jnp.clip((x - low) / width, 0, 1)
+
+
+uniform = Distribution(
+    sample=_uniform_sample,
+    log_prob=_uniform_log_prob,
+    mean=lambda params: _interval(params)[0] + _interval(params)[1] / 2,
+    variance=lambda params: jnp.square(_interval(params)[1]) / 12,
+    entropy=lambda params: jnp.log(_interval(params)[1]),
+    cdf=_uniform_cdf)
+"""Uniform distribution on the interval from `low` to `high`."""
+
+
+def _rate(params: ExponentialParams) -> Array:
+  return positive(floating(params).rate)
+
+
+def _exponential_sample(
+    key: Key, params: ExponentialParams, shape: Shape = ()
+) -> Array:
+  rate = _rate(params)
+  return jax.random.exponential(key, (*shape, *rate.shape), rate.dtype) / rate
+
+
+def _exponential_log_prob(params: ExponentialParams, x: Array) -> Array:
+  rate = _rate(params)
+  return minus_inf_where(
+      x < 0, jnp.log(rate) - rate * jnp.maximum(x, 0))
+
+
+exponential = Distribution(
+    sample=_exponential_sample,
+    log_prob=_exponential_log_prob,
+    mean=lambda params: 1 / _rate(params),
+    variance=lambda params: 1 / jnp.square(_rate(params)),
+    entropy=lambda params: 1 - jnp.log(_rate(params)),
+    cdf=lambda params, x: -jnp.expm1(-_rate(params) * jnp.maximum(x, 0)))
+"""Exponential distribution on [0, inf)."""
+
+
+def _bothpositive(params):
+  """Two params, broadcast: NaN in both where one of them is bad."""
+  params = floating(params)
+  good = (params[0] > 0) & (params[1] > 0)
+  return type(params)(*(jnp.where(good, p, jnp.nan) for p in params))
+
+
+def _log_stirling(a: Array) -> Array:
+  """log Gamma(a + 1) without its e^-a a^a."""
+  return stirling_error(a) + 0.5 * jnp.log(2 * jnp.pi * a)
+
+
+def _at_zero(exponent: Array, nats: Array) -> Array:
+  """Log-density at an end of the support where it is like x^exponent."""
+  infinite = jnp.where(exponent < 0, jnp.inf, -jnp.inf)
+  return jnp.where(exponent == 0, nats, infinite + 0 * exponent)
+
+
+def _gamma_sample(key: Key, params: GammaParams, shape: Shape = ()) -> Array:
+  a, rate = _bothpositive(params)
+  safe = jnp.where(a > 0, a, 1.0)
+  return jax.random.gamma(key, safe, (*shape, *a.shape), a.dtype) / rate
+
+
+def _gamma_log_prob(params: GammaParams, x: Array) -> Array:
+  a, rate = _bothpositive(params)
+  inside = jnp.where(x > 0, x, 1.0)
+  nats = (jnp.log(a) - jnp.log(inside) - _log_stirling(a)
+          - deviance(a, rate * inside))
+  nats = jnp.where(x == 0, _at_zero(a - 1, jnp.log(rate)), nats)
+  return minus_inf_where(x < 0, nats + 0 * x)
+
+
+def _gamma_entropy(params: GammaParams) -> Array:
+  a, rate = _bothpositive(params)
+  return (a + special.gammaln(a) + (1 - a) * special.digamma(a)
+          - jnp.log(rate))
+
+
+def _gamma_cdf(params: GammaParams, x: Array) -> Array:
+  a, rate = _bothpositive(params)
+  return special.gammainc(a, rate * jnp.maximum(x, 0))
+
+
+def _gamma_mean(params: GammaParams) -> Array:
+  a, rate = _bothpositive(params)
+  return a / rate
+
+
+def _gamma_variance(params: GammaParams) -> Array:
+  a, rate = _bothpositive(params)
+  return a / jnp.square(rate)
+
+
+gamma = Distribution(
+    sample=_gamma_sample,
+    log_prob=_gamma_log_prob,
+    mean=_gamma_mean,
+    variance=_gamma_variance,
+    entropy=_gamma_entropy,
+    cdf=_gamma_cdf)
+"""Gamma distribution of mean concentration / rate."""
+
+
+def _beta_sample(key: Key, params: BetaParams, shape: Shape = ()) -> Array:
+  alpha, beta = _bothpositive(params)
+  good = alpha > 0
+  safe = (jnp.where(good, alpha, 1.0), jnp.where(good, beta, 1.0))
+  x = jax.random.beta(key, *safe, (*shape, *alpha.shape), alpha.dtype)
+  return jnp.where(good, x, jnp.nan)
+
+
+def _beta_log_prob(params: BetaParams, x: Array) -> Array:
+  alpha, beta = _bothpositive(params)
+  total = alpha + beta
+  inside = jnp.where((x > 0) & (x < 1), x, 0.5)
+  # The binomial probability of alpha successes in `total`, and what it lacks.
+  nats = (_log_stirling(total) - _log_stirling(alpha) - _log_stirling(beta)
+          - deviance(alpha, total * inside)
+          - deviance(beta, total * (1 - inside))
+          + jnp.log(alpha) + jnp.log(beta) - jnp.log(total)
+          - jnp.log(inside) - jnp.log1p(-inside))
+  nats = jnp.where(x == 0, _at_zero(alpha - 1, jnp.log(beta)), nats)
+  nats = jnp.where(x == 1, _at_zero(beta - 1, jnp.log(alpha)), nats)
+  return minus_inf_where((x < 0) | (x > 1), nats + 0 * x)
+
+
+def _beta_mean(params: BetaParams) -> Array:
+  alpha, beta = _bothpositive(params)
+  return alpha / (alpha + beta)
+
+
+def _beta_variance(params: BetaParams) -> Array:
+  alpha, beta = _bothpositive(params)
+  total = alpha + beta
+  return alpha / total * (beta / total) / (total + 1)
+
+
+def _beta_entropy(params: BetaParams) -> Array:
+  alpha, beta = _bothpositive(params)
+  total = alpha + beta
+  return (special.betaln(alpha, beta) - (alpha - 1) * special.digamma(alpha)
+          - (beta - 1) * special.digamma(beta)
+          + (total - 2) * special.digamma(total))
+
+
+def _beta_cdf(params: BetaParams, x: Array) -> Array:
+  alpha, beta = _bothpositive(params)
+  return special.betainc(alpha, beta, jnp.clip(x, 0, 1))
+
+
+beta = Distribution(
+    sample=_beta_sample,
+    log_prob=_beta_log_prob,
+    mean=_beta_mean,
+    variance=_beta_variance,
+    entropy=_beta_entropy,
+    cdf=_beta_cdf)
+"""Beta distribution on [0, 1] of mean alpha / (alpha + beta)."""
