@@ -43,7 +43,7 @@ PRESETS = {
     # 8x8 digits on a laptop CPU, in minutes; small images in general.
     'digits': dict(
         _IMAGES, data='digits', width=[24, 32], depth=1, attention_levels=[],
-        batch_size=32, steps=4000, sampler='dpm_solver_2m', guidance=1.05),
+        batch_size=32, steps=6000, sampler='dpm_solver_2m', guidance=1.15),
     # 2-D points, in under a minute.
     'toy': dict(
         _IMAGES, data='toy:moons', network='mlp', width=[128], depth=3,
