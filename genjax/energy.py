@@ -14,6 +14,7 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.checks import check_positive
+from genjax.checks import check_same_shape
 from genjax.distributions.base import Distribution
 from genjax.distributions.base import mean_of
 from genjax.distributions.base import MonteCarlo
@@ -61,8 +62,7 @@ def log_partition_quadrature(
       once.
 
   Returns:
-    Quadrature of [], of the dtype of the bounds. Its error knows nothing of
-    the mass outside the box.
+    Quadrature of []. Its error knows nothing of the mass outside the box.
 
   Raises:
     ValueError: bounds that are not [1] or [2], or fewer than two points.
@@ -111,10 +111,12 @@ def log_partition_importance(
     MonteCarlo of [].
 
   Raises:
-    ValueError: fewer than two samples, or weights that are not [N].
+    ValueError: fewer than two samples; energies and log-densities that are
+      not [N].
   """
   x = proposal.sample(key, proposal_params, (num_samples,))
-  log_weights = -energy(params, x) - proposal.log_prob(proposal_params, x)
+  log_weights = _log_ratio('log_partition_importance', energy(params, x),
+                           proposal.log_prob(proposal_params, x))
   return _log_mean_exp('log_partition_importance', log_weights, num_samples)
 
 
@@ -145,15 +147,16 @@ def log_partition_annealed(
     MonteCarlo of [], its standard error as in `log_partition_importance`.
 
   Raises:
-    ValueError: betas is not [T + 1], fewer than two particles, or weights
-      that are not [N].
+    ValueError: betas is not [T + 1]; fewer than two particles; energies and
+      log-densities that are not [N].
   """
   check(betas.ndim == 1 and betas.size >= 2, 'log_partition_annealed',
         'betas must be [T + 1] with T >= 1', f'shape {betas.shape}')
   key_base, key_moves = jax.random.split(key)
 
   def excess(x):
-    return -energy(params, x) - base.log_prob(base_params, x)
+    return _log_ratio('log_partition_annealed', energy(params, x),
+                      base.log_prob(base_params, x))
 
   def anneal(carry, inputs):
     x, log_weights = carry
@@ -175,6 +178,12 @@ def log_partition_annealed(
     inputs = jnp.arange(betas.size - 2), betas[1:-1], betas[2:]
     (_, log_weights), _ = jax.lax.scan(anneal, (x, log_weights), inputs)
   return _log_mean_exp('log_partition_annealed', log_weights, num_samples)
+
+
+def _log_ratio(where: str, energies: Array, log_prob: Array) -> Array:
+  # Shapes that differ would broadcast, silently.
+  check_same_shape(where, energy=energies, log_prob=log_prob)
+  return -energies - log_prob
 
 
 def _log_mean_exp(where: str, log_weights: Array, num: int) -> MonteCarlo:

@@ -1,0 +1,231 @@
+"""Chains keep the law they should, and the diagnostics know how well."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import signal
+from scipy import stats
+
+from genjax import mcmc
+from tests import laws
+
+_KEY = jax.random.key(3)
+_MEAN = np.array([1.0, -2.0])
+_COV = np.array([[1.0, 0.9], [0.9, 2.0]])
+# Jitted, as their many small steps compile one by one otherwise.
+_SIZE, _R_HAT, _CHAIN_MEAN = (
+    jax.jit(f) for f in (mcmc.effective_sample_size, mcmc.r_hat,
+                         mcmc.chain_mean))
+_EXACT = {
+    'mala': functools.partial(mcmc.mala, step_size=0.8),
+    'hmc': functools.partial(mcmc.hmc, step_size=0.8, num_leapfrog=3),
+}
+
+
+def _gaussian(x):
+  z = x - jnp.asarray(_MEAN, x.dtype)
+  precision = jnp.asarray(np.linalg.inv(_COV), x.dtype)
+  return 0.5 * jnp.einsum('ci,ij,cj->c', z, precision, z)
+
+
+def _logistic(x):
+  """Of the scalar distribution whose cdf is a sigmoid; x [C]."""
+  return x + 2 * jax.nn.softplus(-x)
+
+
+def _run(kernel, x, num_steps, **options):
+  return jax.jit(lambda x: mcmc.run(_KEY, kernel, x, num_steps, **options))(x)
+
+
+def _within_four_errors(estimate, truth):
+  assert np.all(np.asarray(estimate.standard_error) > 0)
+  z = (np.asarray(estimate.value) - truth) / estimate.standard_error
+  assert np.max(np.abs(z)) < 4, z
+
+
+@pytest.mark.parametrize('name', ['langevin', *_EXACT])
+def test_run_has_the_moments_of_a_correlated_gaussian(name):
+  """Langevin those of its own stationary law, in closed form."""
+  cov = _COV
+  if name == 'langevin':
+    kernel = mcmc.langevin(_gaussian, step_size=0.8)
+    bias = np.eye(2) - 0.8**2 / 4 * np.linalg.inv(_COV)
+    cov = np.linalg.inv(bias) @ _COV
+  else:
+    kernel = _EXACT[name](_gaussian)
+  noise = np.random.default_rng(0).normal(size=(100, 2))
+  x, info = _run(kernel, jnp.asarray(_MEAN + noise, jnp.float32), 1000)
+  x = x[100:] - _MEAN  # the slowest mode decays by .9 a step or faster
+  assert x.shape == (900, 100, 2) and info.accepted.shape == (1000, 100)
+  products = x[..., [0, 0, 1]] * x[..., [0, 1, 1]]
+  _within_four_errors(_CHAIN_MEAN(x), 0)
+  second = _CHAIN_MEAN(products)
+  _within_four_errors(second, cov[[0, 0, 1], [0, 1, 1]])
+  if name == 'langevin':  # whose bias is far beyond these errors
+    excess = np.diag(cov - _COV)
+    assert np.all(excess > 7 * np.asarray(second.standard_error)[[0, 2]])
+
+
+@pytest.mark.parametrize('make', [
+    functools.partial(mcmc.mala, step_size=2.5),
+    functools.partial(mcmc.hmc, step_size=2.5, num_leapfrog=3),
+])
+def test_exact_kernels_keep_exact_draws_and_are_reversible(make):
+  """At step sizes where every third proposal is rejected."""
+  draws = np.random.default_rng(1).logistic(size=20000).astype(np.float32)
+  x, info = _run(make(_logistic), jnp.asarray(draws), 5)
+  assert 0.5 < np.mean(info.acceptance) < 0.8
+  difference = np.mean(info.accepted - info.acceptance, axis=0)
+  assert abs(stats.ttest_1samp(difference, 0).statistic) < 4
+  assert stats.kstest(x[-1], 'logistic').pvalue > 1e-3
+  # Detailed balance: a pair of neighbours is as likely in the other order.
+  before, after = np.tanh(x[:-1]), np.asarray(x[1:])
+  flow = np.mean(before * after**3 - np.tanh(after) * x[:-1]**3, axis=0)
+  assert abs(stats.ttest_1samp(flow, 0).statistic) < 4
+
+
+@laws.float64
+def test_mala_accepts_by_the_metropolis_hastings_ratio():
+  """Of its proposal's own density, at the proposals that were taken."""
+  x = jnp.asarray(np.random.default_rng(2).normal(size=(50, 2)))
+  (after,), info = _run(mcmc.mala(_gaussian, step_size=1.1), x, 1)
+
+  def log_proposal(to, start):
+    gradient = (start - _MEAN) @ np.linalg.inv(_COV)
+    return stats.norm.logpdf(to, start - 1.1**2 / 2 * gradient, 1.1).sum(-1)
+
+  ratio = (_gaussian(x) + log_proposal(x, after)
+           - _gaussian(after) - log_proposal(after, x))
+  taken = np.asarray(info.accepted[0], bool)
+  assert 10 < taken.sum() < 50
+  np.testing.assert_array_equal(after[~taken], x[~taken])
+  np.testing.assert_allclose(info.acceptance[0][taken],
+                             np.exp(np.minimum(ratio, 0))[taken], rtol=1e-10)
+
+
+@laws.float64
+def test_hmc_follows_the_oscillator():
+  """Half a period turns x into -x; the leapfrog errs by its step squared."""
+  x = jnp.linspace(-2, 2, 8)
+  (after,), info = _run(
+      mcmc.hmc(lambda x: 0.5 * jnp.square(x), step_size=np.pi / 100,
+               num_leapfrog=100), x, 1)
+  assert np.all(np.asarray(info.acceptance) > 0.999)
+  np.testing.assert_allclose(after, -x, atol=(np.pi / 100)**2)
+
+
+def test_run_thinned_keeps_some_of_the_same_chain():
+  x = jnp.asarray(np.random.default_rng(3).normal(size=(4, 2)), jnp.float32)
+  kernel = _EXACT['hmc'](_gaussian)
+  every, infos = _run(kernel, x, 6)
+  some, means = _run(kernel, x, 6, thin=3)
+  np.testing.assert_allclose(some, every[2::3], rtol=1e-5)
+  np.testing.assert_allclose(
+      means.acceptance, infos.acceptance.reshape(2, 3, 4).mean(1), rtol=1e-5)
+
+
+def test_run_moves_a_chain_alike_in_any_company():
+  x = jnp.asarray(np.random.default_rng(4).normal(size=(4, 2)), jnp.float32)
+  kernel = _EXACT['mala'](_gaussian)
+  together, _ = _run(kernel, x, 3)
+  pair, _ = _run(kernel, x[2:], 3, index=jnp.arange(2, 4))
+  np.testing.assert_allclose(pair, together[:, 2:], rtol=1e-5)
+  assert len(np.unique(together)) == together.size
+
+
+@pytest.mark.parametrize('name', _EXACT)
+def test_exact_kernels_stay_inside_and_spread_no_nan(name):
+  """A wall of infinite energy, and one chain that starts at NaN."""
+
+  def box(x):
+    return jnp.where(jnp.all(jnp.abs(x) < 1, axis=-1), 0.0, jnp.inf)
+
+  x = jnp.zeros((3, 1)).at[1].set(jnp.nan)
+  wall, info = _run(_EXACT[name](box), x, 20)
+  assert np.all(np.abs(wall[:, ::2]) < 1)
+  assert 0 < np.mean(info.accepted[:, ::2]) < 1
+  chains, _ = _run(_EXACT[name](lambda x: jnp.sum(x**2, axis=-1)), x, 20)
+  np.testing.assert_array_equal(
+      np.all(np.isnan(chains), axis=(0, 2)), [False, True, False])
+  assert np.all(np.isfinite(chains[:, ::2]))
+
+
+def test_diagnostics_know_the_time_of_an_autoregression():
+  """The effective share of x' = phi x + noise is (1 - phi) / (1 + phi).
+
+  Summing autocorrelations over a window of w lags errs by sqrt(4 w / N): 3 %
+  for phi = .9 and w = 50, of which the tolerance is four times as much.
+  """
+  phis, length, chains = np.array([0.9, 0.5, 0.0, -0.5]), 50_000, 4
+  noise = np.random.default_rng(5).normal(size=(length, chains, len(phis)))
+  draws = np.stack([signal.lfilter([1], [1, -phi], noise[..., i], axis=0)
+                    for i, phi in enumerate(phis)], axis=-1)
+  draws = jnp.asarray(draws, jnp.float32)
+  share = (1 - phis) / (1 + phis)
+  total = length * chains
+  np.testing.assert_allclose(
+      _SIZE(draws) / total, share, rtol=0.12)
+  estimate = _CHAIN_MEAN(draws)
+  np.testing.assert_allclose(
+      estimate.standard_error, 1 / ((1 - phis) * np.sqrt(total)), rtol=0.06)
+  _within_four_errors(estimate, 0)
+  assert np.all(np.abs(_R_HAT(draws) - 1) < 1e-3)
+
+
+def test_diagnostics_see_chains_apart():
+  noise = np.random.default_rng(6).normal(size=(1001, 4))
+  cases = np.stack([noise + 3 * np.arange(4),  # about other means
+                    noise * (1 + 3 * np.arange(4)),  # of other scales
+                    noise + np.linspace(0, 3, 1001)[:, None]],  # drifting
+                   axis=-1)
+  cases = jnp.asarray(cases, jnp.float32)
+  assert np.all(_R_HAT(cases) > 1.1)
+  assert np.all(np.asarray(_SIZE(cases))[[0, 2]] < 20)
+
+
+@laws.float64
+def test_r_hat_is_the_published_formula():
+  """In numpy, with scipy's ranks: split, folded, with ties in the draws."""
+  draws = np.random.default_rng(7).standard_t(3, size=(101, 3))
+  draws = np.round(draws * np.array([1, 1, 2]) + np.array([0, 0.3, 0]), 1)
+
+  def of(x):
+    scores = stats.norm.ppf((stats.rankdata(x).reshape(x.shape) - 3 / 8)
+                            / (x.size + 1 / 4))
+    within = scores.var(0, ddof=1).mean()
+    between = len(x) * scores.mean(0).var(ddof=1)
+    return np.sqrt(((len(x) - 1) * within + between) / len(x) / within)
+
+  split = np.concatenate([draws[:50], draws[51:]], axis=1)
+  want = max(of(split), of(np.abs(split - np.median(split))))
+  assert want > 1.01
+  np.testing.assert_allclose(_R_HAT(jnp.asarray(draws)), want, rtol=1e-12)
+
+
+@pytest.mark.parametrize('diagnose', [_R_HAT, _SIZE])
+def test_diagnostics_give_nan_where_there_is_nothing_to_say(diagnose):
+  draws = np.random.default_rng(8).normal(size=(16, 2, 3)).astype(np.float32)
+  draws[3, 1, 0] = np.nan
+  draws[..., 2] = 1.5
+  np.testing.assert_array_equal(np.isnan(diagnose(jnp.asarray(draws))),
+                                [True, False, True])
+
+
+@pytest.mark.parametrize('f, match', [
+    (lambda x: mcmc.langevin(_gaussian, step_size=0), 'step_size'),
+    (lambda x: mcmc.hmc(_gaussian, step_size=-1, num_leapfrog=1), 'step_size'),
+    (lambda x: mcmc.hmc(_gaussian, step_size=1, num_leapfrog=0),
+     'num_leapfrog'),
+    (lambda x: mcmc.run(_KEY, _EXACT['mala'](_gaussian), x, 5, thin=2),
+     'multiple of thin = 2, got 5'),
+    (lambda x: mcmc.run(_KEY, _EXACT['mala'](jnp.square), x, 1),
+     r'must be \(3,\)'),
+    (mcmc.r_hat, 'T >= 8'),
+    (mcmc.effective_sample_size, 'T >= 8'),
+])
+def test_mcmc_refuses_what_it_cannot_do(f, match):
+  with pytest.raises(ValueError, match=match):
+    f(jnp.zeros((3, 2)))
