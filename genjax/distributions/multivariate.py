@@ -1,0 +1,302 @@
+"""Families of vectors: multivariate normal and Dirichlet.
+
+Params that lie outside of a family (a scale that is not positive, a NaN) give
+NaN for that member of a batch only.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.scipy import special
+
+from genjax.checks import check
+from genjax.distributions.base import Distribution
+from genjax.distributions.params import floating
+from genjax.distributions.params import minus_inf_where
+from genjax.distributions.saddle_point import deviance
+from genjax.distributions.saddle_point import stirling_error
+from genjax.types import Array
+from genjax.types import Key
+from genjax.types import Shape
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+class MultivariateNormalParams(NamedTuple):
+  """Mean, and the Cholesky factor L of the covariance L L^T.
+
+  The diagonal of L is positive; what is above it is not read.
+  """
+
+  loc: Array  # [..., D]
+  scale_tril: Array  # [..., D, D]
+
+
+class LowRankNormalParams(NamedTuple):
+  """Mean, and the covariance F F^T + diag(scale^2)."""
+
+  loc: Array  # [..., D]
+  factor: Array  # [..., D, R], F
+  scale: Array  # [..., D]
+
+
+class DirichletParams(NamedTuple):
+  """Concentrations, positive; density proportional to prod x^(c - 1)."""
+
+  concentration: Array  # [..., K]
+
+
+def _product(matrix: Array, x: Array) -> Array:
+  """[..., D, R] times [..., R], in full precision on every device."""
+  return jnp.einsum('...dr,...r->...d', matrix, x,
+                    precision=jax.lax.Precision.HIGHEST)
+
+
+def _wide(params):
+  """`params` in float32 or wider: LAPACK has no bfloat16."""
+  return type(params)(
+      *(p.astype(jnp.promote_types(p.dtype, jnp.float32)) for p in params))
+
+
+def _normal(key: Key, params, shape: Shape) -> Array:
+  return jax.random.normal(key, shape, params.loc.dtype)
+
+
+def _nats(squared: Array, log_det: Array, dims: int) -> Array:
+  """Normal log-density from |z|^2 and log |det A|, where x = loc + A z."""
+  return -0.5 * squared - log_det - 0.5 * dims * _LOG_2PI
+
+
+def _entropy(log_det: Array, dims: int) -> Array:
+  return log_det + 0.5 * dims * (1 + _LOG_2PI)
+
+
+def _cholesky(params: MultivariateNormalParams) -> MultivariateNormalParams:
+  """Arrays, with zeros above the diagonal, and NaN where it is bad."""
+  loc, tril = floating(params)
+  dims = loc.shape[-1:]
+  check(dims != () and tril.shape[-2:] == dims + dims, 'multivariate_normal',
+        'loc and scale_tril must be [..., D] and [..., D, D]',
+        f'shapes {loc.shape} and {tril.shape}')
+  good = jnp.all(_diagonal(tril) > 0, axis=-1)
+  return MultivariateNormalParams(
+      loc, jnp.where(good[..., None, None], jnp.tril(tril), jnp.nan))
+
+
+def _diagonal(matrix: Array) -> Array:
+  return jnp.diagonal(matrix, axis1=-2, axis2=-1)
+
+
+def _log_diagonal(matrix: Array) -> Array:
+  return jnp.sum(jnp.log(jnp.abs(_diagonal(matrix))), axis=-1)
+
+
+def _multivariate_normal_sample(
+    key: Key, params: MultivariateNormalParams, shape: Shape = ()
+) -> Array:
+  params = _cholesky(params)
+  mean = _multivariate_normal_mean(params)
+  return mean + _product(
+      params.scale_tril, _normal(key, params, (*shape, *mean.shape)))
+
+
+def _multivariate_normal_log_prob(
+    params: MultivariateNormalParams, x: Array
+) -> Array:
+  params = _cholesky(params)
+  dtype = jnp.result_type(params.loc, x)
+  loc, tril = _wide(params)
+  # One inverse for all points and a product for each is several times faster
+  # than a solve for each, and as accurate: both lose cond(L) roundings.
+  eye = jnp.eye(loc.shape[-1], dtype=tril.dtype)
+  inverse = jax.lax.linalg.triangular_solve(
+      tril, jnp.broadcast_to(eye, tril.shape), left_side=True, lower=True)
+  z = _product(inverse, x - loc)
+  nats = _nats(
+      jnp.sum(jnp.square(z), axis=-1), _log_diagonal(tril), loc.shape[-1])
+  return nats.astype(dtype)
+
+
+def _multivariate_normal_mean(params: MultivariateNormalParams) -> Array:
+  loc, tril = _cholesky(params)
+  return loc + 0 * _diagonal(tril)  # of the whole batch's shape, NaN where bad
+
+
+def _multivariate_normal_variance(params: MultivariateNormalParams) -> Array:
+  loc, tril = _cholesky(params)
+  return jnp.sum(jnp.square(tril), axis=-1) + 0 * loc
+
+
+def _multivariate_normal_entropy(params: MultivariateNormalParams) -> Array:
+  loc, tril = _cholesky(params)
+  return _entropy(
+      _log_diagonal(tril) + 0 * jnp.sum(loc, axis=-1), loc.shape[-1])
+
+
+multivariate_normal = Distribution(
+    sample=_multivariate_normal_sample,
+    log_prob=_multivariate_normal_log_prob,
+    event_ndims=1,
+    mean=_multivariate_normal_mean,
+    variance=_multivariate_normal_variance,
+    entropy=_multivariate_normal_entropy)
+"""Normal distribution of vectors, by the Cholesky factor of its covariance."""
+
+
+def _low_rank(params: LowRankNormalParams) -> LowRankNormalParams:
+  """Arrays, with NaN scales where one of them is bad."""
+  loc, factor, scale = floating(params)
+  dims = loc.shape[-1:]
+  check(dims != () and factor.shape[-2:-1] == scale.shape[-1:] == dims,
+        'low_rank_normal',
+        'loc, factor and scale must be [..., D], [..., D, R] and [..., D]',
+        f'shapes {loc.shape}, {factor.shape} and {scale.shape}')
+  good = jnp.all(scale > 0, axis=-1, keepdims=True)
+  return LowRankNormalParams(loc, factor, jnp.where(good, scale, jnp.nan))
+
+
+def _whitened(params: LowRankNormalParams) -> tuple[Array, Array, Array]:
+  """Q of W = F / scale stacked on I, as its two blocks, and log |det A|.
+
+  By Woodbury's identity u^T (I + W W^T)^-1 u = min_a |u - W a|^2 + |a|^2, the
+  residual of a least-squares problem. Differences of squares, the identity's
+  usual form, lose all digits where F F^T dwarfs scale^2; its residual does
+  not. By the determinant lemma |I + W W^T| = |I + W^T W| = |R^T R|.
+  """
+  _, factor, scale = params
+  w = factor / scale[..., None]
+  eye = jnp.eye(factor.shape[-1], dtype=factor.dtype)
+  eye = jnp.broadcast_to(eye, (*w.shape[:-2], *eye.shape))
+  q, r = jnp.linalg.qr(jnp.concatenate([w, eye], axis=-2))
+  log_det = jnp.sum(jnp.log(scale), axis=-1) + _log_diagonal(r)
+  return q[..., :w.shape[-2], :], q[..., w.shape[-2]:, :], log_det
+
+
+def _low_rank_sample(
+    key: Key, params: LowRankNormalParams, shape: Shape = ()
+) -> Array:
+  params = _low_rank(params)
+  mean = _low_rank_mean(params)
+  key_factor, key_scale = jax.random.split(key)
+  shared = (*shape, *mean.shape[:-1], params.factor.shape[-1])
+  return (mean + _product(params.factor, _normal(key_factor, params, shared))
+          + params.scale * _normal(key_scale, params, (*shape, *mean.shape)))
+
+
+def _low_rank_log_prob(params: LowRankNormalParams, x: Array) -> Array:
+  params = _low_rank(params)
+  dtype = jnp.result_type(params.loc, x)
+  params = _wide(params)
+  top, bottom, log_det = _whitened(params)
+  u = (x - params.loc) / params.scale
+  shared = _product(jnp.swapaxes(top, -1, -2), u)
+  squared = (jnp.sum(jnp.square(u - _product(top, shared)), axis=-1)
+             + jnp.sum(jnp.square(_product(bottom, shared)), axis=-1))
+  return _nats(squared, log_det, u.shape[-1]).astype(dtype)
+
+
+def _low_rank_mean(params: LowRankNormalParams) -> Array:
+  loc, factor, scale = _low_rank(params)
+  return loc + 0 * scale + 0 * jnp.sum(factor, axis=-1)
+
+
+def _low_rank_variance(params: LowRankNormalParams) -> Array:
+  loc, factor, scale = _low_rank(params)
+  return jnp.sum(jnp.square(factor), axis=-1) + jnp.square(scale) + 0 * loc
+
+
+def _low_rank_entropy(params: LowRankNormalParams) -> Array:
+  params = _low_rank(params)
+  loc, dims = params.loc, params.loc.shape[-1]
+  log_det = _whitened(_wide(params))[-1] + 0 * jnp.sum(loc, axis=-1)
+  return _entropy(log_det, dims).astype(loc.dtype)
+
+
+low_rank_normal = Distribution(
+    sample=_low_rank_sample,
+    log_prob=_low_rank_log_prob,
+    event_ndims=1,
+    mean=_low_rank_mean,
+    variance=_low_rank_variance,
+    entropy=_low_rank_entropy)
+"""Normal distribution of vectors whose covariance is low-rank plus diagonal.
+
+No [D, D] matrix is formed: a log-density costs D R, and D R^2 once.
+"""
+
+
+def _concentration(params: DirichletParams) -> Array:
+  (concentration,) = floating(params)
+  check(concentration.ndim > 0, 'dirichlet', 'concentration must be [..., K]',
+        f'shape {concentration.shape}')
+  good = jnp.all(concentration > 0, axis=-1, keepdims=True)
+  return jnp.where(good, concentration, jnp.nan)
+
+
+def _dirichlet_sample(
+    key: Key, params: DirichletParams, shape: Shape = ()
+) -> Array:
+  c = _concentration(params)
+  # In logarithms: gamma draws of small concentrations underflow to zero.
+  log_gamma = jax.random.loggamma(
+      key, jnp.where(c > 0, c, 1.0), (*shape, *c.shape), c.dtype)
+  return jnp.where(c > 0, jax.nn.softmax(log_gamma, axis=-1), jnp.nan)
+
+
+def _dirichlet_log_prob(params: DirichletParams, x: Array) -> Array:
+  """Nats with respect to the first K - 1 entries, as in scipy.
+
+  At entries of zero it is the limit, NaN where two of them pull to different
+  infinities. The sum of x may be off one by the square root of the dtype's
+  epsilon, 3e-4 in float32.
+  """
+  c = _concentration(params)
+  total = jnp.sum(c, axis=-1)
+  inside = jnp.where(x > 0, x, 1.0)
+  # Loader's form, as of the beta distribution: of every log Gamma only what
+  # does not cancel.
+  nats = (jnp.log(c) - _log_stirling(c) - jnp.log(inside)
+          - deviance(c, total[..., None] * inside))
+  at_zero = jnp.where(c == 1, jnp.log(total)[..., None],
+                      jnp.where(c < 1, jnp.inf, -jnp.inf) + 0 * c)
+  nats = jnp.sum(jnp.where(x == 0, at_zero, nats), axis=-1)
+  off = jnp.abs(jnp.sum(x, axis=-1) - 1) > jnp.finfo(nats.dtype).eps**0.5
+  return minus_inf_where(jnp.any(x < 0, axis=-1) | off,
+                         nats + _log_stirling(total) - jnp.log(total)
+                         + 0 * jnp.sum(x, axis=-1))
+
+
+def _log_stirling(c: Array) -> Array:
+  """log Gamma(c + 1) without its e^-c c^c."""
+  return stirling_error(c) + 0.5 * jnp.log(2 * jnp.pi * c)
+
+
+def _dirichlet_mean(params: DirichletParams) -> Array:
+  c = _concentration(params)
+  return c / jnp.sum(c, axis=-1, keepdims=True)
+
+
+def _dirichlet_variance(params: DirichletParams) -> Array:
+  mean = _dirichlet_mean(params)
+  total = jnp.sum(_concentration(params), axis=-1, keepdims=True)
+  return mean * (1 - mean) / (total + 1)
+
+
+def _dirichlet_entropy(params: DirichletParams) -> Array:
+  c = _concentration(params)
+  total = jnp.sum(c, axis=-1)
+  return (jnp.sum(special.gammaln(c) - (c - 1) * special.digamma(c), axis=-1)
+          - special.gammaln(total)
+          + (total - c.shape[-1]) * special.digamma(total))
+
+
+dirichlet = Distribution(
+    sample=_dirichlet_sample,
+    log_prob=_dirichlet_log_prob,
+    event_ndims=1,
+    mean=_dirichlet_mean,
+    variance=_dirichlet_variance,
+    entropy=_dirichlet_entropy)
+"""Dirichlet distribution of vectors of K shares that sum to one."""
