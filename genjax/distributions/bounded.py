@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jax.scipy import special
 
 from genjax.distributions.base import Distribution
-from genjax.distributions.params import floating
 from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import positive
+from genjax.distributions.params import rounded
 from genjax.distributions.params import size
 from genjax.distributions.saddle_point import deviance
 from genjax.distributions.saddle_point import stirling_error
@@ -51,9 +51,7 @@ class BetaParams(NamedTuple):
 
 def _interval(params: UniformParams) -> tuple[Array, Array]:
   """Lower end and width of the interval, NaN where it is none."""
-  low, high = floating(params)
-  width = high - low
-  return low, jnp.where((width > 0) & (width < jnp.inf), width, jnp.nan)
+  return params.low, positive(params.high - params.low)
 
 
 def _uniform_sample(
@@ -61,12 +59,13 @@ def _uniform_sample(
 ) -> Array:
   low, width = _interval(params)
   unit = jax.random.uniform(key, size(shape, (low, width)), low.dtype)
-  return low + width * unit
+  x = low + width * unit
+  return jnp.where(x >= params.high, low, x)  # by rounding, not by chance
 
 
 def _uniform_log_prob(params: UniformParams, x: Array) -> Array:
   low, width = _interval(params)
-  nats = -jnp.log(width) + 0 * x
+  nats = jnp.where(jnp.isnan(x), x, -jnp.log(width))
   return minus_inf_where((x < low) | (x > params.high), nats)
 
 
@@ -75,18 +74,18 @@ def _uniform_cdf(params: UniformParams, x: Array) -> Array:
   return jnp.clip((x - low) / width, 0, 1)
 
 
-uniform = Distribution(
+uniform = rounded(Distribution(
     sample=_uniform_sample,
     log_prob=_uniform_log_prob,
     mean=lambda params: _interval(params)[0] + _interval(params)[1] / 2,
     variance=lambda params: jnp.square(_interval(params)[1]) / 12,
     entropy=lambda params: jnp.log(_interval(params)[1]),
-    cdf=_uniform_cdf)
+    cdf=_uniform_cdf))
 """Uniform distribution on the interval from `low` to `high`."""
 
 
 def _rate(params: ExponentialParams) -> Array:
-  return positive(floating(params).rate)
+  return positive(params.rate)
 
 
 def _exponential_sample(
@@ -98,24 +97,23 @@ def _exponential_sample(
 
 def _exponential_log_prob(params: ExponentialParams, x: Array) -> Array:
   rate = _rate(params)
-  return minus_inf_where(
-      x < 0, jnp.log(rate) - rate * jnp.maximum(x, 0))
+  inside = jnp.where(x < 0, 0.0, x)
+  return minus_inf_where(x < 0, jnp.log(rate) - rate * inside)
 
 
-exponential = Distribution(
+exponential = rounded(Distribution(
     sample=_exponential_sample,
     log_prob=_exponential_log_prob,
     mean=lambda params: 1 / _rate(params),
     variance=lambda params: 1 / jnp.square(_rate(params)),
     entropy=lambda params: 1 - jnp.log(_rate(params)),
-    cdf=lambda params, x: -jnp.expm1(-_rate(params) * jnp.maximum(x, 0)))
+    cdf=lambda params, x: -jnp.expm1(-_rate(params) * jnp.maximum(x, 0))))
 """Exponential distribution on [0, inf)."""
 
 
 def _bothpositive(params):
   """Two params, broadcast: NaN in both where one of them is bad."""
-  params = floating(params)
-  good = (params[0] > 0) & (params[1] > 0)
+  good = jnp.isfinite(positive(params[0]) * positive(params[1]))
   return type(params)(*(jnp.where(good, p, jnp.nan) for p in params))
 
 
@@ -124,7 +122,17 @@ def _log_stirling(a: Array) -> Array:
   return stirling_error(a) + 0.5 * jnp.log(2 * jnp.pi * a)
 
 
-def _at_zero(exponent: Array, nats: Array) -> Array:
+def _unit_entropy(a: Array) -> Array:
+  """Entropy of the gamma distribution of rate 1, nats, without cancellation.
+
+  a + log Gamma(a) + (1 - a) digamma(a), by Stirling's formula and its slope.
+  """
+  error, slope = jax.jvp(stirling_error, (a,), (jnp.ones_like(a),))
+  return (error + (1 - a) * slope + 0.5 * jnp.log(2 * jnp.pi * a)
+          + 0.5 - 0.5 / a)
+
+
+def _at_end(exponent: Array, nats: Array) -> Array:
   """Log-density at an end of the support where it is like x^exponent."""
   infinite = jnp.where(exponent < 0, jnp.inf, -jnp.inf)
   return jnp.where(exponent == 0, nats, infinite + 0 * exponent)
@@ -138,17 +146,17 @@ def _gamma_sample(key: Key, params: GammaParams, shape: Shape = ()) -> Array:
 
 def _gamma_log_prob(params: GammaParams, x: Array) -> Array:
   a, rate = _bothpositive(params)
-  inside = jnp.where(x > 0, x, 1.0)
+  at_zero = x < jnp.finfo(x.dtype).tiny
+  inside = jnp.where(at_zero | (x == jnp.inf), 1.0, x)
   nats = (jnp.log(a) - jnp.log(inside) - _log_stirling(a)
           - deviance(a, rate * inside))
-  nats = jnp.where(x == 0, _at_zero(a - 1, jnp.log(rate)), nats)
-  return minus_inf_where(x < 0, nats + 0 * x)
+  nats = jnp.where(at_zero, _at_end(a - 1, jnp.log(rate)), nats)
+  return minus_inf_where((x < 0) | (x == jnp.inf), nats)
 
 
 def _gamma_entropy(params: GammaParams) -> Array:
   a, rate = _bothpositive(params)
-  return (a + special.gammaln(a) + (1 - a) * special.digamma(a)
-          - jnp.log(rate))
+  return _unit_entropy(a) - jnp.log(rate)
 
 
 def _gamma_cdf(params: GammaParams, x: Array) -> Array:
@@ -166,13 +174,13 @@ def _gamma_variance(params: GammaParams) -> Array:
   return a / jnp.square(rate)
 
 
-gamma = Distribution(
+gamma = rounded(Distribution(
     sample=_gamma_sample,
     log_prob=_gamma_log_prob,
     mean=_gamma_mean,
     variance=_gamma_variance,
     entropy=_gamma_entropy,
-    cdf=_gamma_cdf)
+    cdf=_gamma_cdf))
 """Gamma distribution of mean concentration / rate."""
 
 
@@ -187,16 +195,17 @@ def _beta_sample(key: Key, params: BetaParams, shape: Shape = ()) -> Array:
 def _beta_log_prob(params: BetaParams, x: Array) -> Array:
   alpha, beta = _bothpositive(params)
   total = alpha + beta
-  inside = jnp.where((x > 0) & (x < 1), x, 0.5)
+  at_zero, at_one = x < jnp.finfo(x.dtype).tiny, x >= 1
+  inside = jnp.where(at_zero | at_one, 0.5, x)
   # The binomial probability of alpha successes in `total`, and what it lacks.
   nats = (_log_stirling(total) - _log_stirling(alpha) - _log_stirling(beta)
           - deviance(alpha, total * inside)
           - deviance(beta, total * (1 - inside))
           + jnp.log(alpha) + jnp.log(beta) - jnp.log(total)
           - jnp.log(inside) - jnp.log1p(-inside))
-  nats = jnp.where(x == 0, _at_zero(alpha - 1, jnp.log(beta)), nats)
-  nats = jnp.where(x == 1, _at_zero(beta - 1, jnp.log(alpha)), nats)
-  return minus_inf_where((x < 0) | (x > 1), nats + 0 * x)
+  nats = jnp.where(at_zero, _at_end(alpha - 1, jnp.log(beta)), nats)
+  nats = jnp.where(at_one, _at_end(beta - 1, jnp.log(alpha)), nats)
+  return minus_inf_where((x < 0) | (x > 1), nats)
 
 
 def _beta_mean(params: BetaParams) -> Array:
@@ -213,9 +222,9 @@ def _beta_variance(params: BetaParams) -> Array:
 def _beta_entropy(params: BetaParams) -> Array:
   alpha, beta = _bothpositive(params)
   total = alpha + beta
-  return (special.betaln(alpha, beta) - (alpha - 1) * special.digamma(alpha)
-          - (beta - 1) * special.digamma(beta)
-          + (total - 2) * special.digamma(total))
+  # x is a share of a gamma sum of concentration `total`, independent of it.
+  return (_unit_entropy(alpha) + _unit_entropy(beta) - _unit_entropy(total)
+          - special.digamma(total))
 
 
 def _beta_cdf(params: BetaParams, x: Array) -> Array:
@@ -223,11 +232,11 @@ def _beta_cdf(params: BetaParams, x: Array) -> Array:
   return special.betainc(alpha, beta, jnp.clip(x, 0, 1))
 
 
-beta = Distribution(
+beta = rounded(Distribution(
     sample=_beta_sample,
     log_prob=_beta_log_prob,
     mean=_beta_mean,
     variance=_beta_variance,
     entropy=_beta_entropy,
-    cdf=_beta_cdf)
+    cdf=_beta_cdf))
 """Beta distribution on [0, 1] of mean alpha / (alpha + beta)."""

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from jax.scipy import special
 
 from genjax.distributions.base import Distribution
-from genjax.distributions.params import floating
+from genjax.distributions.params import finite
 from genjax.distributions.params import positive
+from genjax.distributions.params import rounded
 from genjax.distributions.params import size
 from genjax.distributions.saddle_point import log_stirling_ratio
 from genjax.types import Array
@@ -53,9 +54,9 @@ class StudentTParams(NamedTuple):
 
 
 def _located(params):
-  """Params with a location and a scale: broadcast, bad scales as NaN."""
-  params = floating(params)
-  return params._replace(scale=positive(params.scale))
+  """Params with a location and a scale, NaN where they are bad."""
+  return params._replace(
+      loc=finite(params.loc), scale=positive(params.scale))
 
 
 def _shifted(unit_sample):
@@ -99,13 +100,13 @@ def _normal_log_prob(params: NormalParams, x: Array) -> Array:
   return -0.5 * jnp.square(z) - log_scale - 0.5 * _LOG_2PI
 
 
-normal = Distribution(
+normal = rounded(Distribution(
     sample=_shifted(jax.random.normal),
     log_prob=_normal_log_prob,
     mean=_loc,
     variance=_times_scale(1.0),
     entropy=_log_scale_plus(0.5 + 0.5 * _LOG_2PI),
-    cdf=lambda params, x: special.ndtr(_unit(params, x)[0]))
+    cdf=lambda params, x: special.ndtr(_unit(params, x)[0])))
 """Normal distribution of mean `loc` and standard deviation `scale`."""
 
 
@@ -120,13 +121,13 @@ def _laplace_cdf(params: LaplaceParams, x: Array) -> Array:
   return jnp.where(z < 0, tail, 1 - tail)
 
 
-laplace = Distribution(
+laplace = rounded(Distribution(
     sample=_shifted(jax.random.laplace),
     log_prob=_laplace_log_prob,
     mean=_loc,
     variance=_times_scale(2.0),
     entropy=_log_scale_plus(1 + math.log(2)),
-    cdf=_laplace_cdf)
+    cdf=_laplace_cdf))
 """Laplace (double exponential) distribution around `loc`."""
 
 
@@ -136,13 +137,13 @@ def _logistic_log_prob(params: LogisticParams, x: Array) -> Array:
   return -away - 2 * jnp.log1p(jnp.exp(-away)) - log_scale
 
 
-logistic = Distribution(
+logistic = rounded(Distribution(
     sample=_shifted(jax.random.logistic),
     log_prob=_logistic_log_prob,
     mean=_loc,
     variance=_times_scale(math.pi**2 / 3),
     entropy=_log_scale_plus(2.0),
-    cdf=lambda params, x: jax.nn.sigmoid(_unit(params, x)[0]))
+    cdf=lambda params, x: jax.nn.sigmoid(_unit(params, x)[0])))
 """Logistic distribution around `loc`."""
 
 
@@ -167,11 +168,12 @@ def _student_t_sample(
 
 def _student_t_log_prob(params: StudentTParams, x: Array) -> Array:
   df, loc, scale = _heavy(params)
-  w = jnp.abs((x - loc) / scale) / jnp.sqrt(df)
+  w = (x - loc) / scale / jnp.sqrt(df)
   # log(1 + w^2), where w^2 may overflow.
-  above = jnp.maximum(w, 1)
-  log_tail = 2 * jnp.log(above) + jnp.log1p(
-      jnp.square(jnp.minimum(w, 1 / above)))
+  far = jnp.abs(w) > 1e9
+  log_tail = jnp.where(
+      far, 2 * jnp.log(jnp.abs(jnp.where(far, w, 1.0))),
+      jnp.log1p(jnp.square(jnp.where(far, 0.0, w))))
   return (log_stirling_ratio(df / 2) - 0.5 * jnp.log(math.pi * df)
           - jnp.log(scale) - 0.5 * (df + 1) * log_tail)
 
@@ -203,11 +205,11 @@ def _student_t_cdf(params: StudentTParams, x: Array) -> Array:
       share < 0.5, 0.5 + jnp.sign(z) * inner, jnp.where(z < 0, tail, 1 - tail))
 
 
-student_t = Distribution(
+student_t = rounded(Distribution(
     sample=_student_t_sample,
     log_prob=_student_t_log_prob,
     mean=lambda params: jnp.where(params.df > 1, _loc(params), jnp.nan),
     variance=_student_t_variance,
     entropy=_student_t_entropy,
-    cdf=_student_t_cdf)
+    cdf=_student_t_cdf))
 """Student's t distribution; its mean exists for df > 1, variance for df > 2."""

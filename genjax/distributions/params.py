@@ -4,7 +4,9 @@ from typing import TypeVar
 
 import jax.numpy as jnp
 
+from genjax.distributions.base import Distribution
 from genjax.types import Array
+from genjax.types import Key
 from genjax.types import Shape
 
 P = TypeVar('P', bound=tuple)
@@ -16,9 +18,40 @@ def floating(params: P) -> P:
   return type(params)(*(jnp.asarray(p, dtype) for p in params))
 
 
+def rounded(dist: Distribution) -> Distribution:
+  """`dist` for params and values of any dtype, computed in float32 or better.
+
+  Noise of jax.random at 16 bits has another law (the standard deviation of the
+  logistic in bfloat16 is four times too large), and a sum of logarithms loses
+  what digits there are. What is computed is rounded to the common dtype of
+  params and value.
+  """
+
+  def computed(f):
+    def of(params, *x):
+      dtype = jnp.result_type(*params, *x, float)
+      wide = jnp.promote_types(dtype, jnp.float32)
+      params = type(params)(*(jnp.asarray(p, wide) for p in params))
+      return f(params, *(jnp.asarray(v, wide) for v in x)).astype(dtype)
+
+    return of
+
+  def sample(key: Key, params, shape: Shape = ()) -> Array:
+    return computed(lambda wide: dist.sample(key, wide, shape))(params)
+
+  functions = {name: computed(f) for name, f in dist._asdict().items()
+               if callable(f)}
+  return dist._replace(**functions | {'sample': sample})
+
+
+def finite(x: Array) -> Array:
+  """`x` where it is finite, else NaN."""
+  return jnp.where(jnp.isfinite(x), x, jnp.nan)
+
+
 def positive(x: Array) -> Array:
-  """`x` where it is above zero, else NaN."""
-  return jnp.where(x > 0, x, jnp.nan)
+  """`x` where it is finite and above zero, else NaN."""
+  return jnp.where((x > 0) & (x < jnp.inf), x, jnp.nan)
 
 
 def size(shape: Shape, params: tuple[Array, ...]) -> Shape:

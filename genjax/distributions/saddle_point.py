@@ -32,6 +32,7 @@ def stirling_error(n: Array) -> Array:
   return jnp.where(large, series, exact)
 
 
+@jax.custom_jvp
 def deviance(x: Array, mean: Array) -> Array:
   """x log(x / mean) + mean - x, x >= 0 and mean > 0, in nats.
 
@@ -43,8 +44,19 @@ def deviance(x: Array, mean: Array) -> Array:
   small = jnp.square(jnp.where(near, v, 0.0))
   tail = small * jnp.polyval(_coefficients(_ATANH, v), small)
   series = (x - mean) * v + 2 * x * v * tail
-  ratio = jnp.where(near | (x == 0), 1.0, x / mean)
+  # 0 log 0 is 0, and an infinite mean is infinitely far.
+  ratio = jnp.where(
+      near, 1.0, jnp.maximum(x / mean, jnp.finfo(v.dtype).tiny))
   return jnp.where(near, series, x * jnp.log(ratio) + mean - x)
+
+
+@deviance.defjvp
+def _deviance_jvp(primals, tangents):
+  # By the rule of quotients 1 / mean^2 would overflow from 1e19 on.
+  (x, mean), (dx, dmean) = primals, tangents
+  ratio = jnp.maximum(x / mean, jnp.finfo(mean.dtype).tiny)
+  return (deviance(x, mean),
+          jnp.log(ratio) * dx + (mean - x) / mean * dmean)
 
 
 def log_stirling_ratio(a: Array) -> Array:

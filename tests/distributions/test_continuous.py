@@ -11,7 +11,7 @@ from genjax.distributions import continuous
 from genjax.distributions import independent
 from tests import laws
 
-_NAN = float('nan')
+_NAN, _INF = float('nan'), float('inf')
 _RNG = np.random.default_rng(0)
 
 
@@ -25,14 +25,17 @@ def _family(dist, make, scipy, params, bad, outside=(), event_shape=()):
 
 
 def _located(dist, make, scipy, loc, scale, event_shape=()):
-  return _family(dist, make, scipy, (loc, scale), _BAD, (), event_shape)
+  return _family(dist, make, scipy, (loc, scale), _BAD, (-_INF, _INF),
+                 event_shape)
 
 
 def _uniform(low, high):
   return stats.uniform(low, high - low)
 
 
-_BAD = ((0., 0.), (0., -1.), (0., _NAN), (_NAN, 1.))
+_BAD = ((0., 0.), (0., -1.), (0., _NAN), (0., _INF), (_NAN, 1.), (_INF, 1.))
+_BAD_POSITIVE = ((0., 1.), (-1., 1.), (_NAN, 1.), (_INF, 1.), (1., 0.),
+                 (1., _NAN), (1., _INF))
 _LOC, _SCALE = _RNG.normal(size=(2, 3)), _positive(2, 3)
 NORMAL = (continuous.normal, continuous.NormalParams, stats.norm)
 
@@ -47,25 +50,24 @@ SCALAR = {
     'student_t': _family(
         continuous.student_t, continuous.StudentTParams, stats.t,
         ([[2.5], [30.]], _LOC, _SCALE),
-        ((0., 0., 1.), (-1., 0., 1.), (_NAN, 0., 1.), (3., 0., 0.),
-         (3., _NAN, 1.))),
+        ((0., 0., 1.), (-1., 0., 1.), (_NAN, 0., 1.), (_INF, 0., 1.),
+         (3., 0., 0.), (3., _NAN, 1.)), (-_INF, _INF)),
     'uniform': _family(
         bounded.uniform, bounded.UniformParams, _uniform,
-        (_LOC, _LOC + _SCALE), ((1., 0.), (1., 1.), (0., _NAN), (_NAN, 1.)),
-        (-9., 9.)),
+        (_LOC, _LOC + _SCALE), ((1., 0.), (1., 1.), (0., _NAN), (_NAN, 1.),
+                                (0., _INF), (-_INF, 1.)),
+        (-9., 9., _INF)),
     'exponential': _family(
         bounded.exponential, bounded.ExponentialParams,
         lambda rate: stats.expon(scale=1 / rate), (_SCALE,),
-        ((0.,), (-1.,), (_NAN,)), (-1e-3,)),
+        ((0.,), (-1.,), (_NAN,), (_INF,)), (-1e-3, _INF)),
     'gamma': _family(
         bounded.gamma, bounded.GammaParams,
         lambda a, rate: stats.gamma(a, scale=1 / rate),
-        ([[1.5], [0.5]], [1., 2., 0.1]),
-        ((0., 1.), (-1., 1.), (_NAN, 1.), (1., 0.), (1., _NAN)), (-1e-3,)),
+        ([[1.5], [0.5]], [1., 2., 0.1]), _BAD_POSITIVE, (-1e-3, _INF)),
     'beta': _family(
         bounded.beta, bounded.BetaParams, stats.beta,
-        ([[1.5], [0.5]], [1., 2., 0.7]),
-        ((0., 1.), (-1., 1.), (_NAN, 1.), (1., 0.), (1., _NAN)), (-1e-3, 1.1)),
+        ([[1.5], [0.5]], [1., 2., 0.7]), _BAD_POSITIVE, (-1e-3, 1.1, _INF)),
 }
 
 # What float32 finds hard: many degrees of freedom, large concentrations.
@@ -111,6 +113,14 @@ def test_log_prob_matches_scipy_where_digits_are_lost(name):
   laws.log_prob_matches_scipy_in_float32(HARD[name])
 
 
+@pytest.mark.parametrize('name', HARD)
+def test_entropy_keeps_its_digits_in_float32(name):
+  params = tuple(p.astype(np.float32) for p in HARD[name].params)
+  got = HARD[name].dist.entropy(HARD[name].make(*params))
+  want = HARD[name].scipy(*(p.astype(np.float64) for p in params)).entropy()
+  np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)
+
+
 @each_scalar
 def test_closed_forms_match_scipy(name):
   laws.closed_forms_match_scipy(SCALAR[name])
@@ -153,6 +163,11 @@ def test_dtype_is_kept_at_double_precision(name):
   laws.dtype_is_kept(FAMILIES[name], jnp.float64)
 
 
+@each_scalar
+def test_sample_of_bfloat16_has_the_law_of_float32(name):
+  laws.sample_of_bfloat16_is_rounded(SCALAR[name])
+
+
 @each_family
 def test_bad_params_give_nan(name):
   laws.bad_params_give_nan(FAMILIES[name])
@@ -161,6 +176,23 @@ def test_bad_params_give_nan(name):
 @each_family
 def test_gradients_are_finite_in_the_tails(name):
   laws.gradients_are_finite_in_the_tails(FAMILIES[name])
+
+
+@each_scalar
+def test_gradients_match_differences(name):
+  laws.gradients_match_differences(SCALAR[name])
+
+
+@pytest.mark.parametrize('dist, params, x, want', [
+    (continuous.student_t, continuous.StudentTParams(1., 0., 1.), 1., -1.),
+    (continuous.logistic, continuous.LogisticParams(0., 1.), 0., 0.),
+    (bounded.exponential, bounded.ExponentialParams(3.), 0., -3.),
+    (bounded.gamma, bounded.GammaParams(0.2, 1.), 1e-30, -0.8e30),
+    (bounded.beta, bounded.BetaParams(0.2, 1.), 1e-30, -0.8e30),
+])
+def test_slope_of_log_prob_is_right_where_branches_meet(dist, params, x, want):
+  slope = jax.grad(dist.log_prob, argnums=1)(params, x)
+  np.testing.assert_allclose(slope, want, rtol=1e-5, atol=1e-6)
 
 
 @each_family
@@ -201,6 +233,13 @@ def test_moments_of_student_t_are_nan_where_there_are_none(df, mean, variance):
 def test_log_prob_at_the_end_of_the_support_is_its_limit(dist, params, x,
                                                          want):
   np.testing.assert_allclose(dist.log_prob(params, x), want, rtol=1e-6)
+
+
+def test_uniform_never_draws_its_upper_end():
+  """Also where float32 has but two numbers from `low` to `high`."""
+  params = bounded.UniformParams(1e6, 1e6 + 0.125)
+  x = bounded.uniform.sample(jax.random.key(0), params, (1000,))
+  assert set(np.unique(x)) == {1e6, 1e6 + 0.0625}
 
 
 def test_gamma_and_beta_draw_from_tiny_concentrations():
