@@ -13,8 +13,9 @@ from jax.scipy import special
 
 from genjax.checks import check
 from genjax.distributions.base import Distribution
-from genjax.distributions.params import floating
+from genjax.distributions.params import finite
 from genjax.distributions.params import minus_inf_where
+from genjax.distributions.params import rounded
 from genjax.distributions.saddle_point import deviance
 from genjax.distributions.saddle_point import stirling_error
 from genjax.types import Array
@@ -54,12 +55,6 @@ def _product(matrix: Array, x: Array) -> Array:
                     precision=jax.lax.Precision.HIGHEST)
 
 
-def _wide(params):
-  """`params` in float32 or wider: LAPACK has no bfloat16."""
-  return type(params)(
-      *(p.astype(jnp.promote_types(p.dtype, jnp.float32)) for p in params))
-
-
 def _normal(key: Key, params, shape: Shape) -> Array:
   return jax.random.normal(key, shape, params.loc.dtype)
 
@@ -74,15 +69,20 @@ def _entropy(log_det: Array, dims: int) -> Array:
 
 
 def _cholesky(params: MultivariateNormalParams) -> MultivariateNormalParams:
-  """Arrays, with zeros above the diagonal, and NaN where it is bad."""
-  loc, tril = floating(params)
+  """Zeros above the diagonal, and NaN where it is bad."""
+  loc, tril = params
   dims = loc.shape[-1:]
   check(dims != () and tril.shape[-2:] == dims + dims, 'multivariate_normal',
         'loc and scale_tril must be [..., D] and [..., D, D]',
         f'shapes {loc.shape} and {tril.shape}')
-  good = jnp.all(_diagonal(tril) > 0, axis=-1)
+  good = _all_positive(_diagonal(tril))[..., None]
   return MultivariateNormalParams(
-      loc, jnp.where(good[..., None, None], jnp.tril(tril), jnp.nan))
+      finite(loc), jnp.where(good, jnp.tril(tril), jnp.nan))
+
+
+def _all_positive(x: Array) -> Array:
+  """Whether a vector's entries are positive and finite: [..., 1]."""
+  return jnp.all((x > 0) & (x < jnp.inf), axis=-1, keepdims=True)
 
 
 def _diagonal(matrix: Array) -> Array:
@@ -105,18 +105,15 @@ def _multivariate_normal_sample(
 def _multivariate_normal_log_prob(
     params: MultivariateNormalParams, x: Array
 ) -> Array:
-  params = _cholesky(params)
-  dtype = jnp.result_type(params.loc, x)
-  loc, tril = _wide(params)
+  loc, tril = _cholesky(params)
   # One inverse for all points and a product for each is several times faster
   # than a solve for each, and as accurate: both lose cond(L) roundings.
   eye = jnp.eye(loc.shape[-1], dtype=tril.dtype)
   inverse = jax.lax.linalg.triangular_solve(
       tril, jnp.broadcast_to(eye, tril.shape), left_side=True, lower=True)
   z = _product(inverse, x - loc)
-  nats = _nats(
+  return _nats(
       jnp.sum(jnp.square(z), axis=-1), _log_diagonal(tril), loc.shape[-1])
-  return nats.astype(dtype)
 
 
 def _multivariate_normal_mean(params: MultivariateNormalParams) -> Array:
@@ -135,26 +132,26 @@ def _multivariate_normal_entropy(params: MultivariateNormalParams) -> Array:
       _log_diagonal(tril) + 0 * jnp.sum(loc, axis=-1), loc.shape[-1])
 
 
-multivariate_normal = Distribution(
+multivariate_normal = rounded(Distribution(
     sample=_multivariate_normal_sample,
     log_prob=_multivariate_normal_log_prob,
     event_ndims=1,
     mean=_multivariate_normal_mean,
     variance=_multivariate_normal_variance,
-    entropy=_multivariate_normal_entropy)
+    entropy=_multivariate_normal_entropy))
 """Normal distribution of vectors, by the Cholesky factor of its covariance."""
 
 
 def _low_rank(params: LowRankNormalParams) -> LowRankNormalParams:
-  """Arrays, with NaN scales where one of them is bad."""
-  loc, factor, scale = floating(params)
+  """NaN scales where one of them is bad."""
+  loc, factor, scale = params
   dims = loc.shape[-1:]
   check(dims != () and factor.shape[-2:-1] == scale.shape[-1:] == dims,
         'low_rank_normal',
         'loc, factor and scale must be [..., D], [..., D, R] and [..., D]',
         f'shapes {loc.shape}, {factor.shape} and {scale.shape}')
-  good = jnp.all(scale > 0, axis=-1, keepdims=True)
-  return LowRankNormalParams(loc, factor, jnp.where(good, scale, jnp.nan))
+  return LowRankNormalParams(
+      finite(loc), factor, jnp.where(_all_positive(scale), scale, jnp.nan))
 
 
 def _whitened(params: LowRankNormalParams) -> tuple[Array, Array, Array]:
@@ -187,14 +184,12 @@ def _low_rank_sample(
 
 def _low_rank_log_prob(params: LowRankNormalParams, x: Array) -> Array:
   params = _low_rank(params)
-  dtype = jnp.result_type(params.loc, x)
-  params = _wide(params)
   top, bottom, log_det = _whitened(params)
   u = (x - params.loc) / params.scale
   shared = _product(jnp.swapaxes(top, -1, -2), u)
   squared = (jnp.sum(jnp.square(u - _product(top, shared)), axis=-1)
              + jnp.sum(jnp.square(_product(bottom, shared)), axis=-1))
-  return _nats(squared, log_det, u.shape[-1]).astype(dtype)
+  return _nats(squared, log_det, u.shape[-1])
 
 
 def _low_rank_mean(params: LowRankNormalParams) -> Array:
@@ -209,18 +204,17 @@ def _low_rank_variance(params: LowRankNormalParams) -> Array:
 
 def _low_rank_entropy(params: LowRankNormalParams) -> Array:
   params = _low_rank(params)
-  loc, dims = params.loc, params.loc.shape[-1]
-  log_det = _whitened(_wide(params))[-1] + 0 * jnp.sum(loc, axis=-1)
-  return _entropy(log_det, dims).astype(loc.dtype)
+  log_det = _whitened(params)[-1] + 0 * jnp.sum(params.loc, axis=-1)
+  return _entropy(log_det, params.loc.shape[-1])
 
 
-low_rank_normal = Distribution(
+low_rank_normal = rounded(Distribution(
     sample=_low_rank_sample,
     log_prob=_low_rank_log_prob,
     event_ndims=1,
     mean=_low_rank_mean,
     variance=_low_rank_variance,
-    entropy=_low_rank_entropy)
+    entropy=_low_rank_entropy))
 """Normal distribution of vectors whose covariance is low-rank plus diagonal.
 
 No [D, D] matrix is formed: a log-density costs D R, and D R^2 once.
@@ -228,11 +222,10 @@ No [D, D] matrix is formed: a log-density costs D R, and D R^2 once.
 
 
 def _concentration(params: DirichletParams) -> Array:
-  (concentration,) = floating(params)
+  (concentration,) = params
   check(concentration.ndim > 0, 'dirichlet', 'concentration must be [..., K]',
         f'shape {concentration.shape}')
-  good = jnp.all(concentration > 0, axis=-1, keepdims=True)
-  return jnp.where(good, concentration, jnp.nan)
+  return jnp.where(_all_positive(concentration), concentration, jnp.nan)
 
 
 def _dirichlet_sample(
@@ -245,16 +238,11 @@ def _dirichlet_sample(
   return jnp.where(c > 0, jax.nn.softmax(log_gamma, axis=-1), jnp.nan)
 
 
-def _dirichlet_log_prob(params: DirichletParams, x: Array) -> Array:
-  """Nats with respect to the first K - 1 entries, as in scipy.
-
-  At entries of zero it is the limit, NaN where two of them pull to different
-  infinities. The sum of x may be off one by the square root of the dtype's
-  epsilon, 3e-4 in float32.
-  """
+def _dirichlet_nats(params: DirichletParams, x: Array) -> Array:
+  """Log-density on the simplex; elsewhere NaN where x is, or any number."""
   c = _concentration(params)
   total = jnp.sum(c, axis=-1)
-  inside = jnp.where(x > 0, x, 1.0)
+  inside = jnp.where(x == 0, 1.0, jnp.abs(x))
   # Loader's form, as of the beta distribution: of every log Gamma only what
   # does not cancel.
   nats = (jnp.log(c) - _log_stirling(c) - jnp.log(inside)
@@ -262,10 +250,7 @@ def _dirichlet_log_prob(params: DirichletParams, x: Array) -> Array:
   at_zero = jnp.where(c == 1, jnp.log(total)[..., None],
                       jnp.where(c < 1, jnp.inf, -jnp.inf) + 0 * c)
   nats = jnp.sum(jnp.where(x == 0, at_zero, nats), axis=-1)
-  off = jnp.abs(jnp.sum(x, axis=-1) - 1) > jnp.finfo(nats.dtype).eps**0.5
-  return minus_inf_where(jnp.any(x < 0, axis=-1) | off,
-                         nats + _log_stirling(total) - jnp.log(total)
-                         + 0 * jnp.sum(x, axis=-1))
+  return nats + _log_stirling(total) - jnp.log(total)
 
 
 def _log_stirling(c: Array) -> Array:
@@ -292,11 +277,27 @@ def _dirichlet_entropy(params: DirichletParams) -> Array:
           + (total - c.shape[-1]) * special.digamma(total))
 
 
-dirichlet = Distribution(
+_on_simplex = rounded(Distribution(
     sample=_dirichlet_sample,
-    log_prob=_dirichlet_log_prob,
+    log_prob=_dirichlet_nats,
     event_ndims=1,
     mean=_dirichlet_mean,
     variance=_dirichlet_variance,
-    entropy=_dirichlet_entropy)
-"""Dirichlet distribution of vectors of K shares that sum to one."""
+    entropy=_dirichlet_entropy))
+
+
+def _dirichlet_log_prob(params: DirichletParams, x: Array) -> Array:
+  # Here the value has its own dtype still, which says how far it is rounded.
+  tolerance = jnp.finfo(jnp.result_type(x, float)).eps**0.5
+  off = jnp.abs(jnp.sum(x, axis=-1) - 1) > tolerance
+  return minus_inf_where(
+      off | jnp.any(x < 0, axis=-1), _on_simplex.log_prob(params, x))
+
+
+dirichlet = _on_simplex._replace(log_prob=_dirichlet_log_prob)
+"""Dirichlet distribution of vectors of K shares that sum to one.
+
+Its density is that of the first K - 1. Where entries are zero it has its limit,
+NaN where two of them pull to different infinities. A sum may be off one by the
+square root of the epsilon of the value's dtype: 3e-4 in float32.
+"""
