@@ -14,6 +14,7 @@ class Fault(NamedTuple):
 
 
 CONTINUOUS = 'genjax/distributions/continuous.py'
+BOUNDED = 'genjax/distributions/bounded.py'
 PROCESS = 'genjax/diffusion/process.py'
 PREDICTION = 'genjax/diffusion/prediction.py'
 LOSS = 'genjax/diffusion/loss.py'
@@ -39,13 +40,26 @@ FAULTS = (
           'unit_sample', _room('distributions/continuous')),
     Fault('student_t: chi-square of twice the degrees', CONTINUOUS,
           'half = 0.5 * jnp', 'half = jnp', _room('distributions/continuous')),
-    Fault('gamma: rate taken as scale', 'genjax/distributions/bounded.py',
+    Fault('gamma: rate taken as scale', BOUNDED,
           '(*shape, *a.shape), a.dtype) / rate',
           '(*shape, *a.shape), a.dtype) * rate',
           _room('distributions/continuous')),
     Fault('deviance: series cut short', 'genjax/distributions/saddle_point.py',
           'for j in range(1, 10)', 'for j in range(1, 2)',
           _room('distributions/continuous')),
+    Fault('deviance: slope in the mean',
+          'genjax/distributions/saddle_point.py',
+          '(mean - x) / mean * dmean', '(mean - x) * dmean',
+          _room('distributions/continuous')),
+    Fault('rounded: noise of 16 bits', 'genjax/distributions/params.py',
+          'wide = jnp.promote_types(dtype, jnp.float32)', 'wide = dtype',
+          _room('distributions/continuous')),
+    Fault('uniform: draws its upper end', BOUNDED,
+          'return jnp.where(x >= params.high, low, x)',
+          'return jnp.where(x > params.high, low, x)',
+          _room('distributions/continuous')),
+    Fault('beta: entropy of the sum', BOUNDED, '- special.digamma(total))',
+          '+ special.digamma(total))', _room('distributions/continuous')),
     Fault('expectation: spread, not standard error',
           'genjax/distributions/base.py', ' / num**0.5', '',
           _room('distributions/base')),

@@ -16,6 +16,7 @@ from genjax.distributions.params import positive
 from genjax.distributions.params import rounded
 from genjax.distributions.params import size
 from genjax.distributions.saddle_point import deviance
+from genjax.distributions.saddle_point import log_stirling
 from genjax.distributions.saddle_point import stirling_error
 from genjax.types import Array
 from genjax.types import Key
@@ -111,15 +112,10 @@ exponential = rounded(Distribution(
 """Exponential distribution on [0, inf)."""
 
 
-def _bothpositive(params):
+def _both_positive(params):
   """Two params, broadcast: NaN in both where one of them is bad."""
   good = jnp.isfinite(positive(params[0]) * positive(params[1]))
   return type(params)(*(jnp.where(good, p, jnp.nan) for p in params))
-
-
-def _log_stirling(a: Array) -> Array:
-  """log Gamma(a + 1) without its e^-a a^a."""
-  return stirling_error(a) + 0.5 * jnp.log(2 * jnp.pi * a)
 
 
 def _unit_entropy(a: Array) -> Array:
@@ -139,38 +135,38 @@ def _at_end(exponent: Array, nats: Array) -> Array:
 
 
 def _gamma_sample(key: Key, params: GammaParams, shape: Shape = ()) -> Array:
-  a, rate = _bothpositive(params)
+  a, rate = _both_positive(params)
   safe = jnp.where(a > 0, a, 1.0)
   return jax.random.gamma(key, safe, (*shape, *a.shape), a.dtype) / rate
 
 
 def _gamma_log_prob(params: GammaParams, x: Array) -> Array:
-  a, rate = _bothpositive(params)
+  a, rate = _both_positive(params)
   at_zero = x < jnp.finfo(x.dtype).tiny
   inside = jnp.where(at_zero | (x == jnp.inf), 1.0, x)
-  nats = (jnp.log(a) - jnp.log(inside) - _log_stirling(a)
+  nats = (jnp.log(a) - jnp.log(inside) - log_stirling(a)
           - deviance(a, rate * inside))
   nats = jnp.where(at_zero, _at_end(a - 1, jnp.log(rate)), nats)
   return minus_inf_where((x < 0) | (x == jnp.inf), nats)
 
 
 def _gamma_entropy(params: GammaParams) -> Array:
-  a, rate = _bothpositive(params)
+  a, rate = _both_positive(params)
   return _unit_entropy(a) - jnp.log(rate)
 
 
 def _gamma_cdf(params: GammaParams, x: Array) -> Array:
-  a, rate = _bothpositive(params)
+  a, rate = _both_positive(params)
   return special.gammainc(a, rate * jnp.maximum(x, 0))
 
 
 def _gamma_mean(params: GammaParams) -> Array:
-  a, rate = _bothpositive(params)
+  a, rate = _both_positive(params)
   return a / rate
 
 
 def _gamma_variance(params: GammaParams) -> Array:
-  a, rate = _bothpositive(params)
+  a, rate = _both_positive(params)
   return a / jnp.square(rate)
 
 
@@ -185,7 +181,7 @@ gamma = rounded(Distribution(
 
 
 def _beta_sample(key: Key, params: BetaParams, shape: Shape = ()) -> Array:
-  alpha, beta = _bothpositive(params)
+  alpha, beta = _both_positive(params)
   good = alpha > 0
   safe = (jnp.where(good, alpha, 1.0), jnp.where(good, beta, 1.0))
   x = jax.random.beta(key, *safe, (*shape, *alpha.shape), alpha.dtype)
@@ -193,12 +189,12 @@ def _beta_sample(key: Key, params: BetaParams, shape: Shape = ()) -> Array:
 
 
 def _beta_log_prob(params: BetaParams, x: Array) -> Array:
-  alpha, beta = _bothpositive(params)
+  alpha, beta = _both_positive(params)
   total = alpha + beta
   at_zero, at_one = x < jnp.finfo(x.dtype).tiny, x >= 1
   inside = jnp.where(at_zero | at_one, 0.5, x)
   # The binomial probability of alpha successes in `total`, and what it lacks.
-  nats = (_log_stirling(total) - _log_stirling(alpha) - _log_stirling(beta)
+  nats = (log_stirling(total) - log_stirling(alpha) - log_stirling(beta)
           - deviance(alpha, total * inside)
           - deviance(beta, total * (1 - inside))
           + jnp.log(alpha) + jnp.log(beta) - jnp.log(total)
@@ -209,18 +205,18 @@ def _beta_log_prob(params: BetaParams, x: Array) -> Array:
 
 
 def _beta_mean(params: BetaParams) -> Array:
-  alpha, beta = _bothpositive(params)
+  alpha, beta = _both_positive(params)
   return alpha / (alpha + beta)
 
 
 def _beta_variance(params: BetaParams) -> Array:
-  alpha, beta = _bothpositive(params)
+  alpha, beta = _both_positive(params)
   total = alpha + beta
   return alpha / total * (beta / total) / (total + 1)
 
 
 def _beta_entropy(params: BetaParams) -> Array:
-  alpha, beta = _bothpositive(params)
+  alpha, beta = _both_positive(params)
   total = alpha + beta
   # x is a share of a gamma sum of concentration `total`, independent of it.
   return (_unit_entropy(alpha) + _unit_entropy(beta) - _unit_entropy(total)
@@ -228,7 +224,7 @@ def _beta_entropy(params: BetaParams) -> Array:
 
 
 def _beta_cdf(params: BetaParams, x: Array) -> Array:
-  alpha, beta = _bothpositive(params)
+  alpha, beta = _both_positive(params)
   return special.betainc(alpha, beta, jnp.clip(x, 0, 1))
 
 

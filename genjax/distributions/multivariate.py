@@ -17,7 +17,7 @@ from genjax.distributions.params import finite
 from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import rounded
 from genjax.distributions.saddle_point import deviance
-from genjax.distributions.saddle_point import stirling_error
+from genjax.distributions.saddle_point import log_stirling
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Shape
@@ -245,17 +245,12 @@ def _dirichlet_nats(params: DirichletParams, x: Array) -> Array:
   inside = jnp.where(x == 0, 1.0, jnp.abs(x))
   # Loader's form, as of the beta distribution: of every log Gamma only what
   # does not cancel.
-  nats = (jnp.log(c) - _log_stirling(c) - jnp.log(inside)
+  nats = (jnp.log(c) - log_stirling(c) - jnp.log(inside)
           - deviance(c, total[..., None] * inside))
   at_zero = jnp.where(c == 1, jnp.log(total)[..., None],
                       jnp.where(c < 1, jnp.inf, -jnp.inf) + 0 * c)
   nats = jnp.sum(jnp.where(x == 0, at_zero, nats), axis=-1)
-  return nats + _log_stirling(total) - jnp.log(total)
-
-
-def _log_stirling(c: Array) -> Array:
-  """log Gamma(c + 1) without its e^-c c^c."""
-  return stirling_error(c) + 0.5 * jnp.log(2 * jnp.pi * c)
+  return nats + log_stirling(total) - jnp.log(total)
 
 
 def _dirichlet_mean(params: DirichletParams) -> Array:

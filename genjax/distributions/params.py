@@ -1,6 +1,6 @@
 """What every family does with its params: one dtype, NaN where they are bad."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 
@@ -18,26 +18,26 @@ def floating(params: P) -> P:
   return type(params)(*(jnp.asarray(p, dtype) for p in params))
 
 
-def rounded(dist: Distribution) -> Distribution:
+def rounded(dist: Distribution, *, draws: Any = None) -> Distribution:
   """`dist` for params and values of any dtype, computed in float32 or better.
 
   Noise of jax.random at 16 bits has another law (the standard deviation of the
   logistic in bfloat16 is four times too large), and a sum of logarithms loses
   what digits there are. What is computed is rounded to the common dtype of
-  params and value.
+  params and value, but draws to `draws` if it is given.
   """
 
-  def computed(f):
+  def computed(f, to=None):
     def of(params, *x):
       dtype = jnp.result_type(*params, *x, float)
       wide = jnp.promote_types(dtype, jnp.float32)
       params = type(params)(*(jnp.asarray(p, wide) for p in params))
-      return f(params, *(jnp.asarray(v, wide) for v in x)).astype(dtype)
+      return f(params, *(jnp.asarray(v, wide) for v in x)).astype(to or dtype)
 
     return of
 
   def sample(key: Key, params, shape: Shape = ()) -> Array:
-    return computed(lambda wide: dist.sample(key, wide, shape))(params)
+    return computed(lambda wide: dist.sample(key, wide, shape), draws)(params)
 
   functions = {name: computed(f) for name, f in dist._asdict().items()
                if callable(f)}

@@ -32,6 +32,17 @@ def stirling_error(n: Array) -> Array:
   return jnp.where(large, series, exact)
 
 
+def log_stirling(n: Array) -> Array:
+  """log Gamma(n + 1) - n log n + n, n >= 0, in nats.
+
+  What n! has beside e^-n n^n. Gamma, beta, binomial and Poisson
+  log-probabilities are differences of these and of deviances.
+  """
+  some = jnp.where(n > 0, n, 1.0)
+  nats = stirling_error(some) + 0.5 * jnp.log(2 * math.pi * some)
+  return jnp.where(n == 0, 0.0, jnp.where(n > 0, nats, jnp.nan))
+
+
 @jax.custom_jvp
 def deviance(x: Array, mean: Array) -> Array:
   """x log(x / mean) + mean - x, x >= 0 and mean > 0, in nats.
