@@ -10,6 +10,7 @@ from typing import Callable, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from genjax.distributions.params import finite
 from genjax.distributions.params import floating
 from genjax.numerics import sum_trailing
 from genjax.types import Array
@@ -38,9 +39,9 @@ class AffineParams(NamedTuple):
 
 
 def _affine(params: AffineParams) -> AffineParams:
-  params = floating(params)
-  scale = params.scale
-  return params._replace(scale=jnp.where(scale == 0, jnp.nan, scale))
+  shift, scale = floating(params)
+  return AffineParams(
+      finite(shift), jnp.where(scale == 0, jnp.nan, finite(scale)))
 
 
 def _affine_forward(params: AffineParams, x: Array) -> Array:
@@ -60,7 +61,7 @@ def _affine_log_det(params: AffineParams, x: Array) -> Array:
 
 
 affine = Bijector(_affine_forward, _affine_inverse, _affine_log_det)
-"""y = shift + scale x, elementwise; NaN where the scale is zero."""
+"""y = shift + scale x, elementwise; NaN where scale is 0 or infinite."""
 
 
 def _onto(high: float, inverse: Callable[[Array], Array]):

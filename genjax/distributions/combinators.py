@@ -1,19 +1,31 @@
 """Functions from distributions to distributions."""
 
+from functools import partial
 from typing import Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax.checks import check
 from genjax.distributions.base import Distribution
 from genjax.distributions.bijectors import Bijector
+from genjax.distributions.discrete import categorical
+from genjax.distributions.discrete import CategoricalParams
 from genjax.distributions.params import minus_inf_where
+from genjax.numerics import broadcast_right
 from genjax.numerics import sum_trailing
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Params
 from genjax.types import Shape
+
+
+class MixtureParams(NamedTuple):
+  """Log weights up to a constant, and the params of K components."""
+
+  logits: Array  # [K], or [K, *batch]; -inf is a weight of zero
+  components: Params  # of the base; every leaf is [K, ...]
 
 
 class TransformedParams(NamedTuple):
@@ -57,6 +69,138 @@ def independent(base: Distribution, ndims: int) -> Distribution:
       sample, lambda params, x: total(base.log_prob(params, x)),
       base.event_ndims + ndims, base.density, base.mean, base.variance,
       entropy and (lambda params: total(entropy(params))))
+
+
+def mixture(base: Distribution) -> Distribution:
+  """One of K components of `base`, chosen by weight: p = sum_k w_k p_k.
+
+  A component of weight zero is as if it were not there. Bad logits (NaN, +inf,
+  or -inf for all) are bad params of every component. A component with bad
+  params makes the log-density NaN, and those draws that choose it.
+
+  Args:
+    base: any distribution whose params have their batch axes first; so it is
+      not itself a mixture, whose axis K comes before the batch.
+
+  Returns:
+    A distribution of `MixtureParams`, with the moments and the cdf that `base`
+    has. Every leaf of its params begins with the axis K, and what follows is
+    the base's batch, broadcast as ever: logits of [K] weigh all its members
+    alike, and each member of each draw has a choice of its own. A draw gathers
+    the params of the chosen components, so it holds one copy for every event.
+
+  Raises:
+    ValueError: params whose leaves do not all begin with one axis K.
+  """
+
+  def normalised(log_softmax, params: MixtureParams) -> Array:
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(params)]
+    check(len({s[:1] for s in shapes}) == 1 and () not in shapes, 'mixture',
+          'logits and components must begin with one axis K',
+          f'shapes {", ".join(map(str, shapes))}')
+    return log_softmax(params.logits, axis=0)
+
+  def sample(key: Key, params: MixtureParams, shape: Shape = ()) -> Array:
+    key_index, key_x = jax.random.split(key)
+    log_weights = normalised(jax.nn.log_softmax, params)
+    num = log_weights.shape[0]
+    batch, members = _members(base, params)
+    index = categorical.sample(key_index, CategoricalParams(
+        jnp.moveaxis(jnp.broadcast_to(log_weights, (num, *batch)), 0, -1)),
+        shape)
+    # Index K, of no component, is filled with params that are bad.
+    where = jnp.where(index < 0, num, index), *np.indices(batch, sparse=True)
+    chosen = jax.tree.map(lambda leaf: leaf.at[where].get(mode='fill'), members)
+    return base.sample(key_x, chosen)
+
+  def log_prob(params: MixtureParams, x: Array) -> Array:
+
+    def joint(log_weight, component):
+      return jnp.where(log_weight == -jnp.inf, -jnp.inf,
+                       log_weight + base.log_prob(component, x))
+
+    log_weights = normalised(jax.nn.log_softmax, params)
+    return _log_sum_exp(joint, log_weights, params.components)
+
+  def average(f, params: MixtureParams, *x: Array) -> Array:
+
+    def term(weight, component):
+      value = f(component, *x)
+      weight = broadcast_right(weight, weight.ndim + base.event_ndims)
+      return jnp.where(weight == 0, 0, weight * value)
+
+    weights = normalised(jax.nn.softmax, params)
+    return jnp.sum(jax.vmap(term)(weights, params.components), axis=0)
+
+  def total_variance(mean, variance, params: MixtureParams) -> Array:
+    centre = average(mean, params)
+    return average(lambda component: (
+        variance(component) + jnp.square(mean(component) - centre)), params)
+
+  return Distribution(
+      sample, log_prob, base.event_ndims, base.density,
+      mean=base.mean and partial(average, base.mean),
+      variance=base.mean and base.variance and partial(
+          total_variance, base.mean, base.variance),
+      cdf=base.cdf and partial(average, base.cdf))
+
+
+def _members(
+    base: Distribution, params: MixtureParams
+) -> tuple[Shape, Params]:
+  """The batch of a mixture, and its components with leaves [K, *batch, *own].
+
+  Which axes of a leaf are the batch's is for `base` to say: axes put in front
+  of one leaf at a time come out in front of the batch.
+  """
+  leaves, tree = jax.tree.flatten(
+      jax.tree.map(jnp.asarray, params.components))
+  firsts = [leaf[0] for leaf in leaves]
+
+  def batch_of(*leaves) -> Shape:
+    x = jax.eval_shape(
+        base.sample, jax.random.key(0), jax.tree.unflatten(tree, leaves))
+    return x.shape[:len(x.shape) - base.event_ndims]
+
+  batch = jnp.broadcast_shapes(
+      batch_of(*firsts), jnp.shape(params.logits)[1:])
+  ndims = len(batch)
+
+  def whole(i: int, leaf: Array) -> Array:
+    lifted = list(firsts)
+    lifted[i] = jnp.expand_dims(firsts[i], range(ndims + 1))
+    own = lifted[i].ndim - len(batch_of(*lifted))
+    padding = range(1, 2 + ndims + own - leaf.ndim)
+    return jnp.broadcast_to(
+        jnp.expand_dims(leaf, padding),
+        (*leaf.shape[:1], *batch, *leaf.shape[leaf.ndim - own:]))
+
+  return batch, jax.tree.unflatten(
+      tree, [whole(i, leaf) for i, leaf in enumerate(leaves)])
+
+
+def _log_sum_exp(f: Callable[..., Array], *xs: Params) -> Array:
+  """log sum exp f(*row) over the rows of `xs`; its gradient at -inf is zero.
+
+  Row by row: nothing of the size of rows times results is held, and it takes
+  a third of the time of an array of all on a CPU.
+  """
+  result = jax.eval_shape(f, *jax.tree.map(lambda leaf: leaf[0], xs))
+
+  def add(state: tuple[Array, Array], row):
+    top, total = state
+    nats = f(*row)
+    new_top = jax.lax.stop_gradient(jnp.maximum(top, nats))
+    level = jnp.where(jnp.isfinite(new_top), new_top, 0)
+    return (new_top,
+            total * jnp.exp(top - level) + jnp.exp(nats - level)), None
+
+  start = (jnp.full(result.shape, -jnp.inf, result.dtype),
+           jnp.zeros(result.shape, result.dtype))
+  (top, total), _ = jax.lax.scan(add, start, xs)
+  level = jnp.where(jnp.isfinite(top), top, 0)
+  return minus_inf_where(
+      total == 0, level + jnp.log(jnp.where(total == 0, 1, total)))
 
 
 def transformed(base: Distribution, bijector: Bijector) -> Distribution:
