@@ -241,16 +241,17 @@ def _dirichlet_sample(
 def _dirichlet_nats(params: DirichletParams, x: Array) -> Array:
   """Log-density on the simplex; elsewhere NaN where x is, or any number."""
   c = _concentration(params)
-  total = jnp.sum(c, axis=-1)
-  inside = jnp.where(x == 0, 1.0, jnp.abs(x))
+  total = jnp.sum(c, axis=-1, keepdims=True)
+  zero = jnp.abs(x) < jnp.finfo(x.dtype).tiny  # XLA takes subnormals for 0
+  inside = jnp.where(zero, 1.0, jnp.abs(x))
   # Loader's form, as of the beta distribution: of every log Gamma only what
   # does not cancel.
   nats = (jnp.log(c) - log_stirling(c) - jnp.log(inside)
-          - deviance(c, total[..., None] * inside))
-  at_zero = jnp.where(c == 1, jnp.log(total)[..., None],
+          - total * deviance(c / total, inside))
+  at_zero = jnp.where(c == 1, jnp.log(total),
                       jnp.where(c < 1, jnp.inf, -jnp.inf) + 0 * c)
-  nats = jnp.sum(jnp.where(x == 0, at_zero, nats), axis=-1)
-  return nats + log_stirling(total) - jnp.log(total)
+  nats = jnp.sum(jnp.where(zero, at_zero, nats), axis=-1, keepdims=True)
+  return (nats + log_stirling(total) - jnp.log(total))[..., 0]
 
 
 def _dirichlet_mean(params: DirichletParams) -> Array:
