@@ -221,6 +221,16 @@ FAULTS = (
     # Metrics.
     Fault('Frechet: half the cross term', 'genjax/metrics/frechet.py',
           '- 2 * cross', '- cross', _room('metrics/frechet')),
+    Fault('KID: a point paired with itself', 'genjax/metrics/kernel.py',
+          'return (total(x, x) - own)', 'return total(x, x)',
+          _room('metrics/kernel')),
+    Fault('precision and recall: radius of the other set',
+          'genjax/metrics/manifold.py',
+          'within = squared <= data_radii',
+          'within = squared <= sample_radii[rows, None]',
+          _room('metrics/manifold')),
+    Fault('interval of half the rows', 'genjax/metrics/estimate.py',
+          'size)[:size // 2]', 'size)[:size // 4]', _room('metrics/estimate')),
     Fault('neighbour ratio inverted', 'genjax/metrics/manifold.py',
           'float(nearest_distances(samples, train).mean()\n'
           '               / nearest_distances(test, train).mean())',

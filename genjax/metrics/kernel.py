@@ -39,3 +39,38 @@ def _mean_distance(a: np.ndarray, b: np.ndarray, block: int) -> float:
       float(np.sum(np.asarray(_block_sum(a[i:i + block], b), np.float64)))
       for i in range(0, len(a), block))
   return total / (len(a) * len(b))
+
+
+def kernel_distance(
+    a: np.ndarray, b: np.ndarray, *, block: int = 2048
+) -> float:
+  """Squared MMD of features a [N, D] and b [M, D], unbiased.
+
+  KID (arXiv:1801.01401) with its polynomial kernel (x . y / D + 1)^3, over all
+  pairs at once instead of in groups of 1000: the same expectation, less noise.
+  It is 0 in expectation where the laws are equal, and then as often negative.
+
+  Args:
+    a: [N, D].
+    b: [M, D].
+    block: rows held against all at a time.
+
+  Raises:
+    ValueError: features of unequal size, or a set of fewer than 2 rows.
+  """
+  check(a.ndim == b.ndim == 2 and a.shape[1] == b.shape[1], 'kernel_distance',
+        'a and b must be [N, D] and [M, D]', f'{a.shape} and {b.shape}')
+  check(min(len(a), len(b)) >= 2, 'kernel_distance',
+        'a and b must hold 2 rows or more', f'{a.shape} and {b.shape}')
+
+  def total(x, y):
+    return sum(float(np.sum((x[i:i + block].astype(np.float64) @ y.T
+                             / x.shape[1] + 1)**3))
+               for i in range(0, len(x), block))
+
+  def within(x):  # without a row's kernel with itself
+    own = np.sum((np.sum(np.square(x, dtype=np.float64), 1) / x.shape[1]
+                  + 1)**3)
+    return (total(x, x) - own) / (len(x) * (len(x) - 1))
+
+  return within(a) + within(b) - 2 * total(a, b) / (len(a) * len(b))

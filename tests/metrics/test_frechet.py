@@ -68,3 +68,45 @@ def test_frechet_distance_does_not_depend_on_the_order_of_rows():
 def test_frechet_distance_refuses_what_has_no_covariance(a, b, message):
   with pytest.raises(ValueError, match='frechet_distance: .*' + message):
     frechet.frechet_distance(a, b)
+
+
+def test_moments_by_blocks_are_numpys():
+  x = _RNG.normal(3, 2, size=(41, 5)).astype(np.float32)
+  rows = np.array([4, 4, 9, 30, 2, 17, 40])
+  for got, want in ((frechet.moments(x, block=7), x),
+                    (frechet.moments(x, rows, block=3), x[rows])):
+    want = want.astype(np.float64)
+    np.testing.assert_allclose(got.mean, want.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(got.cov, np.cov(want, rowvar=False), rtol=1e-6)
+
+
+def test_frechet_distance_infinity_takes_the_bias_away():
+  """Two draws of one law, whose distance is 0; many of them, 6 features."""
+  draws = np.random.default_rng(0).normal(size=(40, 2, 120, 6))
+  plain = [frechet.frechet_distance(a, b) for a, b in draws]
+  limits = [frechet.frechet_distance_infinity(a, b, num_halves=2).value
+            for a, b in draws]
+  bias, error = np.mean(plain), np.std(limits) / np.sqrt(len(draws))
+  assert bias > 10 * np.std(plain) / np.sqrt(len(draws))  # far from 0
+  assert abs(np.mean(limits)) < 3 * error + 0.1 * bias  # what 1 / n^2 leaves
+
+
+def test_frechet_distance_infinity_finds_a_known_distance():
+  """|m|^2 = 3 between normals of one covariance."""
+  rng = np.random.default_rng(1)
+  a, b = rng.normal(size=(600, 3)), rng.normal(1.0, 1.0, (600, 3))
+  got = frechet.frechet_distance_infinity(a, b)
+  assert got.low < 3 < got.high and got.high - got.low < 1.5
+
+
+def test_frechet_distance_infinity_takes_features_that_never_vary():
+  rng = np.random.default_rng(2)
+  a, b = (np.pad(x, [(0, 0), (0, 2)]) for x in rng.normal(size=(2, 100, 3)))
+  bare = frechet.frechet_distance_infinity(a[:, :3], b[:, :3])
+  got = frechet.frechet_distance_infinity(a, b)
+  np.testing.assert_allclose(got, bare, rtol=1e-5, atol=1e-5)
+
+
+def test_frechet_distance_infinity_says_when_there_are_too_few_rows():
+  with pytest.raises(ValueError, match='infinity: .* 28 rows or more'):
+    frechet.frechet_distance_infinity(np.zeros((27, 6)), np.zeros((90, 6)))

@@ -53,3 +53,35 @@ def test_energy_distance_of_fresh_draws_is_their_floor():
 def test_energy_distance_refuses_bad_shapes(a, b, message):
   with pytest.raises(ValueError, match='energy_distance: .*' + message):
     kernel.energy_distance(a, b)
+
+
+def _brute_force_kid(a, b):
+  """Over all pairs of distinct points, one by one."""
+  k = lambda x, y: (x @ y / len(x) + 1)**3
+  own = lambda x: np.mean([k(x[i], x[j]) for i in range(len(x))
+                           for j in range(len(x)) if i != j])
+  return own(a) + own(b) - 2 * np.mean([k(x, y) for x in a for y in b])
+
+
+def test_kernel_distance_equals_brute_force():
+  rng = np.random.default_rng(3)
+  a, b = rng.normal(size=(9, 4)), rng.normal(0.5, 2, size=(13, 4))
+  want = _brute_force_kid(a, b)
+  np.testing.assert_allclose(kernel.kernel_distance(a, b), want, rtol=1e-10)
+  np.testing.assert_allclose(kernel.kernel_distance(a, b, block=4), want,
+                             rtol=1e-10)
+
+
+def test_kernel_distance_of_two_halves_is_zero_in_expectation():
+  rng = np.random.default_rng(4)
+  x = rng.normal(size=(120, 5))
+  splits = (np.split(rng.permutation(120), 2) for _ in range(200))
+  got = np.array([kernel.kernel_distance(x[i], x[j]) for i, j in splits])
+  # Over splits every pair is within a half as often as across.
+  assert abs(got.mean()) < 3 * got.std() / np.sqrt(len(got))
+  assert (got < 0).any() and (got > 0).any()
+
+
+def test_kernel_distance_refuses_what_has_no_pairs():
+  with pytest.raises(ValueError, match='kernel_distance: a and b must hold 2'):
+    kernel.kernel_distance(np.zeros((1, 2)), np.zeros((3, 2)))

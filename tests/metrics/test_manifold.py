@@ -51,3 +51,44 @@ def test_diversity_is_the_square_of_a_shrinkage():
 def test_spread_within_classes_refuses_a_class_of_one():
   with pytest.raises(ValueError, match='class 1 needs 2 members, got 1'):
     manifold.spread_within_classes(np.zeros((3, 2)), np.array([0, 0, 1]))
+
+
+def _brute_force(samples, data, k):
+  """The four definitions, read out with loops over points."""
+  def radius(x, i):
+    return sorted(np.linalg.norm(x[i] - y) for y in x)[k]
+
+  inside = np.array([[np.linalg.norm(s - d) <= radius(data, i)
+                      for i, d in enumerate(data)] for s in samples])
+  around = np.array([[np.linalg.norm(s - d) <= radius(samples, j)
+                      for d in data] for j, s in enumerate(samples)])
+  return (inside.any(1).mean(), around.any(0).mean(),
+          inside.sum() / (k * len(samples)), inside.any(0).mean())
+
+
+@pytest.mark.parametrize('shift', [0.0, 1.5])
+def test_precision_recall_equals_brute_force(shift):
+  """On 200 points: 90 samples, less spread, and 110 data."""
+  rng = np.random.default_rng(1)
+  samples, data = rng.normal(shift, 0.7, (90, 3)), rng.normal(size=(110, 3))
+  want = _brute_force(samples, data, 3)
+  for block in (1024, 7):
+    got = manifold.precision_recall(samples, data, k=3, block=block)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_precision_recall_tells_copies_dropped_modes_and_noise_apart():
+  rng = np.random.default_rng(2)
+  modes = np.repeat([[0.0, 0.0], [50.0, 0.0]], 100, axis=0)
+  data = modes + rng.normal(size=(200, 2))
+  same = manifold.precision_recall(data, data)
+  assert same[:2] == (1, 1) and same.coverage == 1
+  half = manifold.precision_recall(data[:100], data)
+  assert half.precision == 1 and half.recall == half.coverage == 0.5
+  noise = manifold.precision_recall(data + [0, 500.0], data)
+  assert noise == (0, 0, 0, 0)
+
+
+def test_precision_recall_says_when_there_are_too_few_rows():
+  with pytest.raises(ValueError, match='more than k = 5 rows, got 5 and 9'):
+    manifold.precision_recall(np.zeros((5, 2)), np.zeros((9, 2)))
