@@ -42,9 +42,8 @@ def calibration(
   bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0,
                  num_bins - 1)
   count = np.bincount(bins, minlength=num_bins)
-  said, was = (np.bincount(bins, weights, num_bins)
-               for weights in (confidence, right))
   with np.errstate(invalid='ignore'):
-    said, was = said / count, was / count
+    said, was = (np.bincount(bins, weights, num_bins) / count
+                 for weights in (confidence, right))
   error = np.nansum(count * np.abs(said - was)) / len(labels)
   return Calibration(said, was, count, float(error))
