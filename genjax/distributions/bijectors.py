@@ -1,7 +1,7 @@
 """Invertible maps with known log-determinants, as pure functions.
 
-A map whose range is not the whole line inverts what lies outside to the
-infinity that it is beyond, and never to a number.
+A map whose range is not the whole line inverts what lies outside to an infinity
+(of the side that it is on, but in chains), and never to a number.
 """
 
 import math
@@ -119,7 +119,10 @@ def chain(*bijectors: Bijector) -> Bijector:
 
   def inverse(params: Params, y: Array) -> Array:
     for bijector, p in reversed(list(zip(bijectors, params, strict=True))):
-      y = bijector.inverse(p, y)
+      # What is beyond one range stays so, and gives no slope to any params.
+      beyond = jnp.isinf(y)
+      x = bijector.inverse(p, jnp.where(beyond, 0.5, y))
+      y = jnp.where(beyond, y, x)
     return y
 
   def log_det(params: Params, x: Array) -> Array:

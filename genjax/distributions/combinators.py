@@ -105,9 +105,8 @@ def mixture(base: Distribution) -> Distribution:
     log_weights = normalised(jax.nn.log_softmax, params)
     num = log_weights.shape[0]
     batch, members = _members(base, params)
-    index = categorical.sample(key_index, CategoricalParams(
-        jnp.moveaxis(jnp.broadcast_to(log_weights, (num, *batch)), 0, -1)),
-        shape)
+    logits = jnp.broadcast_to(jnp.moveaxis(log_weights, 0, -1), (*batch, num))
+    index = categorical.sample(key_index, CategoricalParams(logits), shape)
     # Index K, of no component, is filled with params that are bad.
     where = jnp.where(index < 0, num, index), *np.indices(batch, sparse=True)
     chosen = jax.tree.map(lambda leaf: leaf.at[where].get(mode='fill'), members)
