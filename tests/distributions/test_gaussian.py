@@ -131,6 +131,15 @@ def test_product_commutes():
 
 
 @laws.float64
+def test_product_of_one_with_a_batch_equals_that_of_its_copies():
+  one = jax.tree.map(lambda a: a[0], P)
+  copies = jax.tree.map(lambda a: np.stack([a] * B), one)
+  chex.assert_trees_all_close(
+      gaussian.product(one, Q), gaussian.product(copies, Q),
+      rtol=1e-10, atol=1e-10)
+
+
+@laws.float64
 def test_product_integrates_to_z():
   p, q = _gaussian(8, 1, ()), _gaussian(9, 1, ())
   densities = [stats.norm(g.mean[0], np.sqrt(g.cov[0, 0])) for g in (p, q)]
