@@ -1,27 +1,31 @@
-"""Discrete families: bernoulli, categorical, binomial, poisson, elementwise.
+"""Families of whole numbers: bernoulli, categorical, binomial and poisson.
 
 Draws are int32. Params that lie outside of a family give -1, which is outside
-of every support, and a log-probability NaN, for that member of a batch only.
-What is no whole number of the support has log-probability -inf, NaN has NaN.
+of every support, and a log-probability NaN, for that member of a batch only;
+a count that int32 does not hold is drawn as -1 too. What is no whole number of
+the support has log-probability -inf, and NaN has NaN.
 """
 
-import functools
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy import special
 
 from genjax.checks import check
 from genjax.distributions.base import Distribution
+from genjax.distributions.integer_draws import draw_bits
+from genjax.distributions.integer_draws import draw_category
+from genjax.distributions.integer_draws import draw_count
 from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import rounded
+from genjax.distributions.saddle_point import deviance
+from genjax.distributions.saddle_point import log_stirling
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Shape
 
-# Up to here comparing with every threshold is faster than a binary search.
-_FEW = 32
-_MANY = 2**20
+_SURE = 60.0  # log-odds at which the rarer outcome has probability 1e-26
 
 
 class BernoulliParams(NamedTuple):
@@ -36,38 +40,50 @@ class CategoricalParams(NamedTuple):
   logits: Array  # [*batch, K]: the axis of K belongs to the params
 
 
-def _whole(dist: Distribution) -> Distribution:
-  """`dist`, of arrays of 32 bits or more, for anything; its draws are int32."""
+class BinomialParams(NamedTuple):
+  """Number of tosses, a whole number, and log-odds of each."""
 
-  def sample(key: Key, params, shape: Shape = ()) -> Array:
-    dtype = jnp.promote_types(jnp.result_type(*params, float), jnp.float32)
-    wide = type(params)(*(jnp.asarray(p, dtype) for p in params))
-    return dist.sample(key, wide, shape)
-
-  return rounded(dist)._replace(sample=sample)
+  total_count: Array
+  logits: Array
 
 
-def _score(log_mass, x: Array, most: Array | float) -> Array:
+class PoissonParams(NamedTuple):
+  """Mean number of events, 0 or more."""
+
+  rate: Array
+
+
+def _score(
+    log_mass: Callable[[Array], Array], x: Array, most: Array | float
+) -> Array:
   """log_mass(x), nats, at whole x of 0 ... `most`, and -inf elsewhere."""
   inside = (x == jnp.floor(x)) & (x >= 0) & (x <= most) & (x < jnp.inf)
   nats = jnp.where(jnp.isnan(x), x, log_mass(jnp.where(inside, x, 0)))
   return minus_inf_where(~inside, nats)
 
 
+def _cumulate(
+    cdf: Callable[[Array], Array], x: Array, most: Array | float
+) -> Array:
+  """cdf(floor(x)) of a whole number in 0 ... `most`, 0 below and 1 above."""
+  whole = jnp.floor(x)
+  inner = cdf(jnp.clip(whole, 0, most))
+  value = jnp.where(whole < 0, 0 * inner, inner)
+  value = jnp.where(whole >= most, 1 + 0 * inner, value)
+  return jnp.where(jnp.isnan(x), x, value)
+
+
 def _bernoulli_sample(
     key: Key, params: BernoulliParams, shape: Shape = ()
 ) -> Array:
   logits, = params
-  # As in the categorical, to 2^-32: uniform floats are multiples of 2^-23.
-  rare = jax.random.bits(key, (*shape, *logits.shape), jnp.uint32) < jnp.round(
-      jax.nn.sigmoid(-jnp.abs(logits)) * 2.0**32).astype(jnp.uint32)
-  x = (rare ^ (logits > 0)).astype(jnp.int32)
-  return jnp.where(jnp.isnan(logits), -1, x)
+  share = jnp.round(jax.nn.sigmoid(-jnp.abs(logits)) * 2.0**32)
+  rarer = draw_bits(key, (*shape, *logits.shape)) < share.astype(jnp.uint32)
+  return jnp.where(jnp.isnan(logits), -1, rarer ^ (logits > 0))
 
 
 def _bernoulli_log_prob(params: BernoulliParams, x: Array) -> Array:
-  logits, = params
-  return _score(lambda x: -jax.nn.softplus((1 - 2 * x) * logits), x, 1)
+  return _score(lambda x: -jax.nn.softplus((1 - 2 * x) * params.logits), x, 1)
 
 
 def _bernoulli_entropy(params: BernoulliParams) -> Array:
@@ -76,20 +92,15 @@ def _bernoulli_entropy(params: BernoulliParams) -> Array:
   return jax.nn.softplus(-away) + rest * jax.nn.sigmoid(-away)
 
 
-def _bernoulli_cdf(params: BernoulliParams, x: Array) -> Array:
-  zero = jax.nn.sigmoid(-params.logits)
-  below_one = jnp.where(x < 0, 0 * zero, zero)
-  return jnp.where(jnp.isnan(x), x, jnp.where(x < 1, below_one, 1 + 0 * zero))
-
-
-bernoulli = _whole(Distribution(
+bernoulli = rounded(Distribution(
     sample=_bernoulli_sample,
     log_prob=_bernoulli_log_prob,
     mean=lambda params: jax.nn.sigmoid(params.logits),
     variance=lambda params: (jax.nn.sigmoid(params.logits)
                              * jax.nn.sigmoid(-params.logits)),
     entropy=_bernoulli_entropy,
-    cdf=_bernoulli_cdf))
+    cdf=lambda params, x: _cumulate(
+        lambda x: jax.nn.sigmoid(-params.logits), x, 1)), draws=jnp.int32)
 """One toss, 1 with log-odds `logits`, else 0; drawn at its rate to 2^-32."""
 
 
@@ -101,47 +112,17 @@ def _log_masses(params: CategoricalParams) -> Array:
   return jax.nn.log_softmax(logits)
 
 
-def thresholds(p: Array) -> tuple[Array, Array]:
-  """Integer form of an inverse CDF, exact to 2^-32 a category.
-
-  Category k has u in [c_(k-1), c_k) of the 2^32 values of u, but the largest
-  has no interval there: it takes all u that no other one has, and with them
-  what the probabilities, as rounded floats, lack of one. Of p 2^32 the whole
-  and the fractional parts are summed apart, in integers, so that no sum is
-  rounded and categories too rare to have a u of their own share one.
-
-  Args:
-    p: probabilities [..., K].
-
-  Returns:
-    c [..., K] uint32, and the index [...] of the largest category.
-  """
-  num = p.shape[-1]
-  largest = jnp.argmax(p, axis=-1)
-  scaled = jnp.where(jnp.arange(num) == largest[..., None], 0, p * 2.0**32)
-  bits = 32 - num.bit_length()  # that a sum of `num` fractions can hold
-  whole = jnp.floor(scaled)
-  part = ((scaled - whole) * 2.0**bits).astype(jnp.uint32)
-  total = functools.partial(jnp.cumsum, axis=-1, dtype=jnp.uint32)
-  return total(whole.astype(jnp.uint32)) + (total(part) >> bits), largest
+def _masses(params: CategoricalParams) -> Array:
+  return jnp.exp(_log_masses(params))
 
 
 def _categorical_sample(
     key: Key, params: CategoricalParams, shape: Shape = ()
 ) -> Array:
-  p = jnp.exp(_log_masses(params))
-  batch, num = p.shape[:-1], p.shape[-1]
-  check(num <= _MANY, 'categorical.sample',
-        f'logits must have at most {_MANY} categories', num)
-  bounds, largest = thresholds(p)
-  u = jax.random.bits(key, (*shape, *batch), jnp.uint32)
-  if num <= _FEW:
-    x = jnp.sum(u[..., None] >= bounds, axis=-1, dtype=jnp.int32)
-  else:
-    search = functools.partial(jnp.searchsorted, side='right')
-    x = jnp.vectorize(search, signature='(k),()->()')(bounds, u)
-  x = jnp.where(x == num, largest, x).astype(jnp.int32)
-  return jnp.where(jnp.isnan(p[..., 0]), -1, x)
+  p = _masses(params)
+  check(p.shape[-1] <= 2**20, 'categorical',
+        'sample must have at most 2^20 categories', p.shape[-1])
+  return jnp.where(jnp.isnan(p[..., 0]), -1, draw_category(key, p, shape))
 
 
 def _categorical_log_prob(params: CategoricalParams, x: Array) -> Array:
@@ -151,14 +132,14 @@ def _categorical_log_prob(params: CategoricalParams, x: Array) -> Array:
                 masses.shape[-1] - 1)
 
 
-def _category_mean(params: CategoricalParams) -> Array:
-  p = jnp.exp(_log_masses(params))
+def _categorical_mean(params: CategoricalParams) -> Array:
+  p = _masses(params)
   return jnp.sum(p * jnp.arange(p.shape[-1]), axis=-1)
 
 
-def _category_variance(params: CategoricalParams) -> Array:
-  p = jnp.exp(_log_masses(params))
-  away = jnp.arange(p.shape[-1]) - _category_mean(params)[..., None]
+def _categorical_variance(params: CategoricalParams) -> Array:
+  p = _masses(params)
+  away = jnp.arange(p.shape[-1]) - _categorical_mean(params)[..., None]
   return jnp.sum(p * jnp.square(away), axis=-1)
 
 
@@ -169,25 +150,128 @@ def _categorical_entropy(params: CategoricalParams) -> Array:
 
 
 def _categorical_cdf(params: CategoricalParams, x: Array) -> Array:
-  p = jnp.exp(_log_masses(params))
-  below = jnp.arange(p.shape[-1]) <= x[..., None]
-  return jnp.where(
-      jnp.isnan(x), x, jnp.sum(jnp.where(below, p, 0 * p), axis=-1))
+  p = _masses(params)
+  categories = jnp.arange(p.shape[-1])
+
+  def cdf(x):
+    return jnp.sum(jnp.where(categories <= x[..., None], p, 0), axis=-1)
+
+  return _cumulate(cdf, x, p.shape[-1] - 1)
 
 
-categorical = _whole(Distribution(
+categorical = rounded(Distribution(
     sample=_categorical_sample,
     log_prob=_categorical_log_prob,
-    mean=_category_mean,
-    variance=_category_variance,
+    mean=_categorical_mean,
+    variance=_categorical_variance,
     entropy=_categorical_entropy,
-    cdf=_categorical_cdf))
+    cdf=_categorical_cdf), draws=jnp.int32)
 """One of the whole numbers 0 ... K - 1, with log-probabilities `logits`.
 
-Drawn by inverse CDF from 32 random bits: 50 times as fast as the argmax of K
-Gumbel draws at K = 8. Every set of categories is drawn at its rate to 2^-32 a
-category, but for the largest, which also has what the rounded float
-probabilities lack of one, some 2^-23; an event rarer than 2^-32 is scored
-right, but not drawn at its rate. Logits that hold NaN or +inf, or are all
--inf, are bad.
+Drawn by inverse CDF from 32 random bits, which takes one pass where the argmax
+of Gumbel noise draws K numbers. Every set of categories comes at its rate to
+2^-32 a category, but for the largest, which also has what the probabilities, as
+rounded floats, lack of one: some 2^-23 in float32. An event rarer than 2^-32 is
+scored right, but not drawn at its rate. Logits that hold NaN or +inf, or are
+all -inf, are bad.
 """
+
+
+def _tosses(params: BinomialParams) -> BinomialParams:
+  """The params, broadcast: NaN in both where one of them is bad."""
+  n, logits = params
+  good = (n >= 0) & (n == jnp.floor(n)) & (n < jnp.inf) & ~jnp.isnan(logits)
+  return BinomialParams(*(jnp.where(good, p, jnp.nan) for p in params))
+
+
+def _binomial_log_mass(n: Array, logits: Array, x: Array) -> Array:
+  """Loader's saddle-point form; nats at whole x of 0 ... n."""
+  near = jnp.clip(logits, -_SURE, _SURE)
+  some = jnp.maximum(n, 1)
+  nats = (log_stirling(n) - log_stirling(x) - log_stirling(n - x)
+          - deviance(x, some * jax.nn.sigmoid(near))
+          - deviance(n - x, some * jax.nn.sigmoid(-near)))
+  # Where the rarer outcome's probability may underflow, nats are linear in it.
+  rarer = jnp.where(logits < 0, x, n - x)
+  beyond = jnp.where(rarer == 0, 0, jnp.maximum(jnp.abs(logits) - _SURE, 0))
+  return jnp.where(n == 0, 0, nats - rarer * beyond)
+
+
+def _binomial_log_prob(params: BinomialParams, x: Array) -> Array:
+  n, logits = _tosses(params)
+  return _score(lambda x: _binomial_log_mass(n, logits, x), x, n)
+
+
+def _binomial_mean(params: BinomialParams) -> Array:
+  n, logits = _tosses(params)
+  return n * jax.nn.sigmoid(logits)
+
+
+def _binomial_variance(params: BinomialParams) -> Array:
+  return _binomial_mean(params) * jax.nn.sigmoid(-params.logits)
+
+
+def _binomial_sample(
+    key: Key, params: BinomialParams, shape: Shape = ()
+) -> Array:
+  mean = _binomial_mean(params)
+  std = jnp.sqrt(_binomial_variance(params))
+  return draw_count(key, lambda x: _binomial_log_prob(params, x), mean, std,
+                    (*shape, *mean.shape))
+
+
+def _binomial_cdf(params: BinomialParams, x: Array) -> Array:
+  n, logits = _tosses(params)
+
+  def cdf(x):
+    return special.betainc(
+        jnp.maximum(n - x, 1), x + 1, jax.nn.sigmoid(-logits))
+
+  return _cumulate(cdf, x, n)
+
+
+binomial = rounded(Distribution(
+    sample=_binomial_sample,
+    log_prob=_binomial_log_prob,
+    mean=_binomial_mean,
+    variance=_binomial_variance,
+    cdf=_binomial_cdf), draws=jnp.int32)
+"""Number of ones in `total_count` tosses, each 1 with log-odds `logits`."""
+
+
+def _rate(params: PoissonParams) -> Array:
+  rate, = params
+  return jnp.where((rate >= 0) & (rate < jnp.inf), rate, jnp.nan)
+
+
+def _poisson_log_prob(params: PoissonParams, x: Array) -> Array:
+  rate = _rate(params)
+
+  def log_mass(x):
+    none = x == 0
+    events = deviance(*(jnp.where(none, 1, v) for v in (x, rate)))
+    return -log_stirling(x) - jnp.where(none, rate, events)
+
+  return _score(log_mass, x, jnp.inf)
+
+
+def _poisson_sample(
+    key: Key, params: PoissonParams, shape: Shape = ()
+) -> Array:
+  rate = _rate(params)
+  return draw_count(key, lambda x: _poisson_log_prob(params, x), rate,
+                    jnp.sqrt(rate), (*shape, *rate.shape))
+
+
+def _poisson_cdf(params: PoissonParams, x: Array) -> Array:
+  rate = _rate(params)
+  return _cumulate(lambda x: special.gammaincc(x + 1, rate), x, jnp.inf)
+
+
+poisson = rounded(Distribution(
+    sample=_poisson_sample,
+    log_prob=_poisson_log_prob,
+    mean=_rate,
+    variance=_rate,
+    cdf=_poisson_cdf), draws=jnp.int32)
+"""Number of events, of mean `rate`."""

@@ -1,0 +1,321 @@
+"""The laws over every family of whole numbers, and the rates of rare events."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import special
+from scipy import stats
+
+from genjax.distributions import discrete
+from genjax.distributions import independent
+from genjax.distributions import integer_draws
+from tests import laws
+
+_INF, _NAN = float('inf'), float('nan')
+_RNG = np.random.default_rng(0)
+
+
+class Table(NamedTuple):
+  """A scipy-like frozen variable on 0 ... K - 1, by sums in float64."""
+
+  p: np.ndarray  # [*batch, K]
+
+  def logpmf(self, x):
+    x = np.asarray(x)
+    hits = np.arange(self.p.shape[-1]) == x[..., None]
+    with np.errstate(divide='ignore'):
+      return np.log(np.sum(hits * self.p, -1))
+
+  def cdf(self, x):
+    return np.sum(self.p * (np.arange(self.p.shape[-1])
+                            <= np.asarray(x)[..., None]), -1)
+
+  def ppf(self, q):
+    below = np.cumsum(self.p, -1) < np.asarray(q)[..., None]
+    return np.minimum(np.sum(below, -1), self.p.shape[-1] - 1)
+
+  def median(self):
+    return self.ppf(0.5)
+
+  def mean(self):
+    return self.p @ np.arange(self.p.shape[-1])
+
+  def var(self):
+    return self.p @ np.arange(self.p.shape[-1])**2 - self.mean()**2
+
+  def std(self):
+    return np.sqrt(self.var())
+
+  def entropy(self):
+    return stats.entropy(self.p, axis=-1)
+
+
+def _family(dist, make, scipy, params, bad, outside, event_shape=()):
+  params = tuple(np.asarray(p, np.float64) for p in params)
+  return laws.Family(dist, params, make, scipy, event_shape, bad, outside,
+                     discrete=True)
+
+
+def _categorical(logits):
+  """Logits [*batch, K], as K params that broadcast like any others."""
+  return _family(
+      discrete.categorical,
+      lambda *p: discrete.CategoricalParams(
+          jnp.stack(jnp.broadcast_arrays(*p), -1)),
+      lambda *p: Table(special.softmax(np.stack(p, -1), -1)),
+      np.moveaxis(logits, -1, 0),
+      ((_NAN, 0., 0.), (0., _INF, 0.), (-_INF, -_INF, -_INF)),
+      (-1., 0.5, logits.shape[-1], _INF))
+
+
+def _bernoulli(logits, event_shape=()):
+  dist = discrete.bernoulli
+  return _family(
+      independent(dist, len(event_shape)) if event_shape else dist,
+      discrete.BernoulliParams, lambda l: stats.bernoulli(special.expit(l)),
+      (logits,), ((_NAN,),), (-1., 0.5, 2., _INF), event_shape)
+
+
+def _binomial(n, logits):
+  return _family(
+      discrete.binomial, discrete.BinomialParams,
+      lambda n, l: stats.binom(n, special.expit(l)), (n, logits),
+      ((-1., 0.), (2.5, 0.), (_INF, 0.), (_NAN, 0.), (3., _NAN)),
+      (-1., 0.5, 1e9, _INF))
+
+
+def _poisson(rate):
+  return _family(discrete.poisson, discrete.PoissonParams, stats.poisson,
+                 (rate,), ((-1.,), (_INF,), (_NAN,)), (-1., 0.5, _INF))
+
+
+SCALAR = {
+    'bernoulli': _bernoulli(3 * _RNG.normal(size=(2, 3))),
+    'categorical': _categorical(2 * _RNG.normal(size=(2, 2, 3))),
+    'binomial': _binomial([[1.], [30.]], [-3., 0.5, 2.]),
+    'poisson': _poisson([[0.1, 1., 3.], [9.9, 20., 300.]]),
+}
+FAMILIES = SCALAR | {
+    'independent_3 of bernoulli': _bernoulli(
+        _RNG.normal(size=(2, 2, 1, 3)), (2, 1, 3)),
+}
+# Where digits are lost, rates are extreme, or another algorithm sets in.
+HARD = {
+    'binomial': _binomial([1e3, 1e3, 1e5, 1e5, 1e5, 20.],
+                          [-7., 7., -9., 0.3, 4., 12.]),
+    'poisson': _poisson([1e-6, 1e3, 1e4, 1e5]),
+    'categorical': _categorical(2 * _RNG.normal(size=(2, 40))),
+}
+
+each_scalar = pytest.mark.parametrize('name', SCALAR)
+each_family = pytest.mark.parametrize('name', FAMILIES)
+each_hard = pytest.mark.parametrize('name', HARD)
+
+
+@each_family
+def test_log_prob_matches_scipy(name):
+  laws.log_prob_matches_scipy(FAMILIES[name])
+  laws.log_prob_matches_scipy_in_float32(FAMILIES[name])
+
+
+@each_hard
+def test_log_prob_matches_scipy_where_digits_are_lost(name):
+  """scipy itself cancels at large counts, in float64 to about 1e-10."""
+  laws.log_prob_matches_scipy(HARD[name], rtol=1e-9)
+  laws.log_prob_matches_scipy_in_float32(HARD[name])
+
+
+@each_scalar
+def test_closed_forms_match_scipy(name):
+  laws.closed_forms_match_scipy(SCALAR[name])
+
+
+@each_scalar
+def test_probabilities_sum_to_one(name):
+  laws.probabilities_sum_to_one(SCALAR[name])
+
+
+@each_family
+def test_outside_is_minus_inf_and_nan_is_nan(name):
+  laws.outside_is_minus_inf_and_nan_is_nan(FAMILIES[name])
+
+
+@each_family
+def test_sample_agrees_with_log_prob(name):
+  laws.samples_agree_with_density(FAMILIES[name])
+
+
+@each_hard
+def test_sample_agrees_with_log_prob_at_extremes(name):
+  laws.samples_agree_with_density(HARD[name])
+
+
+@each_family
+def test_jit_equals_eager(name):
+  laws.jit_equals_eager(FAMILIES[name])
+
+
+@each_family
+def test_vmap_over_params_equals_loop(name):
+  laws.vmap_over_params_equals_loop(FAMILIES[name])
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+@each_family
+def test_dtype_is_kept(name, dtype):
+  laws.dtype_is_kept(FAMILIES[name], dtype)
+
+
+@each_family
+@laws.float64
+def test_dtype_is_kept_at_double_precision(name):
+  laws.dtype_is_kept(FAMILIES[name], jnp.float64)
+
+
+@each_family
+def test_bad_params_give_nan(name):
+  laws.bad_params_give_nan(FAMILIES[name])
+
+
+@each_family
+def test_gradients_are_finite_in_the_tails(name):
+  laws.gradients_are_finite_in_the_tails(FAMILIES[name])
+
+
+@each_family
+def test_event_ndims_is_the_rank_of_the_event(name):
+  family = FAMILIES[name]
+  assert family.dist.event_ndims == len(family.event_shape)
+  assert family.dist.density == 'exact'
+
+
+@pytest.mark.parametrize('logit', [-1e4, -100., -1., 30., 100., _INF])
+def test_log_prob_is_stable_at_any_log_odds(logit):
+  """Of one toss: the probabilities of both outcomes may underflow."""
+  want = -np.logaddexp(0, [logit, -logit])
+  x = jnp.arange(2)
+  got = discrete.bernoulli.log_prob(discrete.BernoulliParams(logit), x)
+  np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-37)
+  got = discrete.binomial.log_prob(discrete.BinomialParams(1, logit), x)
+  np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize('dist, params, x', [
+    (discrete.bernoulli, discrete.BernoulliParams(_INF), 1),
+    (discrete.bernoulli, discrete.BernoulliParams(-_INF), 0),
+    (discrete.binomial, discrete.BinomialParams(0, 1.), 0),
+    (discrete.binomial, discrete.BinomialParams(5, _INF), 5),
+    (discrete.binomial, discrete.BinomialParams(5, -_INF), 0),
+    (discrete.poisson, discrete.PoissonParams(0.), 0),
+    (discrete.categorical, discrete.CategoricalParams([0.]), 0),
+    (discrete.categorical, discrete.CategoricalParams([-_INF, 0., -_INF]), 1),
+])
+def test_sure_outcome_is_drawn_always_and_scored_zero(dist, params, x):
+  params = jax.tree.map(jnp.asarray, type(params)(*map(jnp.asarray, params)))
+  assert np.all(dist.sample(jax.random.key(0), params, (1000,)) == x)
+  nats = dist.log_prob(params, x + jnp.arange(2))
+  np.testing.assert_allclose(nats, [0, -np.inf], atol=1e-20)
+  if dist.entropy is not None:
+    assert float(dist.entropy(params)) == 0
+
+
+def test_sample_is_minus_one_where_int32_does_not_hold_the_count():
+  params = discrete.PoissonParams(jnp.array([1e9, 1e10]))
+  x = discrete.poisson.sample(jax.random.key(0), params, (4,))
+  assert np.all(x[:, 0] > 0) and np.all(x[:, 1] == -1)
+
+
+@pytest.mark.parametrize('num', [2, 8, 32, 33, 131_073])
+def test_thresholds_are_the_cumulative_probabilities_to_one_of_2_to_the_32(num):
+  """The largest category, which takes the rest, is left out of the sums."""
+  p = special.softmax(3 * _RNG.normal(size=num)).astype(np.float32)
+  p[:num // 4] = 0.0
+  c, largest = map(np.asarray, integer_draws.thresholds(jnp.asarray(p)))
+  assert largest == p.argmax()
+  widths = np.diff(c.astype(np.int64), prepend=0)
+  assert np.all(widths >= 0) and not widths[p == 0].any()
+  others = np.where(np.arange(num) == largest, 0, p.astype(np.float64))
+  np.testing.assert_allclose(c, np.cumsum(others) * 2.0**32, rtol=0,
+                             atol=1.01)
+
+
+def test_thresholds_do_not_wrap_where_all_fractions_round_alike():
+  """2^32 / K is 32767.75: rounded one by one, K - 1 of them make 2^32."""
+  num = 2**17 + 1
+  c, _ = integer_draws.thresholds(jnp.full(num, 1 / num))
+  assert 0 <= 2**32 - int(c[-1]) - 32768 < 2**10  # 2^-22, float32 of p
+  assert np.all(np.diff(np.asarray(c).astype(np.int64)) >= 0)
+
+
+def test_categorical_draws_an_event_of_probability_1e_6_at_its_rate():
+  """Last of the CDF, where floats are multiples of 6e-8; 1e8 draws."""
+  p = np.array([0.3, 0.25, 0.2, 0.15, 0.1 - 1e-6, 0., 0., 1e-6])
+  params = discrete.CategoricalParams(jnp.log(jnp.asarray(p, jnp.float32)))
+
+  @jax.jit
+  def count(key):
+    def block(key):
+      x = discrete.categorical.sample(key, params, (1_000_000,))
+      return jnp.array([jnp.sum(x == 7), jnp.sum((x == 5) | (x == 6))])
+
+    return jnp.sum(jax.lax.map(block, jax.random.split(key, 100)), axis=0)
+
+  rare, impossible = map(int, count(jax.random.key(0)))
+  assert impossible == 0
+  assert stats.binomtest(rare, 10**8, 1e-6).pvalue > 1e-4
+  # And its share of all u is right to the rounding of the log in float32.
+  c, _ = integer_draws.thresholds(jax.nn.softmax(params.logits))
+  np.testing.assert_allclose(int(c[7]) - int(c[6]), 1e-6 * 2**32, rtol=2e-3)
+
+
+def test_bernoulli_draws_an_event_of_probability_1e_6_at_its_rate():
+  """Uniform floats, multiples of 2^-23, would draw 1.07e-6 or 0.95e-6."""
+  params = discrete.BernoulliParams(special.logit(1e-6))
+  keys = jax.random.split(jax.random.key(0), 20)
+  count = jax.jit(lambda keys: jnp.sum(jax.lax.map(
+      lambda key: jnp.sum(discrete.bernoulli.sample(key, params, (10**6,))),
+      keys)))
+  assert stats.binomtest(int(count(keys)), 2 * 10**7, 1e-6).pvalue > 1e-4
+
+
+@laws.float64
+def test_log_prob_scores_an_event_of_probability_1e_12():
+  logits = jnp.array([0., np.log(1e-12), -_INF])
+  nats = discrete.categorical.log_prob(discrete.CategoricalParams(logits),
+                                       jnp.arange(3))
+  want = [-np.log1p(1e-12), np.log(1e-12) - np.log1p(1e-12), -np.inf]
+  np.testing.assert_allclose(nats, want, rtol=1e-10, atol=1e-15)
+
+
+def test_categorical_batch_broadcasts_against_values():
+  """Batch [2, 1] of logits and x [3]: no K meets either."""
+  logits = jnp.asarray(_RNG.normal(size=(2, 1, 3)), jnp.float32)
+  x = jnp.array([2, 0, 1])
+  got = discrete.categorical.log_prob(discrete.CategoricalParams(logits), x)
+  want = special.log_softmax(np.asarray(logits, np.float64), -1)[:, 0][:, x]
+  np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+@pytest.mark.parametrize('shape, message', [
+    ((), 'logits must be'), ((3, 0), 'logits must be'),
+    ((2**20 + 1,), 'at most')])
+def test_categorical_refuses_shapes(shape, message):
+  params = discrete.CategoricalParams(jnp.zeros(shape))
+  with pytest.raises(ValueError, match=message):
+    jax.eval_shape(discrete.categorical.sample, jax.random.key(0), params)
+
+
+def test_hat_is_above_every_distribution_of_its_standard_deviation():
+  """Proposals' density times M, at the points that the algorithm can reach."""
+  cases = [(stats.poisson(r), r) for r in (0.01, 0.3, 0.95, 3., 30., 100., 1e4)]
+  cases += [(stats.binom(n, p), n * p) for n in (1, 3, 20, 500)
+            for p in (0.02, 0.3, 0.5, 0.95)]
+  u = np.linspace(-0.5, 0.5, 20_001)[1:-1]
+  edge = 0.5 - np.abs(u)
+  for frozen, mean in cases:
+    a, b, bound = (float(v) for v in integer_draws.hat(frozen.std()))
+    k = np.floor((2 * a / edge + b) * u + mean + 0.5)
+    assert np.all(frozen.pmf(k) * (a / edge**2 + b) <= bound), frozen.args
