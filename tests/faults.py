@@ -15,6 +15,9 @@ class Fault(NamedTuple):
 
 CONTINUOUS = 'genjax/distributions/continuous.py'
 BOUNDED = 'genjax/distributions/bounded.py'
+GAUSSIAN = 'genjax/distributions/gaussian.py'
+CONJUGATE = 'genjax/distributions/conjugate.py'
+DIVERGENCES = 'genjax/distributions/divergences.py'
 PROCESS = 'genjax/diffusion/process.py'
 PREDICTION = 'genjax/diffusion/prediction.py'
 LOSS = 'genjax/diffusion/loss.py'
@@ -69,6 +72,38 @@ FAULTS = (
     Fault('independent: rank of event', 'genjax/distributions/combinators.py',
           'base.event_ndims + ndims', 'ndims',
           _room('distributions/combinators')),
+
+    Fault('gaussian: noise forgotten in Joseph', GAUSSIAN,
+          '_sandwich(residual, cov) + _sandwich(gain, noise_cov)',
+          '_sandwich(residual, cov)', _room('distributions/gaussian')),
+    Fault('gaussian: conditional gain sign', GAUSSIAN, '.set(-gain)',
+          '.set(gain)', _room('distributions/gaussian')),
+    Fault('gaussian: sum of one covariance', GAUSSIAN,
+          'p.mean + q.mean, p.cov + q.cov)', 'p.mean + q.mean, p.cov)',
+          _room('distributions/gaussian')),
+    Fault('gaussian: gain of a batch', GAUSSIAN,
+          'cross = jnp.broadcast_to(cross, batch + cross.shape[-2:])',
+          'del batch', _room('distributions/gaussian')),
+    Fault('conjugate: predicted after it was seen', CONJUGATE,
+          'p[:-1], after', 'p[1:], after', _room('distributions/conjugate')),
+    Fault('conjugate: heads for tails', CONJUGATE, 'log_alpha - log_beta',
+          'log_beta - log_alpha', _room('distributions/conjugate')),
+    Fault('conjugate: N meets the batch', CONJUGATE,
+          'tuple(range(1, 2 + batch - x.ndim))', '()',
+          _room('distributions/conjugate')),
+    Fault('conjugate: impossible data', CONJUGATE, '> -jnp.inf',
+          '>= -jnp.inf', _room('distributions/conjugate')),
+    Fault('kl_dirichlet: total forgotten', DIVERGENCES,
+          ' - _log_gamma_gap(b_total, a_total)[..., 0]', '',
+          _room('distributions/divergences')),
+    Fault('kl: difference of terms of size one', DIVERGENCES,
+          'near = jnp.abs(d) < 0.1', 'near = jnp.abs(d) < 0',
+          _room('distributions/divergences')),
+    Fault('jensen_shannon: error of a half', DIVERGENCES, '0.5 * jnp.hypot(',
+          'jnp.hypot(', _room('distributions/divergences')),
+    Fault('kl_monte_carlo: draws for a batch', DIVERGENCES,
+          'return jax.vmap(\n      lambda x:', 'return (\n      lambda x:',
+          _room('distributions/divergences')),
 
     # Diffusion.
     Fault('wrong sigma', PROCESS,
