@@ -75,14 +75,15 @@ def _bernoulli(logits, event_shape=()):
   dist = discrete.bernoulli
   return _family(
       independent(dist, len(event_shape)) if event_shape else dist,
-      discrete.BernoulliParams, lambda l: stats.bernoulli(special.expit(l)),
-      (logits,), ((_NAN,),), (-1., 0.5, 2., _INF), event_shape)
+      discrete.BernoulliParams,
+      lambda logits: stats.bernoulli(special.expit(logits)), (logits,),
+      ((_NAN,),), (-1., 0.5, 2., _INF), event_shape)
 
 
 def _binomial(n, logits):
   return _family(
       discrete.binomial, discrete.BinomialParams,
-      lambda n, l: stats.binom(n, special.expit(l)), (n, logits),
+      lambda n, logits: stats.binom(n, special.expit(logits)), (n, logits),
       ((-1., 0.), (2.5, 0.), (_INF, 0.), (_NAN, 0.), (3., _NAN)),
       (-1., 0.5, 1e9, _INF))
 
@@ -183,6 +184,35 @@ def test_bad_params_give_nan(name):
 @each_family
 def test_gradients_are_finite_in_the_tails(name):
   laws.gradients_are_finite_in_the_tails(FAMILIES[name])
+
+
+@each_family
+def test_sample_of_bfloat16_is_that_of_float32(name):
+  laws.sample_of_bfloat16_is_rounded(FAMILIES[name])
+
+
+@pytest.mark.parametrize('dist, params, slope', [
+    (discrete.bernoulli,
+     discrete.BernoulliParams(np.array([-70., -59., 0.5, 61.])),
+     lambda x, logits: x - special.expit(logits)),
+    (discrete.binomial,
+     discrete.BinomialParams(np.array([40., 9., 9., 9.]),
+                             np.array([0.1, -70., -59., 61.])),
+     lambda x, n, logits: x - n * special.expit(logits)),
+    (discrete.poisson,
+     discrete.PoissonParams(np.array([1e-3, 0.5, 7., 1e4])),
+     lambda x, rate: x / rate - 1),
+])
+@laws.float64
+def test_slope_of_log_prob_is_the_closed_form(dist, params, slope):
+  """In the last param, summed over what the families can all score."""
+  x = np.arange(2.)[:, None]
+
+  def total(last):
+    return jnp.sum(dist.log_prob(type(params)(*params[:-1], last), x))
+
+  got = jax.grad(total)(params[-1])
+  np.testing.assert_allclose(got, np.sum(slope(x, *params), 0), rtol=1e-9)
 
 
 @each_family
