@@ -272,6 +272,21 @@ def test_thresholds_are_the_cumulative_probabilities_to_one_of_2_to_the_32(num):
                              atol=1.01)
 
 
+@pytest.mark.parametrize('num', [8, 40])
+def test_draw_category_gives_each_u_to_the_interval_it_is_in(num, monkeypatch):
+  """By comparison and by search; u = 0 is not of an impossible first one."""
+  p = special.softmax(_RNG.normal(size=num)).astype(np.float32)
+  p[0] = 0.0
+  c, largest = map(np.asarray, integer_draws.thresholds(jnp.asarray(p)))
+  u = np.append(c, [0, 2**32 - 1]).astype(np.uint32)
+  u = np.concatenate([u, u[1:] - np.uint32(1)])  # wraps below 0
+  monkeypatch.setattr(integer_draws, 'draw_bits', lambda key, shape: u)
+  got = integer_draws.draw_category(jax.random.key(0), jnp.asarray(p), u.shape)
+  above = u[:, None] < c
+  want = np.where(above.any(1), above.argmax(1), largest)
+  np.testing.assert_array_equal(got, want)
+
+
 def test_thresholds_do_not_wrap_where_all_fractions_round_alike():
   """2^32 / K is 32767.75: rounded one by one, K - 1 of them make 2^32."""
   num = 2**17 + 1
