@@ -36,7 +36,7 @@ def _room(*names: str) -> tuple[str, ...]:
 FAULTS = (
     # Distributions.
     Fault('normal: sign of log scale', CONTINUOUS,
-          'square(z) - log_scale', 'square(z) + log_scale',
+          'square(z) - (log_scale +', 'square(z) - (-log_scale +',
           _room('distributions/continuous')),
     Fault('normal: scale taken as variance', CONTINUOUS,
           'p.loc + p.scale * unit_sample', 'p.loc + jnp.sqrt(p.scale) * '

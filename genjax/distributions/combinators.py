@@ -20,6 +20,10 @@ from genjax.types import Key
 from genjax.types import Params
 from genjax.types import Shape
 
+# Components of one go are fused: twice the speed, for a longer compilation of
+# gradients.
+_UNROLLED = 8
+
 
 class MixtureParams(NamedTuple):
   """Log weights up to a constant, and the params of K components."""
@@ -181,25 +185,25 @@ def _members(
 def _log_sum_exp(f: Callable[..., Array], *xs: Params) -> Array:
   """log sum exp f(*row) over the rows of `xs`; its gradient at -inf is zero.
 
-  Row by row: nothing of the size of rows times results is held, and it takes
-  a third of the time of an array of all on a CPU.
+  Row by row: nothing of the size of rows times results is held, and on a CPU it
+  takes a third of the time of an array of all.
   """
   result = jax.eval_shape(f, *jax.tree.map(lambda leaf: leaf[0], xs))
+  most = jnp.finfo(result.dtype).max  # a finite level keeps inf - inf away
 
   def add(state: tuple[Array, Array], row):
-    top, total = state
+    level, total = state
     nats = f(*row)
-    new_top = jax.lax.stop_gradient(jnp.maximum(top, nats))
-    level = jnp.where(jnp.isfinite(new_top), new_top, 0)
-    return (new_top,
-            total * jnp.exp(top - level) + jnp.exp(nats - level)), None
+    higher = jax.lax.stop_gradient(
+        jnp.minimum(jnp.maximum(level, nats), most))
+    return (higher,
+            total * jnp.exp(level - higher) + jnp.exp(nats - higher)), None
 
-  start = (jnp.full(result.shape, -jnp.inf, result.dtype),
+  start = (jnp.full(result.shape, -most, result.dtype),
            jnp.zeros(result.shape, result.dtype))
-  (top, total), _ = jax.lax.scan(add, start, xs)
-  level = jnp.where(jnp.isfinite(top), top, 0)
-  return minus_inf_where(
-      total == 0, level + jnp.log(jnp.where(total == 0, 1, total)))
+  (level, total), _ = jax.lax.scan(add, start, xs, unroll=_UNROLLED)
+  none = total == 0
+  return jnp.where(none, -jnp.inf, level + jnp.log(jnp.where(none, 1, total)))
 
 
 def transformed(base: Distribution, bijector: Bijector) -> Distribution:

@@ -97,7 +97,7 @@ def _log_scale_plus(nats: float):
 
 def _normal_log_prob(params: NormalParams, x: Array) -> Array:
   z, log_scale = _unit(params, x)
-  return -0.5 * jnp.square(z) - log_scale - 0.5 * _LOG_2PI
+  return -0.5 * jnp.square(z) - (log_scale + 0.5 * _LOG_2PI)
 
 
 normal = rounded(Distribution(

@@ -93,9 +93,9 @@ def run_script(cache, module: types.ModuleType, *args: Any) -> Result:
   signals = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
   code: Any = None
   try:
-    with (contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
-          _absl_logs_to(err), _compile_cache_in(cache), _compiled_fast(),
-          warnings.catch_warnings()):
+    with (_compile_cache_in(cache), _compiled_fast(),
+          contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
+          _absl_logs_to(err), warnings.catch_warnings()):
       warnings.simplefilter('error')
       module.define_flags()
       own = set(flags.FLAGS) - before
