@@ -2,8 +2,9 @@
 
 Uniform floats at 32 bits are multiples of 2^-23, too coarse for an event of
 probability 1e-6; here 32 random bits are used as they are. The samplers of
-jax.random also decide by log-gamma functions at 32 bits, so that at a mean of
-1e5 single counts come at rates that are off by per cents; here by a log-mass.
+jax.random also decide by log-gamma functions at 32 bits, which at a mean of 1e5
+have lost the digits that tell neighbours apart (a chi-square test of 4e6 draws
+rejects its Poisson law); here a log-mass decides.
 """
 
 import functools
