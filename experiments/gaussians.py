@@ -328,7 +328,7 @@ def main() -> None:
   with jax.enable_x64(True):
     page = open_page(values)
     common.open_workdir(values.workdir, {
-        'means': page.means, 'scales': page.scales,
+        'means': list(page.means), 'scales': list(page.scales),
         'correlation': values.correlation, 'observed': page.observed,
         'num_draws': values.num_draws, 'seed': values.seed})
     paths = {name: os.path.join(values.workdir, 'figures', f'{name}.png')

@@ -118,6 +118,7 @@ def save_joint(path: str, joint: Joint, names: tuple[str, str]) -> None:
     _add(right, layer, upright=True)
   above.set(ylabel='density', ylim=(0, None), xlim=main.get_xlim())
   right.set(xlabel='density', xlim=(0, None), ylim=main.get_ylim())
+  right.locator_params(axis='x', nbins=3)
   for axis in (above, right):
     _legend(axis, loc='lower left', bbox_to_anchor=(0, 1), frameon=False)
   figures.save(path, figure)

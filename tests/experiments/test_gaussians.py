@@ -12,6 +12,8 @@ from experiments import gaussian_checks
 from experiments import gaussians
 from tests import laws
 
+FLAGS = ('--means=0,3', '--scales=2,0.5', '--correlation=-0.6', '--observed=4')
+
 
 def _run(run, folder, *args):
   workdir = folder / 'run'
@@ -23,8 +25,7 @@ def _run(run, folder, *args):
 
 @pytest.fixture(scope='module', name='written')
 def write(run, tmp_path_factory):
-  return _run(run, tmp_path_factory.mktemp('gaussians'), '--means=0,3',
-              '--scales=2,0.5', '--correlation=-0.6', '--observed=4')
+  return _run(run, tmp_path_factory.mktemp('gaussians'), *FLAGS)
 
 
 @pytest.fixture(scope='module', name='extreme')
@@ -91,6 +92,13 @@ def test_script_writes_figures_numbers_and_flags(written):
   for name in checks:
     assert name in out
   assert json.loads((workdir / 'flags.json').read_text())['observed'] == 4
+
+
+def test_script_again_writes_the_same(written, run, files_of):
+  workdir, _, out = written
+  before = files_of(workdir)
+  assert _run(run, workdir.parent, *FLAGS)[2] == out
+  assert files_of(workdir) == before
 
 
 @laws.float64

@@ -216,6 +216,15 @@ def test_script_says_what_is_wrong_in_one_line(run, tmp_path, args, said):
   assert not list(tmp_path.iterdir())
 
 
+def test_script_again_writes_the_same(run, written, files_of):
+  workdir, out = written
+  before = files_of(workdir)
+  again = run(random_experiments, f'--workdir={workdir}',
+              '--probabilities=0.2,0.3,0.5', '--observations=HTTHH', *FLAGS)
+  assert again == (0, out, '')
+  assert files_of(workdir) == before
+
+
 def test_script_leaves_a_run_of_other_flags_alone(run, written, files_of):
   workdir, _ = written
   before = files_of(workdir)
