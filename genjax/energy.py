@@ -158,6 +158,12 @@ def log_partition_annealed(
     return _log_ratio('log_partition_annealed', energy(params, x),
                       base.log_prob(base_params, x))
 
+  def move(key, beta, x):
+    kernel = make_kernel(
+        lambda x: beta * energy(params, x)
+        - (1 - beta) * base.log_prob(base_params, x))
+    return run(key, kernel, x, 1)[0][0]
+
   def anneal(carry, inputs):
     x, log_weights = carry
     step, before, beta = inputs
@@ -165,18 +171,10 @@ def log_partition_annealed(
     x = move(jax.random.fold_in(key_moves, step), before, x)
     return (x, log_weights + (beta - before) * excess(x)), None
 
-  def move(key, beta, x):
-    kernel = make_kernel(
-        lambda x: beta * energy(params, x)
-        - (1 - beta) * base.log_prob(base_params, x))
-    return run(key, kernel, x, 1)[0][0]
-
   x = base.sample(key_base, base_params, (num_samples,))
   betas = betas.astype(x.dtype)
-  log_weights = betas[1] * excess(x)
-  if betas.size > 2:
-    inputs = jnp.arange(betas.size - 2), betas[1:-1], betas[2:]
-    (_, log_weights), _ = jax.lax.scan(anneal, (x, log_weights), inputs)
+  inputs = jnp.arange(betas.size - 2), betas[1:-1], betas[2:]
+  (_, log_weights), _ = jax.lax.scan(anneal, (x, betas[1] * excess(x)), inputs)
   return _log_mean_exp('log_partition_annealed', log_weights, num_samples)
 
 

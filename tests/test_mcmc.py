@@ -12,13 +12,14 @@ from scipy import stats
 from genjax import mcmc
 from tests import laws
 
+# The time of these tests is that of compiling.
+jit = functools.partial(
+    jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 _KEY = jax.random.key(3)
 _MEAN = np.array([1.0, -2.0])
 _COV = np.array([[1.0, 0.9], [0.9, 2.0]])
-# Jitted, as their many small steps compile one by one otherwise.
-_SIZE, _R_HAT, _CHAIN_MEAN = (
-    jax.jit(f) for f in (mcmc.effective_sample_size, mcmc.r_hat,
-                         mcmc.chain_mean))
+_SIZE, _R_HAT, _CHAIN_MEAN = map(
+    jit, (mcmc.effective_sample_size, mcmc.r_hat, mcmc.chain_mean))
 _EXACT = {
     'mala': functools.partial(mcmc.mala, step_size=0.8),
     'hmc': functools.partial(mcmc.hmc, step_size=0.8, num_leapfrog=3),
@@ -37,7 +38,7 @@ def _logistic(x):
 
 
 def _run(kernel, x, num_steps, **options):
-  return jax.jit(lambda x: mcmc.run(_KEY, kernel, x, num_steps, **options))(x)
+  return jit(lambda x: mcmc.run(_KEY, kernel, x, num_steps, **options))(x)
 
 
 def _within_four_errors(estimate, truth):
@@ -139,19 +140,16 @@ def test_run_moves_a_chain_alike_in_any_company():
 
 @pytest.mark.parametrize('name', _EXACT)
 def test_exact_kernels_stay_inside_and_spread_no_nan(name):
-  """A wall of infinite energy, and one chain that starts at NaN."""
+  """Infinite energy at x >= 1, NaN at x <= -1 and where one chain starts."""
 
-  def box(x):
-    return jnp.where(jnp.all(jnp.abs(x) < 1, axis=-1), 0.0, jnp.inf)
+  def pit(x):
+    return jnp.where(x[:, 0] < 1, jnp.arccos(-x[:, 0]), jnp.inf)
 
-  x = jnp.zeros((3, 1)).at[1].set(jnp.nan)
-  wall, info = _run(_EXACT[name](box), x, 20)
-  assert np.all(np.abs(wall[:, ::2]) < 1)
+  x = jnp.zeros((3, 1)).at[1].set(-2.0)
+  chains, info = _run(_EXACT[name](pit), x, 20)
+  assert np.all(np.isnan(chains[:, 1]))
+  assert np.all(np.abs(chains[:, ::2]) < 1)
   assert 0 < np.mean(info.accepted[:, ::2]) < 1
-  chains, _ = _run(_EXACT[name](lambda x: jnp.sum(x**2, axis=-1)), x, 20)
-  np.testing.assert_array_equal(
-      np.all(np.isnan(chains), axis=(0, 2)), [False, True, False])
-  assert np.all(np.isfinite(chains[:, ::2]))
 
 
 def test_diagnostics_know_the_time_of_an_autoregression():
