@@ -32,8 +32,10 @@ def save_evaluation(
   """
   rows = -(-len(scores) // _COLUMNS)
   strip = min(20 / len(samples) * samples.shape[1] / samples.shape[2], 2.5)
-  figure = figures.new(10, strip + 0.3 + 1.9 * rows)
-  top, bottom = figure.subfigures(2, 1, height_ratios=(strip + 0.3, 1.9 * rows))
+  heights = (strip + 0.3, 1.9 * rows)
+  figure = figures.new(10, sum(heights))
+  top, bottom = figure.subfigures(
+      2, 1, squeeze=False, height_ratios=heights)[:, 0]
   axis = top.subplots()
   axis.imshow(pictures.tile(
       np.concatenate([samples, nearest]), len(samples), gap=2,

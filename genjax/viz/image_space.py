@@ -51,7 +51,8 @@ def save_image_space(
   num, nearest = neighbours[0].wrong.shape
   heights = (0.46 * num + 0.7, 1.3, 3.2)
   figure = figures.new(10, sum(heights))
-  top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights)
+  top, middle, bottom = figure.subfigures(
+      3, 1, squeeze=False, height_ratios=heights)[:, 0]
   top.suptitle('Test images and their nearest training images, nearest first; '
                'framed: another class', fontsize=10)
   axes = top.subplots(1, len(neighbours) + 1,
