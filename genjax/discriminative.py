@@ -1,0 +1,207 @@
+"""Discriminative networks: a feature extractor and a task-specific head.
+
+    model = make_discriminative(ResNet(), num_outputs=10)
+    params = model.init(key, x)
+    model.features(params, x)  # [B, F], usually far fewer than x has
+    model.logits(params, x)  # [B, K], a linear map of the features
+"""
+
+from typing import Callable, Mapping, NamedTuple, Protocol
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from genjax.checks import check
+from genjax.checks import check_in_range
+from genjax.distributions import normal
+from genjax.distributions import NormalParams
+from genjax.numerics import broadcast_right
+from genjax.numerics import fold_in_each
+from genjax.types import Array
+from genjax.types import Key
+from genjax.types import LossFn
+from genjax.types import Params
+
+
+class Forward(Protocol):
+  """x [B, ...] to features [B, F] or outputs [B, K] of a network."""
+
+  def __call__(
+      self, params: Params, x: Array, *, train: bool = False,
+      rngs: Mapping[str, Key] | None = None,
+  ) -> Array:
+    ...
+
+
+class Discriminative(NamedTuple):
+  """A network in two parts, said as pure functions of one params pytree."""
+
+  init: Callable[[Key, Array], Params]  # (key, x [B, ...]) -> params
+  features: Forward  # -> [B, F]
+  logits: Forward  # -> [B, K]: what the head makes of the features
+
+
+class _Network(nn.Module):
+  """`extractor`, then a linear head of `num_outputs`."""
+
+  extractor: nn.Module
+  num_outputs: int
+
+  def setup(self):
+    self.head = nn.Dense(self.num_outputs)
+
+  def features(self, x: Array, *, train: bool = False) -> Array:
+    return self.extractor(x, train=train)
+
+  def __call__(self, x: Array, *, train: bool = False) -> Array:
+    return self.head(self.features(x, train=train))
+
+
+def make_discriminative(
+    extractor: nn.Module, num_outputs: int
+) -> Discriminative:
+  """A feature extractor with a linear head on it.
+
+  Args:
+    extractor: a Flax module, (x [B, ...], train=...) to [B, F].
+    num_outputs: K: classes, or numbers that a regression needs.
+
+  Raises:
+    ValueError: no output.
+  """
+  check(num_outputs >= 1, 'make_discriminative', 'num_outputs must be positive',
+        num_outputs)
+  network = _Network(extractor, num_outputs)
+
+  def forward(method):
+    def call(params, x, *, train=False, rngs=None):
+      return network.apply({'params': params}, x, train=train, rngs=rngs,
+                           method=method)
+    return call
+
+  return Discriminative(
+      init=lambda key, x: network.init(key, x)['params'],
+      features=forward(_Network.features), logits=forward(_Network.__call__))
+
+
+def make_classification_loss(
+    model: Discriminative, *, label_smoothing: float = 0.0, mixup: float = 0.0,
+    augment: Callable[[Array, Array], Array] | None = None, train: bool = True,
+) -> LossFn:
+  """Cross-entropy of the labels in nats, a mean over the batch.
+
+  Args:
+    model: its logits are those of the classes.
+    label_smoothing: share of the label's mass spread evenly over all classes
+      (arXiv:1512.00567, section 7).
+    mixup: concentration a of the weight ~ Beta(a, a) by which an example is
+      mixed with its neighbour in the batch (arXiv:1710.09412); 0 is none. The
+      neighbour is one on the same device under `pmap`.
+    augment: (keys [B], x [B, ...]) -> x, as `shift_images`.
+    train: False leaves all of these and dropout out.
+
+  Returns:
+    LossFn over batches {'x' [B, ...], 'label' [B], 'index' [B]}; metrics
+    'accuracy', of the label that has the larger share of a mix.
+
+  Raises:
+    ValueError: label_smoothing is outside [0, 1], or mixup is negative.
+  """
+  where = 'make_classification_loss'
+  check_in_range(where, 'label_smoothing', label_smoothing, 0.0, 1.0)
+  check(mixup >= 0, where, 'mixup must not be negative', mixup)
+
+  def loss_fn(params, key, batch):
+    x, label = batch['x'], batch['label']
+    key_augment, key_mix, key_dropout = jax.random.split(key, 3)
+    keys = fold_in_each(key_augment, batch['index'])
+    if train and augment is not None:
+      x = augment(keys, x)
+    share = jnp.ones(label.shape)
+    if train and mixup > 0:
+      keys = fold_in_each(key_mix, batch['index'])
+      draw = jax.vmap(lambda key: jax.random.beta(key, mixup, mixup))(keys)
+      share = jnp.maximum(draw, 1 - draw)  # its own has the larger one
+      weight = broadcast_right(share, x.ndim)
+      x = weight * x + (1 - weight) * jnp.roll(x, 1, axis=0)
+    logits = model.logits(params, x, train=train,
+                          rngs={'dropout': key_dropout} if train else None)
+    one_hot = jax.nn.one_hot(label, logits.shape[-1])
+    target = (share[:, None] * one_hot
+              + (1 - share[:, None]) * jnp.roll(one_hot, 1, axis=0))
+    if train:
+      target = optax.smooth_labels(target, label_smoothing)
+    accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == label)
+    return (jnp.mean(optax.softmax_cross_entropy(logits, target)),
+            {'accuracy': accuracy})
+
+  return loss_fn
+
+
+def predictive(outputs: Array) -> NormalParams:
+  """What a regression's outputs [B, 2 T] say of its targets [B, T].
+
+  The first T are means, the others logarithms of standard deviations.
+  """
+  loc, log_scale = jnp.split(outputs, 2, axis=-1)
+  return NormalParams(loc, jnp.exp(log_scale))
+
+
+def make_regression_loss(model: Discriminative, num_inputs: int) -> LossFn:
+  """-log p(target | input) in nats, Gaussian, a mean over the batch.
+
+  Least squares is its maximum likelihood: with a constant scale the best mean
+  is the line of least squares, and the scale its residual.
+
+  Args:
+    model: its outputs are those of `predictive`.
+    num_inputs: coordinates of a point that are inputs; the rest are targets.
+
+  Returns:
+    LossFn over batches {'x' [B, D]}; metrics 'squared_error', of the mean.
+  """
+
+  def loss_fn(params, key, batch):
+    del key
+    inputs, target = jnp.split(batch['x'], [num_inputs], axis=-1)
+    said = predictive(model.logits(params, inputs))
+    nats = jnp.sum(normal.log_prob(said, target), axis=-1)
+    squared = jnp.mean(jnp.square(target - said.loc))
+    return -jnp.mean(nats), {'squared_error': squared}
+
+  return loss_fn
+
+
+def shift_images(keys: Key, x: Array, *, most: int = 1, fill: float = -1.0
+                 ) -> Array:
+  """Images [B, H, W, C] moved by whole pixels, up to `most` in each direction.
+
+  Args:
+    keys: [B].
+    x: the images.
+    most: pixels.
+    fill: value of what comes in from outside; -1 is black.
+  """
+
+  def shift(key, image):
+    offset = jax.random.randint(key, (2,), 0, 2 * most + 1)
+    padded = jnp.pad(image, [(most, most), (most, most), (0, 0)],
+                     constant_values=fill)
+    return jax.lax.dynamic_slice(padded, (*offset, 0), image.shape)
+
+  return jax.vmap(shift)(keys, x)
+
+
+def effective_dimension(x: Array) -> Array:
+  """Participation ratio of the principal variances of x [N, D]: in [1, D].
+
+  (sum v)^2 / sum v^2 over the eigenvalues v of the covariance: D where all
+  directions vary alike, 1 where a single one does.
+  """
+  centred = x - jnp.mean(x, axis=0)
+  # Of the smaller of two matrices with the same eigenvalues; traces need none.
+  gram = (centred.T @ centred if x.shape[0] > x.shape[1]
+          else centred @ centred.T)
+  return jnp.square(jnp.trace(gram)) / jnp.sum(jnp.square(gram))
