@@ -146,7 +146,8 @@ def test_jit_equals_eager(name):
   laws.jit_equals_eager(FAMILIES[name])
 
 
-@pytest.mark.parametrize('name', FAMILIES.keys() - {'normal broadcast'})
+@pytest.mark.parametrize(
+    'name', [name for name in FAMILIES if name not in {'normal broadcast'}])
 def test_vmap_over_params_equals_loop(name):
   laws.vmap_over_params_equals_loop(FAMILIES[name])
 
