@@ -26,8 +26,8 @@ Draw = dict[str, Array]
 _MOONS_CENTRE = (0.5, 0.25)
 _MOONS_SCALE = 1.2
 _RINGS_RADII = (0.6, 1.2, 1.8)
-_SPIRALS_ANGLE = 3 * math.pi
 _SPIRALS_RADIUS = 1.8
+_XOR_GAP, _XOR_REACH = 0.2, 1.8
 _GAUSSIANS_RADIUS = 1.6
 _GAUSSIANS_SCALE = 0.12
 _ROLL_SCALE = 1.8 / (4.5 * math.pi)
@@ -61,18 +61,33 @@ def rings(key: Key, n: int, *, noise: float = 0.05) -> Draw:
   return _draw(x + noise * jax.random.normal(key_noise, (n, 2)), label)
 
 
-def spirals(key: Key, n: int, *, noise: float = 0.03) -> Draw:
-  """Two Archimedean arms r = 1.8 a / (3 pi), turned by half a turn.
+def spirals(key: Key, n: int, *, noise: float = 0.03, turns: float = 1.5
+            ) -> Draw:
+  """Two Archimedean arms r = 1.8 a / (2 pi turns), turned by half a turn.
 
-  The angle is a = 3 pi sqrt(u) with u uniform, so that points lie about
+  The angle is a = 2 pi turns sqrt(u) with u uniform, so that points lie about
   evenly along an arm; the label is the arm.
   """
   key_label, key_angle, key_noise = jax.random.split(key, 3)
   label = jax.random.randint(key_label, (n,), 0, 2)
   fraction = jnp.sqrt(jax.random.uniform(key_angle, (n,)))
   x = _polar(_SPIRALS_RADIUS * fraction,
-             _SPIRALS_ANGLE * fraction + math.pi * label)
+             2 * math.pi * turns * fraction + math.pi * label)
   return _draw(x + noise * jax.random.normal(key_noise, (n, 2)), label)
+
+
+def xor(key: Key, n: int) -> Draw:
+  """Uniform on four squares, .2 <= |x_i| <= 1.8, one in each quadrant.
+
+  The label is 0 where both coordinates have one sign, 1 where they differ.
+  """
+  key_label, key_sign, key_place = jax.random.split(key, 3)
+  label = jax.random.randint(key_label, (n,), 0, 2)
+  sign = jax.random.rademacher(key_sign, (n,))
+  signs = jnp.stack([sign, sign * (1 - 2 * label)], -1)
+  place = jax.random.uniform(key_place, (n, 2), minval=_XOR_GAP,
+                             maxval=_XOR_REACH)
+  return _draw(signs * place, label)
 
 
 def checkerboard(key: Key, n: int) -> Draw:
@@ -127,6 +142,7 @@ SETS = {
     'moons': moons,
     'rings': rings,
     'spirals': spirals,
+    'xor': xor,
     'checkerboard': checkerboard,
     'eight_gaussians': eight_gaussians,
     'swiss_roll': swiss_roll,
@@ -136,6 +152,7 @@ NUM_CLASSES = {
     'moons': 2,
     'rings': 3,
     'spirals': 2,
+    'xor': 2,
     'checkerboard': 8,
     'eight_gaussians': 8,
     'swiss_roll': 3,

@@ -40,6 +40,15 @@ def _spirals(x, label):
   return (r / 1.8)[:, None] ** 2, np.linalg.norm(x - curve, axis=1)
 
 
+def _xor(x, label):
+  signs = np.sign(x)
+  right = signs[:, 0] * signs[:, 1] == 1 - 2 * label
+  inside = np.all((abs(x) > 0.2 - 1e-6) & (abs(x) < 1.8 + 1e-6), axis=1)
+  u = (abs(x) - 0.2) / 1.6
+  u[:, 0] = (1 + signs[:, 0] * u[:, 0]) / 2  # the gap is left out
+  return u, 1.0 - (right & inside)
+
+
 def _checkerboard(x, label):
   square = np.floor(x + 2)
   column = label // 2
@@ -68,6 +77,7 @@ CURVES = {
     'moons': _moons,
     'rings': _rings,
     'spirals': _spirals,
+    'xor': _xor,
     'checkerboard': _checkerboard,
     'eight_gaussians': _eight_gaussians,
     'swiss_roll': _swiss_roll,
@@ -159,6 +169,16 @@ def test_set_depends_on_the_key_only(name):
   first, again, other = (_draw(name, seed)[0] for seed in (1, 1, 2))
   np.testing.assert_array_equal(first, again)
   assert np.mean(first == other) < 0.01
+
+
+@pytest.mark.parametrize('turns', [1.0, 2.5])
+def test_spirals_have_the_turns_asked_for(turns):
+  x, label = _draw('spirals', noise=0.0, turns=turns)
+  r = np.linalg.norm(x, axis=1)
+  angle = 2 * np.pi * turns * r / 1.8 + np.pi * label
+  curve = r[:, None] * np.stack([np.cos(angle), np.sin(angle)], -1)
+  np.testing.assert_allclose(x, curve, atol=1e-5)  # float32 of size 2
+  assert stats.kstest((r / 1.8)**2, 'uniform').pvalue > P
 
 
 def test_eight_gaussians_mixture_is_the_law_of_the_draws():
