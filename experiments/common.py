@@ -187,6 +187,9 @@ def run(
       std_logging.getLogger('jax').setLevel(std_logging.WARNING)
     try:
       main(*given)
+    except KeyboardInterrupt:
+      print(f'{name}: interrupted', file=sys.stderr)
+      sys.exit(130)
     except (ValueError, OSError, RuntimeError) as error:
       logging.debug('raised here', exc_info=True)
       fail(_first_line(error))

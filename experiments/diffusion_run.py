@@ -104,7 +104,7 @@ def build_model(settings: Settings) -> Model:
     check_choice(f'--{name}', 'it', settings[name], table)
   flat = len(settings['shape']) == 1
   check(flat == (settings['network'] == 'mlp'), '--network',
-        'must be mlp for points and unet or dit for images',
+        'must be mlp for points (--preset=toy) and unet or dit for images',
         f'{settings["network"]} for data of shape {settings["shape"]}')
   network = NETWORKS[settings['network']](settings)
   proc = PROCESSES[settings['process']](settings)
