@@ -15,6 +15,8 @@ import optax
 
 from genjax.checks import check
 from genjax.checks import check_in_range
+from genjax.checks import check_positive
+from genjax.checks import check_rank
 from genjax.distributions import normal
 from genjax.distributions import NormalParams
 from genjax.numerics import broadcast_right
@@ -44,36 +46,52 @@ class Discriminative(NamedTuple):
 
 
 class _Network(nn.Module):
-  """`extractor`, then a linear head of `num_outputs`."""
+  """`extractor`, a linear head, and outputs that no input changes."""
 
   extractor: nn.Module
   num_outputs: int
+  num_constants: int
 
   def setup(self):
     self.head = nn.Dense(self.num_outputs)
+    if self.num_constants:
+      self.constants = self.param('constants', nn.initializers.zeros_init(),
+                                  (self.num_constants,))
 
   def features(self, x: Array, *, train: bool = False) -> Array:
     return self.extractor(x, train=train)
 
   def __call__(self, x: Array, *, train: bool = False) -> Array:
-    return self.head(self.features(x, train=train))
+    outputs = self.head(self.features(x, train=train))
+    if not self.num_constants:
+      return outputs
+    constants = jnp.broadcast_to(self.constants, (len(x), self.num_constants))
+    return jnp.concatenate([outputs, constants], axis=-1)
 
 
 def make_discriminative(
-    extractor: nn.Module, num_outputs: int
+    extractor: nn.Module, num_outputs: int, *, num_constants: int = 0
 ) -> Discriminative:
   """A feature extractor with a linear head on it.
 
   Args:
-    extractor: a Flax module, (x [B, ...], train=...) to [B, F].
-    num_outputs: K: classes, or numbers that a regression needs.
+    extractor: a Flax module, (x [B, ...], train=...) to [B, F]. Where it has
+      parameters, they are params['extractor'].
+    num_outputs: of the head: classes, or numbers that a regression needs.
+    num_constants: further outputs, which are parameters and so the same for
+      every x: the logarithm of a constant scale.
+
+  Returns:
+    A `Discriminative` with K = num_outputs + num_constants.
 
   Raises:
-    ValueError: no output.
+    ValueError: no output, or a negative number of constants.
   """
-  check(num_outputs >= 1, 'make_discriminative', 'num_outputs must be positive',
-        num_outputs)
-  network = _Network(extractor, num_outputs)
+  where = 'make_discriminative'
+  check_positive(where, 'num_outputs', num_outputs)
+  check(num_constants >= 0, where, 'num_constants must not be negative',
+        num_constants)
+  network = _Network(extractor, num_outputs, num_constants)
 
   def forward(method):
     def call(params, x, *, train=False, rngs=None):
@@ -152,8 +170,9 @@ def predictive(outputs: Array) -> NormalParams:
 def make_regression_loss(model: Discriminative, num_inputs: int) -> LossFn:
   """-log p(target | input) in nats, Gaussian, a mean over the batch.
 
-  Least squares is its maximum likelihood: with a constant scale the best mean
-  is the line of least squares, and the scale its residual.
+  With a scale that no input changes, the best head is the line of least
+  squares through (features, target), and the scale its root mean square
+  residual: a line fit is maximum likelihood.
 
   Args:
     model: its outputs are those of `predictive`.
@@ -174,19 +193,25 @@ def make_regression_loss(model: Discriminative, num_inputs: int) -> LossFn:
   return loss_fn
 
 
-def shift_images(keys: Key, x: Array, *, most: int = 1, fill: float = -1.0
-                 ) -> Array:
-  """Images [B, H, W, C] moved by whole pixels, up to `most` in each direction.
+def shift_images(
+    keys: Key, x: Array, *, most: int = 1, probability: float = 0.5,
+    fill: float = -1.0
+) -> Array:
+  """Images [B, H, W, C], some moved by whole pixels.
 
   Args:
     keys: [B].
     x: the images.
-    most: pixels.
+    most: pixels, down or up and right or left, uniform and independent.
+    probability: of being moved (by nothing, perhaps).
     fill: value of what comes in from outside; -1 is black.
   """
 
   def shift(key, image):
-    offset = jax.random.randint(key, (2,), 0, 2 * most + 1)
+    key_offset, key_move = jax.random.split(key)
+    offset = jax.random.randint(key_offset, (2,), 0, 2 * most + 1)
+    offset = jnp.where(jax.random.bernoulli(key_move, probability), offset,
+                       most)
     padded = jnp.pad(image, [(most, most), (most, most), (0, 0)],
                      constant_values=fill)
     return jax.lax.dynamic_slice(padded, (*offset, 0), image.shape)
@@ -194,14 +219,26 @@ def shift_images(keys: Key, x: Array, *, most: int = 1, fill: float = -1.0
   return jax.vmap(shift)(keys, x)
 
 
-def effective_dimension(x: Array) -> Array:
-  """Participation ratio of the principal variances of x [N, D]: in [1, D].
+class Components(NamedTuple):
+  """Principal components of N points in D dimensions, R = min(N, D)."""
 
-  (sum v)^2 / sum v^2 over the eigenvalues v of the covariance: D where all
-  directions vary alike, 1 where a single one does.
+  mean: Array  # [D]
+  directions: Array  # [R, D], orthonormal
+  variances: Array  # [R], along each direction, decreasing
+
+
+def principal_components(x: Array) -> Components:
+  """Principal component analysis of x [N, D], by its singular values."""
+  check_rank('principal_components', 'x', x, 2)
+  mean = jnp.mean(x, axis=0)
+  _, singular, directions = jnp.linalg.svd(x - mean, full_matrices=False)
+  return Components(mean, directions, jnp.square(singular) / len(x))
+
+
+def effective_dimension(variances: Array) -> Array:
+  """Participation ratio of principal variances [R]: in [1, R].
+
+  (sum v)^2 / sum v^2: R where all directions vary alike, 1 where a single one
+  does, NaN where none does.
   """
-  centred = x - jnp.mean(x, axis=0)
-  # Of the smaller of two matrices with the same eigenvalues; traces need none.
-  gram = (centred.T @ centred if x.shape[0] > x.shape[1]
-          else centred @ centred.T)
-  return jnp.square(jnp.trace(gram)) / jnp.sum(jnp.square(gram))
+  return jnp.square(jnp.sum(variances)) / jnp.sum(jnp.square(variances))

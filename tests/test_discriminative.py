@@ -1,106 +1,217 @@
-"""A discriminative network is features and a head, and its losses are known."""
-
-import functools
+"""Losses against closed forms, and the algebra of features."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from scipy import special
+from scipy import stats
 
 from genjax import discriminative
-from genjax.networks.cnn import ResNet
+from genjax.networks.mlp import Perceptron
+from tests.laws import float64
 
-IMAGES = jax.random.normal(jax.random.key(0), (6, 8, 8, 1))
-MODEL = discriminative.make_discriminative(ResNet((8, 8), features=12), 5)
-
-
-@pytest.fixture(name='params', scope='module')
-def _params():
-  return MODEL.init(jax.random.key(1), IMAGES)
+B, K = 64, 3
+_RNG = np.random.default_rng(0)
 
 
-def test_logits_are_a_linear_map_of_the_features(params):
-  features = MODEL.features(params, IMAGES)
-  assert features.shape == (6, 12)
-  head = params['head']
-  np.testing.assert_allclose(
-      MODEL.logits(params, IMAGES), features @ head['kernel'] + head['bias'],
-      rtol=1e-4, atol=1e-5)
+def table_model(x_to_logits=lambda x: x):
+  """A classifier without parameters: its logits are a function of x."""
+
+  def call(params, x, *, train=False, rngs=None):
+    del params, train, rngs
+    return x_to_logits(x)
+
+  return discriminative.Discriminative(lambda key, x: {}, call, call)
 
 
-def test_classification_loss_is_the_cross_entropy(params):
-  batch = {'x': IMAGES, 'label': jnp.arange(6) % 5, 'index': jnp.arange(6)}
-  loss_fn = discriminative.make_classification_loss(MODEL, train=False)
-  loss, metrics = loss_fn(params, jax.random.key(0), batch)
-  logits = MODEL.logits(params, IMAGES)
-  want = optax.softmax_cross_entropy_with_integer_labels(
-      logits, batch['label'])
-  np.testing.assert_allclose(loss, want.mean(), rtol=1e-5)
-  np.testing.assert_allclose(
-      metrics['accuracy'], np.mean(np.argmax(logits, 1) == batch['label']))
+def batch_of(x, label=None):
+  batch = {'x': jnp.asarray(x, jnp.float32), 'index': jnp.arange(len(x))}
+  return batch if label is None else {**batch, 'label': jnp.asarray(label)}
 
 
-def test_mixup_of_one_example_with_itself_is_no_mixup(params):
-  """All images and labels alike: mixing them changes nothing."""
-  batch = {'x': jnp.repeat(IMAGES[:1], 6, 0), 'label': jnp.full(6, 2),
-           'index': jnp.arange(6)}
-  plain, mixed = (discriminative.make_classification_loss(MODEL, mixup=a)(
-      params, jax.random.key(0), batch)[0] for a in (0.0, 0.4))
-  np.testing.assert_allclose(mixed, plain, rtol=1e-5)
+def test_make_discriminative_logits_are_linear_in_the_features():
+  model = discriminative.make_discriminative(Perceptron((5,)), K)
+  x = _RNG.normal(size=(4, 2)).astype(np.float32)
+  params = model.init(jax.random.key(0), x)
+  assert set(params) == {'extractor', 'head'}
+  features = model.features(params, x)
+  assert features.shape == (4, 5)
+  want = features @ params['head']['kernel'] + params['head']['bias']
+  np.testing.assert_allclose(model.logits(params, x), want, rtol=1e-5,
+                             atol=1e-6)
 
 
-def test_line_fit_is_maximum_likelihood():
-  """At the line of least squares and its residual, all slopes vanish."""
-  rng = np.random.default_rng(0)
-  t = rng.uniform(-1, 1, 200)
-  y = 2 * t - 1 + 0.3 * rng.normal(size=200)
-  slope, shift = np.polyfit(t, y, 1)
-  spread = np.std(y - slope * t - shift)
-  line = discriminative.Discriminative(
-      None, None, lambda p, x: jnp.concatenate(
-          [p[0] * x + p[1], jnp.full_like(x, p[2])], -1))
-  loss_fn = discriminative.make_regression_loss(line, 1)
-  batch = {'x': jnp.asarray(np.stack([t, y], -1), jnp.float32)}
-  best = jnp.asarray([slope, shift, np.log(spread)], jnp.float32)
-  loss, grads = jax.value_and_grad(
-      lambda p: loss_fn(p, None, batch)[0])(best)
-  np.testing.assert_allclose(grads, np.zeros(3), atol=1e-4)
-  want = np.log(spread) + 0.5 * np.log(2 * np.pi) + 0.5
-  np.testing.assert_allclose(loss, want, rtol=1e-4)
+def test_make_discriminative_constants_are_the_last_outputs():
+  model = discriminative.make_discriminative(Perceptron(()), 1,
+                                             num_constants=2)
+  x = np.ones((4, 2), np.float32)
+  params = {**model.init(jax.random.key(0), x), 'constants': jnp.arange(2.0)}
+  outputs = model.logits(params, x)
+  np.testing.assert_array_equal(outputs[:, 1:], [[0, 1]] * 4)
+  assert outputs.shape == (4, 3)
 
 
-def test_shift_images_moves_by_whole_pixels():
+@pytest.mark.parametrize('smoothing', [0.0, 0.2])
+def test_classification_loss_is_the_cross_entropy(smoothing):
+  logits = _RNG.normal(size=(B, K)).astype(np.float32)
+  label = _RNG.integers(0, K, B)
+  log_p = special.log_softmax(logits.astype(np.float64), axis=1)
+  target = (1 - smoothing) * np.eye(K)[label] + smoothing / K
+  loss_fn = discriminative.make_classification_loss(
+      table_model(), label_smoothing=smoothing)
+  loss, metrics = loss_fn({}, jax.random.key(0), batch_of(logits, label))
+  np.testing.assert_allclose(loss, -np.mean(np.sum(target * log_p, 1)),
+                             rtol=1e-5)
+  np.testing.assert_allclose(metrics['accuracy'],
+                             np.mean(logits.argmax(1) == label), rtol=1e-6)
+
+
+def test_classification_loss_mixes_inputs_and_targets_alike():
+  """Of one-hot x the mixed x is the mixed target: logits of its logarithm
+  attain the entropy of the mix, the least that any logits can."""
+  label = np.arange(B) % K  # neighbours differ
+  seen = []
+
+  def log_of(x):
+    seen.append(x)
+    return jnp.log(jnp.maximum(x, 1e-30))
+
+  loss_fn = discriminative.make_classification_loss(table_model(log_of),
+                                                    mixup=1.0)
+  loss, metrics = loss_fn({}, jax.random.key(0),
+                          batch_of(np.eye(K)[label], label))
+  share = np.asarray(seen[0])[np.arange(B), label]
+  # max(u, 1 - u) of a uniform u is uniform on [1/2, 1].
+  assert stats.kstest(2 * share - 1, 'uniform').pvalue > 1e-3
+  np.testing.assert_allclose(np.asarray(seen[0]).sum(1), 1, rtol=1e-6)
+  entropy = special.entr(share) + special.entr(1 - share)
+  np.testing.assert_allclose(loss, entropy.mean(), rtol=1e-4)
+  assert metrics['accuracy'] == 1
+
+
+def test_classification_loss_augments_each_example_by_its_index():
+  """A batch in another order is changed in that order, and only in training.
+  """
+  seen = []
+  model = table_model(lambda x: seen.append(x) or x)
+
+  def add_noise(keys, x):
+    return x + jax.vmap(lambda k: jax.random.normal(k, (K,)))(keys)
+
+  batch = batch_of(np.zeros((B, K)), np.zeros(B, int))
+  turned = jax.tree.map(lambda a: a[::-1], batch)
+  for train in (True, False):
+    loss_fn = discriminative.make_classification_loss(
+        model, augment=add_noise, mixup=0.0 if train else 1.0,
+        label_smoothing=0.0 if train else 0.5, train=train)
+    for data in (batch, turned):
+      loss = loss_fn({}, jax.random.key(0), data)[0]
+  np.testing.assert_array_equal(seen[0], seen[1][::-1])
+  assert np.std(seen[0]) > 0.5
+  assert not np.any(seen[2])
+  np.testing.assert_allclose(loss, np.log(K), rtol=1e-6)  # nor smoothed
+
+
+def test_regression_loss_is_the_gaussian_density():
+  outputs = _RNG.normal(size=(B, 4))
+  target = _RNG.normal(size=(B, 2))
+  loss_fn = discriminative.make_regression_loss(table_model(), 4)
+  loss, metrics = loss_fn({}, jax.random.key(0),
+                          batch_of(np.concatenate([outputs, target], 1)))
+  nats = stats.norm.logpdf(target, outputs[:, :2], np.exp(outputs[:, 2:]))
+  np.testing.assert_allclose(loss, -nats.sum(1).mean(), rtol=1e-5)
+  np.testing.assert_allclose(metrics['squared_error'],
+                             np.mean((target - outputs[:, :2])**2), rtol=1e-5)
+
+
+@float64
+def test_regression_loss_is_least_at_the_line_of_least_squares():
+  """Of a linear model with a constant scale: its gradient vanishes there."""
+  x = _RNG.normal(size=(B, 2))
+  y = x @ [0.5, -2.0] + 1 + 0.3 * _RNG.normal(size=B)
+  design = np.column_stack([x, np.ones(B)])
+  solution, residual, *_ = np.linalg.lstsq(design, y)
+  model = discriminative.make_discriminative(Perceptron(()), 1,
+                                             num_constants=1)
+  params = {
+      'head': {'kernel': solution[:2, None], 'bias': solution[2:]},
+      'constants': 0.5 * np.log(residual / B)}
+  loss_fn = discriminative.make_regression_loss(model, 2)
+  batch = {'x': jnp.asarray(np.column_stack([x, y]))}
+  loss, gradient = jax.value_and_grad(
+      lambda p: loss_fn(p, jax.random.key(0), batch)[0])(params)
+  assert optax.tree.norm(gradient) < 1e-12
+  best = 0.5 * np.log(2 * np.pi * np.e * residual[0] / B)
+  np.testing.assert_allclose(loss, best, rtol=1e-12)
+
+
+def test_shift_images_moves_some_by_whole_pixels():
+  num = 4000
+  image = np.zeros((num, 5, 5, 1), np.float32)
+  image[:, 2, 2] = 1
+  keys = jax.random.split(jax.random.key(0), num)
+  moved = np.asarray(discriminative.shift_images(keys, image, fill=0.0))
+  count = moved.sum(0)[..., 0]
+  # Half stay, and half go to one of nine places, their own among these.
+  want = np.zeros((5, 5))
+  want[1:4, 1:4] = num / 18
+  want[2, 2] += num / 2
+  assert np.all(count[want == 0] == 0) and count.sum() == num
+  assert stats.chisquare(count[want > 0], want[want > 0]).pvalue > 1e-3
+
+
+def test_shift_images_fills_what_comes_in():
   keys = jax.random.split(jax.random.key(0), 200)
-  x = jnp.tile(IMAGES[:1], (200, 1, 1, 1))
-  moved = np.asarray(discriminative.shift_images(keys, x))
-  padded = np.pad(np.asarray(IMAGES[0]), [(1, 1), (1, 1), (0, 0)],
-                  constant_values=-1)
-  want = {padded[i:i + 8, j:j + 8].tobytes() for i in range(3)
-          for j in range(3)}
-  assert {image.tobytes() for image in moved} == want
+  moved = np.asarray(discriminative.shift_images(
+      keys, np.ones((200, 3, 4, 2), np.float32), probability=1.0))
+  rows = (moved == -1).all(axis=(2, 3)).sum(1)  # black rows of each
+  assert set(np.unique(moved)) == {-1, 1} and set(rows) == {0, 1}
+  still = discriminative.shift_images(keys, moved, probability=0.0)
+  np.testing.assert_array_equal(still, moved)
 
 
-@pytest.mark.parametrize('scales, want', [
-    ([1, 1, 1, 1], 4), ([1, 0, 0, 0], 1), ([1, 1, 0, 0], 2)])
-def test_effective_dimension_counts_directions_of_equal_variance(scales, want):
-  """Of an orthogonal design, whose covariance is exact."""
-  design = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1],
-                     [1, -1, -1, 1]])
-  x = np.concatenate([design, -design]) * scales
-  np.testing.assert_allclose(
-      discriminative.effective_dimension(jnp.asarray(x, jnp.float32)), want,
-      rtol=1e-5)
+@pytest.mark.parametrize('num, dim', [(40, 6), (6, 40)])
+def test_principal_components_are_eigenvectors_of_the_covariance(num, dim):
+  x = _RNG.normal(size=(num, dim)) * np.linspace(1, 3, dim) + 5
+  found = discriminative.principal_components(jnp.asarray(x, jnp.float32))
+  rank = min(num, dim)
+  want = np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1][:rank]
+  # float32, relative to the largest.
+  np.testing.assert_allclose(found.variances, want, atol=1e-4 * want[0])
+  turned = found.directions @ found.directions.T
+  np.testing.assert_allclose(turned, np.eye(rank), atol=1e-5)
+  along = np.asarray(found.directions) @ np.cov(x.T, bias=True)
+  np.testing.assert_allclose(along[:3], want[:3, None] * found.directions[:3],
+                             atol=1e-3 * want[0])
+  np.testing.assert_allclose(found.mean, x.mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize('variances, want', [
+    ([2.0, 2.0, 2.0], 3), ([5.0, 0.0, 0.0], 1), ([1.0, 2.0], 9 / 5)])
+def test_effective_dimension_counts_equal_directions(variances, want):
+  for scale in (1e-3, 1.0, 1e3):
+    np.testing.assert_allclose(discriminative.effective_dimension(
+        scale * jnp.asarray(variances)), want, rtol=1e-6)
+
+
+def test_effective_dimension_of_a_point_is_nan():
+  assert np.isnan(discriminative.effective_dimension(jnp.zeros(3)))
 
 
 @pytest.mark.parametrize('make, message', [
-    (functools.partial(discriminative.make_discriminative, ResNet(), 0),
+    (lambda model: discriminative.make_discriminative(Perceptron(), 0),
      'num_outputs must be positive'),
-    (functools.partial(discriminative.make_classification_loss, MODEL,
-                       mixup=-1.0), 'mixup must not be negative'),
-    (lambda: ResNet((8, 8)).init(jax.random.key(0), jnp.zeros((1, 7, 8, 1))),
-     'multiples of 2'),
+    (lambda model: discriminative.make_discriminative(
+        Perceptron(), 1, num_constants=-1), 'num_constants must not'),
+    (lambda model: discriminative.make_classification_loss(
+        model, label_smoothing=1.5), 'label_smoothing must be in'),
+    (lambda model: discriminative.make_classification_loss(model, mixup=-1),
+     'mixup must not be negative'),
+    (lambda model: discriminative.principal_components(np.ones(3)),
+     'x must have 2 axes'),
 ])
-def test_bad_options_are_refused(make, message):
+def test_discriminative_refuses_in_one_line(make, message):
   with pytest.raises(ValueError, match=message):
-    make()
+    make(table_model())

@@ -1,7 +1,7 @@
-"""A residual multilayer perceptron, for vectors and other small data."""
+"""Multilayer perceptrons, for vectors and other small data."""
 
 import math
-from typing import Any
+from typing import Any, Callable, Mapping, Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,6 +12,14 @@ from genjax.networks.init import fan_avg_uniform
 from genjax.types import Array
 
 _ZEROS = nn.initializers.zeros_init()
+
+ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
+    'gelu': nn.gelu,
+    'relu': nn.relu,
+    'sin': jnp.sin,
+    'swish': nn.swish,
+    'tanh': nn.tanh,
+}
 
 
 class _Block(nn.Module):
@@ -99,3 +107,37 @@ class MLP(nn.Module):
     h = nn.Dense(size, kernel_init=_ZEROS, dtype=self.dtype,
                  name='dense_out')(h)
     return h.reshape(x.shape).astype(x.dtype)
+
+
+class Perceptron(nn.Module):
+  """Features of small data: x flattened, [B, ...] to [B, F].
+
+  A plain multilayer perceptron, every layer with its activation, the last one
+  too. Without layers the features are x itself, and a linear head on them is a
+  linear model.
+
+  Attributes:
+    widths: of each layer; the last is F.
+    activation: one of ACTIVATIONS.
+  """
+
+  widths: Sequence[int] = (64, 64)
+  activation: str = 'relu'
+
+  @nn.compact
+  def __call__(self, x: Array, *, train: bool = False) -> Array:
+    """[B, ...] to [B, F]; `train` changes nothing.
+
+    Raises:
+      ValueError: an unknown activation, or a width that is not positive.
+    """
+    del train
+    checks.check_choice('Perceptron', 'activation', self.activation,
+                        ACTIVATIONS)
+    h = x.reshape(len(x), -1)
+    for i, width in enumerate(self.widths):
+      checks.check_positive('Perceptron', 'width', width)
+      h = nn.Dense(width, kernel_init=nn.initializers.he_normal(),
+                   name=f'dense_{i}')(h)
+      h = ACTIVATIONS[self.activation](h)
+    return h
