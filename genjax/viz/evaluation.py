@@ -32,7 +32,7 @@ def save_evaluation(
   """
   rows = -(-len(scores) // _COLUMNS)
   strip = min(20 / len(samples) * samples.shape[1] / samples.shape[2], 2.5)
-  heights = (strip + 0.3, 1.9 * rows)
+  heights = (strip + 0.3, 1.9 * rows + 0.2)
   figure = figures.new(10, sum(heights))
   top, bottom = figure.subfigures(
       2, 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -44,6 +44,7 @@ def save_evaluation(
   axis.set_title('samples, and under each its nearest training image',
                  fontsize=10)
   axis.set_axis_off()
+  bottom.suptitle('scores, with 95 % intervals', fontsize=10)
   axes = bottom.subplots(rows, _COLUMNS, squeeze=False).ravel()
   for axis, score in zip(axes, scores):
     for place, (found, color) in enumerate((

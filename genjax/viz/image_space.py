@@ -53,8 +53,8 @@ def save_image_space(
   figure = figures.new(10, sum(heights))
   top, middle, bottom = figure.subfigures(
       3, 1, squeeze=False, height_ratios=heights)[:, 0]
-  top.suptitle('Test images and their nearest training images, nearest first; '
-               'framed: another class', fontsize=10)
+  top.suptitle('Test images with the most wrong neighbours, and the nearest '
+               'training images; framed: another class', fontsize=10)
   axes = top.subplots(1, len(neighbours) + 1,
                       width_ratios=[1] + [nearest] * len(neighbours))
   _show(axes[0], _framed(queries, np.zeros(num, bool)), 1, 'query')

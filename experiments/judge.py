@@ -1,0 +1,74 @@
+"""A trained classifier as the judge of images."""
+
+import functools
+import os
+import tempfile
+from typing import Any, Callable, NamedTuple
+
+from absl import flags
+import numpy as np
+
+from experiments import classifier_run
+from experiments import common
+from experiments import train_classifier
+from experiments.image_data import Split
+from genjax.checks import check
+
+
+class Judge(NamedTuple):
+  """What a classifier makes of images x [N, H, W, C] in [-1, 1]."""
+
+  features: Callable[[np.ndarray], np.ndarray]  # -> [N, F]
+  said: Callable[[np.ndarray], np.ndarray]  # -> int [N], the likeliest class
+  settings: dict[str, Any]  # of its training
+  extractor: str  # name by hash of what makes the features
+
+
+def load_judge(workdir: str) -> Judge:
+  """The classifier in a workdir of train_classifier."""
+  model, params, _ = classifier_run.load_run(workdir)
+  logits = classifier_run.in_blocks(model.logits)
+  return Judge(
+      functools.partial(classifier_run.in_blocks(model.features), params),
+      lambda x: logits(params, x).argmax(1),
+      common.read_settings(workdir), classifier_run.extractor_hash(params))
+
+
+def open_judge(data: Split) -> Judge:
+  """The classifier of --classifier, or one trained on data in the workdir.
+
+  Says where it trains one, and finds it there again.
+
+  Raises:
+    ValueError: the classifier is of other images or classes than data.
+  """
+  values = flags.FLAGS
+  workdir = values.classifier
+  if workdir is None:
+    workdir = os.path.join(values.workdir, 'classifier')
+    print(f'no --classifier: taking one trained here, in {workdir}', flush=True)
+    pair = common.Data(*data)
+    _train(train_classifier.settings_for(pair, values), pair, workdir)
+  check(os.path.isdir(workdir), '--classifier',
+        'must be the workdir of train_classifier', repr(workdir))
+  judge = load_judge(workdir)
+  shape, names = data.description.shape, data.description.class_names
+  of = judge.settings
+  check((tuple(of['shape']), tuple(of['class_names'])) == (shape, names),
+        '--classifier', f"'{workdir}' must tell the {len(names)} classes of "
+        f'{values.data} in images of shape {shape}',
+        f'{len(of["class_names"])} classes, shape {tuple(of["shape"])}')
+  return judge
+
+
+def retrain(judge: Judge, data: Split) -> Judge:
+  """A classifier of the same recipe and seed, trained on other data."""
+  with tempfile.TemporaryDirectory() as workdir:
+    _train({**judge.settings, 'num_examples': len(data.train)},
+           common.Data(*data), workdir)
+    return load_judge(workdir)
+
+
+def _train(settings, data, workdir):
+  if not train_classifier.train(settings, data, workdir):
+    raise SystemExit(130)

@@ -1,0 +1,254 @@
+"""Scores of samples against what they are known to be, and wrong samples."""
+
+import json
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from experiments import evaluate
+from experiments import sample
+from experiments import sample_files
+from experiments import train_classifier
+from experiments.image_data import Split
+from genjax.data import embedded
+from genjax.data import pipeline
+from genjax.data import sources
+
+
+def flat(x):
+  return pipeline.to_model_range(x).reshape(len(x), -1)
+
+
+def judged(image, label, said=None):
+  """Digits of 16 pixels, with 16 others for features: quick to compare."""
+  x = flat(image)
+  return evaluate.Judged(x[:, 2::4], label, x[:, 3::4],
+                         label if said is None else said)
+
+
+@pytest.fixture(scope='module')
+def real():
+  train, test = (embedded.digits(s).arrays for s in ('train', 'test'))
+  return [judged(a['image'], a['label']) for a in (train, test)]
+
+
+@pytest.fixture(scope='module')
+def scores(real):
+  """Of real training images that were not trained on, and of noise."""
+  train, test = real
+  fresh = judged(*(a[:700] for a in embedded.digits('train').arrays.values()))
+  rest = evaluate.Judged(*(a[700:] for a in train))
+  rng = np.random.default_rng(0)
+  noise = rng.integers(0, 256, (300, 8, 8, 1)).astype(np.uint8)
+  samples = {
+      'fresh': fresh, 'copies': evaluate.Judged(*(a[:300] for a in rest)),
+      'noise': judged(noise, np.zeros(300, int), np.arange(300) % 2)}
+  return {name: evaluate.evaluate(s, rest, test, 'digits')
+          for name, s in samples.items()}
+
+
+def value(scores, name, column=0):
+  return scores[name][column].value
+
+
+def test_evaluate_of_real_images_is_near_the_floor(scores):
+  """Both are real images unseen: within the intervals of both, overlapping."""
+  found = scores['fresh']
+  assert all(not isinstance(s, str) for pair in found.values() for s in pair)
+  for name, (samples, floor) in found.items():
+    assert samples.low <= floor.high and floor.low <= samples.high, name
+
+
+def test_evaluate_sees_copies_and_noise(scores):
+  copies, noise = scores['copies'], scores['noise']
+  assert value(copies, 'nn_ratio_pixels') == pytest.approx(0, abs=1e-6)
+  assert value(copies, 'nn_ratio_pixels', 1) == 1
+  for name in ('fd_digits', 'kid_digits', 'fd_pixels', 'nn_ratio_pixels'):
+    samples, floor = noise[name]
+    assert samples.low > floor.high, name
+  for name in ('precision', 'recall', 'coverage'):
+    samples, floor = noise[name]
+    assert samples.high < floor.low, name
+  # Half of them are said to be what was meant; the real ones all are.
+  assert value(noise, 'recognised') == 0.5
+  assert value(noise, 'recognised', 1) == 1
+
+
+def test_evaluate_of_test_images_finds_them_all(real):
+  """Each is its own nearest image, at a distance of zero."""
+  train, test = real
+  found = evaluate.evaluate(test, train, test, 'digits')
+  for name in ('precision', 'recall', 'coverage', 'nn_ratio_pixels'):
+    assert value(found, name) == 1
+
+
+@pytest.mark.parametrize('num, numbers', [
+    (1, set()), (4, {'kid_digits', 'nn_ratio_pixels'}),
+    (12, {'kid_digits', 'nn_ratio_pixels', 'precision', 'recall', 'density',
+          'coverage'})])
+def test_evaluate_says_where_samples_are_too_few(real, num, numbers):
+  train, test = real
+  few = evaluate.Judged(*(a[:num] for a in test))._replace(
+      label=np.zeros(0, int))
+  found = {name: pair[0] for name, pair
+           in evaluate.evaluate(few, train, test, 'digits').items()}
+  assert found.pop('recognised') == 'needs samples with labels'
+  for name, score in found.items():
+    if name in numbers:
+      assert np.all(np.isfinite(score)), name
+    else:
+      assert score.startswith('needs ') and score.endswith(f'got {num}'), name
+  assert found['fd_pixels'] == f'needs 68 images a set, got {num}'
+
+
+def test_evaluate_without_a_classifier_still_looks_at_pixels(real):
+  blind = [x._replace(features=None, said=None) for x in real]
+  found = evaluate.evaluate(blind[1], *blind, 'x')
+  known = {name for name, pair in found.items()
+           if not any(isinstance(s, str) for s in pair)}
+  assert known == {'fd_pixels', 'nn_ratio_pixels'}
+  assert 'classifier' in found['recognised'][0]
+
+
+def test_table_of_shows_numbers_and_reasons():
+  score = evaluate.Estimate(1.0, 0.5, 1.5)
+  lines = evaluate.table_of({'fd': (score, 'needs more'), 'kid': ('no', score)})
+  assert [line.split() for line in lines.splitlines()[1:]] == [
+      ['fd', '1', '(0.5,', '1.5)', 'needs', 'more'],
+      ['kid', 'no', '1', '(0.5,', '1.5)']]
+
+
+def write_npz(path, image, label=None):
+  np.savez(path, *([image] if label is None else [image, label]))
+  return path
+
+
+def write_folder(path, images):
+  for name, image in images.items():
+    file = path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(file)
+  return path
+
+
+GREY = np.random.default_rng(0).integers(0, 256, (8, 8)).astype(np.uint8)
+IMAGES = np.stack([GREY[..., None]] * 3)
+
+# (what writes the samples at a path, the file that is at fault or '', what the
+# line must say)
+BAD = {
+    'missing': (lambda p: None, '', ['.npz', 'folder']),
+    'empty': (lambda p: p.mkdir(), '', ['.png']),
+    'size.npz': (lambda p: write_npz(p, IMAGES[:, :4]), '',
+                 ['uint8', '8 x 8 x 1', '(3, 4, 8, 1)']),
+    'colour.npz': (lambda p: write_npz(p, IMAGES.repeat(3, 3)), '',
+                   ['8 x 8 x 1', '(3, 8, 8, 3)']),
+    'flat.npz': (lambda p: write_npz(p, IMAGES[..., 0]), '', ['(3, 8, 8)']),
+    'float.npz': (lambda p: write_npz(p, IMAGES / 255), '',
+                  ['uint8', 'float64']),
+    'none.npz': (lambda p: write_npz(p, IMAGES[:0]), '', ['(0, 8, 8, 1)']),
+    'number.npz': (lambda p: write_npz(p, np.uint8(1)), '', ['uint8 ()']),
+    'pickled.npz': (lambda p: write_npz(p, np.array([IMAGES, None], object)),
+                    '', ['plain arrays', 'allow_pickle']),
+    'other.npz': (lambda p: np.savez(p, x=IMAGES), '', ['arr_0', 'got x']),
+    'text.npz': (lambda p: p.write_text('no archive'), '', ['plain arrays']),
+    'nothing.npz': (lambda p: p.write_bytes(b''), '', ['plain arrays']),
+    'cut.npz': (lambda p: p.write_bytes(write_npz(
+        p, IMAGES).read_bytes()[:-30]), '', ['plain arrays']),
+    'above.npz': (lambda p: write_npz(p, IMAGES, np.array([0, 9, 10])), '',
+                  ['labels', '[0, 10)', '0 to 10']),
+    'below.npz': (lambda p: write_npz(p, IMAGES, np.array([0, -1, 3])), '',
+                  ['labels', '-1 to 3']),
+    'short.npz': (lambda p: write_npz(p, IMAGES, np.array([1, 2])), '',
+                  ['arr_1', '3 whole numbers', '(2,)']),
+    'names.npz': (lambda p: write_npz(p, IMAGES, np.array(['1', '2', '3'])),
+                  '', ['arr_1', 'whole numbers', '<U1']),
+    'broken': (lambda p: (write_folder(p, {'a.png': GREY}) / 'b.png'
+                          ).write_text('x'), 'b.png', ['repair or remove']),
+    'large': (lambda p: write_folder(p, {
+        'a.png': GREY, 'b.png': GREY.repeat(2, 0)}), 'b.png',
+              ['8 x 8', '8 x 16']),
+    'deep': (lambda p: write_folder(p, {
+        'a.png': GREY, 'b.png': GREY.astype(np.uint16)}), 'b.png', ['mode L']),
+    'rgb': (lambda p: write_folder(p, {
+        'a.png': np.stack([GREY] * 3, -1)}), 'a.png', ['mode L', 'RGB']),
+    'ten': (lambda p: write_folder(p, {'9/a.png': GREY, '10/a.png': GREY}), '',
+            ['labels', '9 to 10']),
+    'cats': (lambda p: write_folder(p, {'3/a.png': GREY, 'cats/a.png': GREY}),
+             'cats', ['class', 'number']),
+}
+
+
+@pytest.mark.parametrize('name', BAD)
+def test_evaluate_says_what_is_wrong_with_samples_in_one_line(
+    run, tmp_path, name):
+  write, file, said = BAD[name]
+  path = tmp_path / name
+  write(path)
+  result = run(evaluate, f'--samples={path}', f'--workdir={tmp_path}/run')
+  assert (result.code, result.out) == (1, '')
+  assert result.err.startswith('evaluate: ') and result.err.count('\n') == 1
+  for part in (str(path / file), *said):
+    assert part in result.err
+  assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('out', ['x.npz', 'folder'])
+def test_read_samples_inverts_write_samples(out, tmp_path):
+  """Of some classes only, whose folders are not the first ones."""
+  train = embedded.digits('train')
+  chosen = np.isin(train.arrays['label'], (3, 7))
+  image, label = (train.arrays[key][chosen][:20] for key in ('image', 'label'))
+  sample.write_samples(str(tmp_path / out), image, label, {})
+  read = sample_files.read_samples(str(tmp_path / out),
+                                   sources.describe(train)).arrays
+  order = np.argsort(label, kind='stable') if out == 'folder' else slice(None)
+  np.testing.assert_array_equal(read['image'], image[order])
+  np.testing.assert_array_equal(read['label'], label[order])
+
+
+@pytest.mark.parametrize('label, said', [
+    (np.zeros(3, int), 'needs samples of every class, got none of 1'),
+    (None, 'needs samples with labels')])
+def test_accuracy_score_says_why_there_is_none(label, said, tmp_path):
+  digits = [embedded.digits(split) for split in ('train', 'test')]
+  path = write_npz(tmp_path / 'x.npz', IMAGES, label)
+  samples = sample_files.read_samples(
+      str(path), sources.describe(digits[0])._replace(
+          class_names=() if label is None else tuple('0123456789')))
+  judge = evaluate.Judge(None, None, {}, 'x')
+  assert evaluate.accuracy_score(
+      judge, samples, Split(*digits), None) == said
+
+
+@pytest.fixture(scope='module')
+def samples(tmp_path_factory):
+  """Real training images, as somebody else's generator would leave them."""
+  train = embedded.digits('train').arrays
+  return write_npz(tmp_path_factory.mktemp('samples') / 'x.npz',
+                   train['image'], train['label'].astype(np.int64))
+
+
+def test_evaluate_of_the_training_set_has_its_cas(
+    run, samples, tmp_path, monkeypatch):
+  """The accuracy of the classifier itself: trained once more, the same way."""
+  monkeypatch.setitem(train_classifier._IMAGES, 'steps', 20)
+  result = run(evaluate, f'--samples={samples}', f'--workdir={tmp_path}',
+               '--most=200')
+  assert (result.code, result.err) == (0, '')
+  assert 'no --classifier' in result.out
+  written = json.loads((tmp_path / 'evaluation.json').read_text())
+  cas = written['metrics']['cas']
+  assert cas['samples'] == cas['floor'] and 0 < cas['floor']['value'] < 1
+  assert cas['floor'] == written['metrics']['recognised']['floor']
+  assert written['metrics']['nn_ratio_pixels']['samples']['value'] < 1e-6
+  assert written['metrics']['fd_pixels']['samples'] == {
+      'reason': 'needs 260 images a set, got 200'}
+  assert list(written['metrics']) == [
+      'fd_digits', 'kid_digits', 'fd_pixels', 'precision', 'recall', 'density',
+      'coverage', 'nn_ratio_pixels', 'recognised', 'cas']
+  assert written['extractor'] and written['extractor'] in result.out
+  assert (written['num_samples'], written['num_test']) == (1500, 297)
+  with Image.open(tmp_path / 'figures' / 'evaluation.png') as picture:
+    picture.load()
