@@ -51,7 +51,11 @@ def open_judge(data: Split) -> Judge:
     _train(train_classifier.settings_for(pair, values), pair, workdir)
   check(os.path.isdir(workdir), '--classifier',
         'must be the workdir of train_classifier', repr(workdir))
-  judge = load_judge(workdir)
+  try:
+    judge = load_judge(workdir)
+  except ValueError as error:  # which calls the flag by its usual name
+    raise ValueError(str(error).replace('--workdir', '--classifier')
+                     ) from error
   shape, names = data.description.shape, data.description.class_names
   of = judge.settings
   check((tuple(of['shape']), tuple(of['class_names'])) == (shape, names),

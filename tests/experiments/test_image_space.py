@@ -116,11 +116,13 @@ def test_image_space_leaves_all_that_it_promises(run, tmp_path, monkeypatch):
     ('--k=200 --most=100', ['--k', '100', '200']),
     ('--most=0', ['most']),
     ('--classifier={missing}', ['--classifier', '{missing}']),
+    ('--classifier={folder}', ['--classifier', '{folder}']),
+    ('--classifier={diffusion}', ['--classifier', 'train_classifier']),
 ])
 def test_image_space_says_what_is_wrong_in_one_line(
-    run, write_pictures, tmp_path, args, said):
+    run, write_pictures, digits_run, tmp_path, args, said):
   at = {'folder': write_pictures(tmp_path / 'folder', 4, 8),
-        'missing': tmp_path / 'missing'}
+        'missing': tmp_path / 'missing', 'diffusion': digits_run}
   result = run(image_space, f'--workdir={tmp_path}/run',
                *args.format(**at).split())
   assert (result.code, result.out) == (1, '')
