@@ -1,8 +1,9 @@
 """Six ways to approximate an unknown distribution, for `fit_distribution`.
 
 Each takes standardised points and returns a distribution fitted to them.
-What a model leaves open (components, cells, bandwidth) is chosen on the
-training points alone.
+What a model leaves open (components, cells, bandwidth, when to stop training)
+is chosen on these points alone, most of which are fitted to and the rest
+judged by; they must come in random order.
 """
 
 import contextlib
@@ -49,8 +50,10 @@ _PSEUDO_COUNT = 0.1
 _BANDWIDTHS = tuple(1.25**-i for i in range(16))
 
 _BATCH, _LEARNING_RATE = 512, 5e-3
+_CHECKPOINTS = 20  # of one training, of which the best is taken
 _ENERGY = EnergyMLP(features=64)
 _CONTRAST = 3  # steps of a chain of contrastive divergence
+_KERNEL_DRAWS = 4096  # for log Z while training
 _BOX, _NODES = 6.0, 384  # of the quadrature for log Z
 _PARTICLES, _TEMPERATURES = 1000, 500  # of annealed importance sampling
 _CHAIN = 200  # steps from a Gaussian to a draw of the energy model
@@ -123,11 +126,17 @@ def _choose(
 
   Returns it with its fit to all of x.
   """
-  most = 4 * len(x) // 5
-  scores = [jnp.mean(dist.log_prob(fit(candidate, x[:most]), x[most:]))
+  most, rest = _split(x)
+  scores = [jnp.mean(dist.log_prob(fit(candidate, most), rest))
             for candidate in candidates]
   best = candidates[int(np.argmax(scores))]
   return best, fit(best, x)
+
+
+def _split(x: Array) -> tuple[Array, Array]:
+  """Points to fit to, and points to choose by."""
+  most = 4 * len(x) // 5
+  return x[:most], x[most:]
 
 
 def _energy_of(variables: Params, x: Array) -> Array:
@@ -138,7 +147,16 @@ def _energy(run: Run, x: Array) -> Fitted:
   make_kernel = functools.partial(mcmc.hmc, step_size=0.1, num_leapfrog=5)
   loss_fn = energy.make_contrastive_divergence(
       _energy_of, make_kernel=make_kernel, num_steps=_CONTRAST)
-  variables = _train('energy', run, _ENERGY, loss_fn, x)
+  # Kernels at the points find the narrow modes that an overfitted energy has.
+  kernels = nonparametric.fit_kernel_density(_split(x)[0])
+
+  def criterion(variables, key, batch):
+    log_z = energy.log_partition_importance(
+        key, _energy_of, nonparametric.kernel_density, variables, kernels,
+        num_samples=_KERNEL_DRAWS)
+    return jnp.mean(_energy_of(variables, batch['x'])) + log_z.value, {}
+
+  variables = _train('energy', run, _ENERGY, loss_fn, criterion, x)
   base_params = fitting.fit_multivariate_normal(x)
   dist = energy.as_distribution(
       _energy_of, multivariate_normal, base_params,
@@ -160,14 +178,24 @@ def _flow(run: Run, x: Array) -> Fitted:
   dim = x.shape[1]
   dist = flow.flow(_FLOW, independent(normal, 1),
                    NormalParams(jnp.zeros(dim), jnp.ones(dim)))
-  variables = _train('flow', run, _FLOW, fitting.maximum_likelihood(dist), x)
+  loss_fn = fitting.maximum_likelihood(dist)
+  variables = _train('flow', run, _FLOW, loss_fn, loss_fn, x)
   return Fitted(dist, variables, f'{_FLOW.num_layers} spline couplings')
 
 
 def _train(
-    name: str, run: Run, network: Any, loss_fn: LossFn, x: Array
+    name: str, run: Run, network: Any, loss_fn: LossFn, criterion: LossFn,
+    x: Array
 ) -> Params:
-  """Averaged variables of a network trained on x [N, D].
+  """Averaged variables of a network, from where it was best while training.
+
+  Args:
+    name: of the model.
+    run: what it may depend on.
+    network: takes points.
+    loss_fn: what is minimised.
+    criterion: by which points held out of the training judge it.
+    x: [N, D].
 
   Raises:
     SystemExit: stopped by a signal; the same command goes on from there.
@@ -183,20 +211,32 @@ def _train(
   # Small enough for one device: more would wait for each other.
   compiled = parallel.compile_step(
       make_step(loss_fn, tx, ema_decay=0.99), parallel.make_mesh(1))
-  source = sources.ArraySource({'x': np.asarray(x)})
+  most, rest = (sources.ArraySource({'x': np.asarray(part)})
+                for part in _split(x))
+  judge, judged_by = jax.jit(criterion), pipeline.full_batch(rest)
+
+  def hook(state, step):
+    del step
+    loss, _ = judge(state.ema, common.root_key(run.seed, 'held_out'), judged_by)
+    return {'held_out/loss': float(loss)}
+
+  every = max(run.steps // _CHECKPOINTS, 1)
   workdir = os.path.join(run.workdir, name)
-  with contextlib.closing(MetricsWriter(workdir)) as writer:
+  with (contextlib.closing(MetricsWriter(workdir)) as writer,
+        contextlib.closing(Checkpointer(
+            os.path.join(workdir, 'checkpoints'))) as checkpointer):
     outcome = loop.fit(
         compiled, state, key,
-        lambda step: pipeline.batches(source, _BATCH, seed=run.seed,
+        lambda step: pipeline.batches(most, _BATCH, seed=run.seed,
                                       start_step=step),
-        num_steps=run.steps,
-        checkpointer=Checkpointer(os.path.join(workdir, 'checkpoints')),
-        writer=writer)
-  if outcome.stopped:
-    print('stopped: the same command goes on')
-    raise SystemExit(130)
-  return outcome.state.ema
+        num_steps=run.steps, save_every=every, checkpointer=checkpointer,
+        writer=writer, hooks=[loop.Hook(every, hook)],
+        best_metric='held_out/loss')
+    if outcome.stopped:
+      print('stopped: the same command goes on')
+      raise SystemExit(130)
+    restored = checkpointer.restore(outcome.state, checkpointer.best_step())
+  return restored[0].ema if restored else outcome.state.ema
 
 
 MODELS: Mapping[str, Callable[[Run, Array], Fitted]] = {

@@ -30,8 +30,6 @@ from genjax.data import sources
 from genjax.data import toy
 from genjax.distributions.base import Distribution
 from genjax.distributions.base import mean_of
-from genjax.distributions.nonparametric import histogram
-from genjax.distributions.nonparametric import HistogramParams
 from genjax.distributions.nonparametric import kernel_density
 from genjax.distributions.nonparametric import KernelDensityParams
 from genjax.types import Params
@@ -40,6 +38,12 @@ from genjax.viz import densities
 _POINTS = 8192  # of a toy set, to fit to and as many held out
 _CURVE_POINTS = 2**15  # of a toy set without its noise, for its true density
 _NOISE = {'moons': 0.06, 'rings': 0.05, 'spirals': 0.03, 'swiss_roll': 0.03}
+# Where a toy set is uniform, and the area of it.
+_UNIFORM = {
+    'checkerboard': (lambda x: (np.abs(x).max(-1) <= 2)
+                     & (np.floor(x).sum(-1) % 2 == 0), 8.0),
+    'xor': (lambda x: np.all(np.abs(np.abs(x) - 1) <= 0.8 + 1e-6, -1), 10.24),
+}
 _HELD_OUT = 0.2  # share of a file
 _FEWEST, _MOST_COLUMNS = 20, 16
 _SAMPLES = 2000
@@ -93,10 +97,9 @@ def open_data(spec: str, seed: int) -> Data:
         for i in range(2))
     return Data(train, held_out, ('$x_1$', '$x_2$'), true_density(spec))
   x, names = read_points(spec)
-  halves = sources.split_held_out(
-      sources.ArraySource({'x': np.arange(len(x))}), _HELD_OUT, seed)
-  train, held_out = (
-      x[[int(half[i]['x']) for i in range(len(half))]] for half in halves)
+  # Rows may be sorted: the models, too, choose by the last of theirs.
+  x = x[sources.permutation(len(x), seed, stream=3)]
+  held_out, train = np.split(x, [round(_HELD_OUT * len(x))])
   check(bool(np.all(train.std(0) > 0)), '--data',
         f"every column of '{spec}' must vary", 'one value throughout')
   return Data(train, held_out, names, None)
@@ -144,16 +147,14 @@ def _are_numbers(words: list[str]) -> bool:
 
 
 def true_density(name: str) -> LogDensity:
-  """The density of a toy set: a histogram, or Gaussians around a curve.
+  """The density of a toy set: uniform on squares, or Gaussians around a curve.
 
   The curve is that of draws without noise: an average over so many Gaussians
   that its log is off by less than .002 nats in the mean.
   """
-  if name == 'checkerboard':
-    taken = np.add.outer(np.arange(4), np.arange(4)) % 2 == 0
-    return _log_density(histogram, HistogramParams(
-        jnp.full(2, -2.0), jnp.full(2, 2.0),
-        jnp.log(jnp.asarray(taken, jnp.float32))))
+  if name in _UNIFORM:
+    inside, area = _UNIFORM[name]
+    return lambda x: np.where(inside(x), -math.log(area), -np.inf)
   if name == 'eight_gaussians':
     _, centres, scale = toy.eight_gaussians_mixture()
   else:
@@ -209,7 +210,7 @@ def main() -> None:
   run = density_models.Run(values.seed, values.steps, values.workdir)
   models = density_models.MODELS
   chosen = models if values.model == 'all' else [values.model]
-  rows, log_densities, samples = [], {}, {'held-out data': data.held_out}
+  rows, log_densities, samples = [], {}, {}
   if data.truth is not None:
     log_densities['truth'] = data.truth
     rows.append(judge('truth', data.truth, data.held_out, ''))
@@ -229,9 +230,11 @@ def main() -> None:
   titles = {row.model: f'{row.model}: {row.nats:.3f} nats' for row in rows}
   if dim > 2:
     path = os.path.join(values.workdir, 'figures', 'samples.png')
-    densities.save_samples(path, [(titles.get(name, name), points[:_SAMPLES])
-                                  for name, points in samples.items()],
-                           data.names)
+    densities.save_samples(
+        path, data.held_out,
+        [('held-out data', np.empty((0, dim))),
+         *((titles[name], draws) for name, draws in samples.items())],
+        data.names)
   else:
     path = os.path.join(values.workdir, 'figures', 'densities.png')
     densities.save_densities(

@@ -102,7 +102,9 @@ class _Coupling(nn.Module):
     if self.inverse:
       x = jnp.roll(x, half, -1)
     kept, moved = jnp.split(x, [half], -1)
-    h = kept
+    # A spline of one coordinate depends on nothing but its bias: an array
+    # without entries could not be saved.
+    h = kept if half else jnp.ones_like(moved)
     for _ in range(self.depth):
       h = nn.swish(nn.Dense(self.features, kernel_init=fan_avg_uniform)(h))
     per_axis = 3 * self.num_bins - 1

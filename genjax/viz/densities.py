@@ -40,36 +40,35 @@ def save_densities(
   """
   check(points.ndim == 2 and points.shape[1] in (1, 2), 'save_densities',
         'points must be [N, 1] or [N, 2]', f'shape {points.shape}')
-  low, high = np.min(points, 0), np.max(points, 0)
-  margin = 0.06 * (high - low)
-  lines = np.linspace(low - margin, high + margin, _GRID).T
+  lines = np.linspace(*_limits(points), _GRID).T
   mesh = np.stack(np.meshgrid(*lines), -1).reshape(-1, len(lines))
   maps = [None if panel.log_density is None else
           np.exp(np.asarray(panel.log_density(mesh))) for panel in panels]
   drawn = [np.max(density) for density in maps if density is not None]
   top = np.median(drawn) if drawn else 1.0
 
-  figure, axes = _axes(len(panels))
-  image = None
-  for axis, panel, density in zip(axes, panels, maps):
-    axis.set_title(panel.title, fontsize=9)
-    axis.set_xlabel(names[0], fontsize=8)
-    axis.tick_params(labelsize=7)
-    if len(lines) == 1:
-      axis.hist(points[:, 0], 60, density=True, color=figures.GREY, alpha=0.35)
+  figure, axes = _axes([panel.title for panel in panels])
+  if len(lines) == 1:
+    for axis, density in zip(axes, maps):
+      axis.hist(points[:, 0], 'auto', density=True, color=figures.ORANGE,
+                alpha=0.35)
       if density is not None:
         axis.plot(lines[0], density, color=figures.BLUE, lw=1.2)
       axis.set(xlim=lines[0][[0, -1]], ylim=(0, 1.4 * top))
-      axis.set_ylabel('density', fontsize=8)
-      continue
-    axis.set_ylabel(names[1], fontsize=8)
-    extent = [*lines[0][[0, -1]], *lines[1][[0, -1]]]
+      _label(axis, (names[0], 'density'))
+    figures.save(path, figure)
+    return
+
+  extent = [*lines[0][[0, -1]], *lines[1][[0, -1]]]
+  image = None
+  for axis, density in zip(axes, maps):
     if density is not None:
       image = axis.imshow(
           density.reshape(_GRID, _GRID), origin='lower', extent=extent,
           cmap='Blues', vmin=0, vmax=top, aspect='auto')
-    _dots(axis, points, alpha=0.25 if density is None else 0.1)
+    _dots(axis, points, figures.ORANGE, 0.5 if density is None else 0.15)
     axis.set(xlim=extent[:2], ylim=extent[2:])
+    _label(axis, names)
   if image is not None:
     bar = figure.colorbar(image, ax=axes, extend='max', shrink=0.6, pad=0.01)
     bar.set_label('density, per unit of area', fontsize=8)
@@ -78,40 +77,58 @@ def save_densities(
 
 
 def save_samples(
-    path: str, panels: Sequence[tuple[str, np.ndarray]],
+    path: str, points: np.ndarray, panels: Sequence[tuple[str, np.ndarray]],
     names: Sequence[str] = ('$x_1$', '$x_2$')
 ) -> None:
-  """Writes points [N, D] by title, the first two of D coordinates, as PNG.
+  """Writes draws of distributions under points, the first two coordinates.
 
   Args:
     path: of the PNG.
-    panels: (title, points); the first decides what part of space is shown.
+    points: [N, D], which also say what part of space is shown.
+    panels: (title, draws [M, D]); no draws leave the points alone.
     names: of the axes.
   """
-  low, high = np.min(panels[0][1], 0), np.max(panels[0][1], 0)
-  margin = 0.06 * (high - low)
-  figure, axes = _axes(len(panels))
-  for axis, (title, points) in zip(axes, panels):
-    _dots(axis, points, alpha=0.5)
-    axis.set_title(title, fontsize=9)
-    axis.set_xlabel(names[0], fontsize=8)
-    axis.set_ylabel(names[1], fontsize=8)
-    axis.tick_params(labelsize=7)
-    axis.set(xlim=(low[0] - margin[0], high[0] + margin[0]),
-             ylim=(low[1] - margin[1], high[1] + margin[1]))
+  low, high = _limits(points)
+  figure, axes = _axes([title for title, _ in panels])
+  for axis, (_, draws) in zip(axes, panels):
+    _dots(axis, draws, figures.BLUE, 0.4)
+    _dots(axis, points, figures.ORANGE, 0.7)
+    axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+    _label(axis, names)
   figures.save(path, figure)
 
 
-def _axes(num: int):
-  """A figure of `num` panels, and their axes."""
-  columns = min(num, _COLUMNS)
-  rows = -(-num // columns)
+def _limits(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Opposite corners [D] of a box with a margin around the points."""
+  low, high = np.min(points, 0), np.max(points, 0)
+  margin = 0.06 * (high - low)
+  return low - margin, high + margin
+
+
+def _axes(titles: Sequence[str]):
+  """A figure of a panel for each title, and their axes."""
+  columns = min(len(titles), _COLUMNS)
+  rows = -(-len(titles) // columns)
   figure = figures.new(2.6 * columns, 2.5 * rows)
   axes = figure.subplots(rows, columns, squeeze=False).ravel()
-  for axis in axes[num:]:
+  for axis in axes[len(titles):]:
     axis.remove()
-  return figure, axes[:num]
+  for axis, title in zip(axes, titles):
+    axis.set_title(title, fontsize=9)
+  return figure, axes[:len(titles)]
 
 
-def _dots(axis, points, alpha):
-  axis.plot(points[:, 0], points[:, 1], ',', color=figures.ORANGE, alpha=alpha)
+def _label(axis, names):
+  axis.set_xlabel(names[0], fontsize=8)
+  axis.set_ylabel(names[1], fontsize=8)
+  axis.tick_params(labelsize=7)
+  # The common part of large numbers.
+  axis.xaxis.get_offset_text().set_size(7)
+  axis.yaxis.get_offset_text().set_size(7)
+
+
+def _dots(axis, points, color, alpha):
+  # Fewer points are drawn larger.
+  size = np.clip(120 / np.sqrt(max(len(points), 1)), 1.2, 5)
+  axis.plot(points[:, 0], points[:, 1], '.', color=color, alpha=alpha,
+            markersize=size, markeredgewidth=0)
