@@ -76,8 +76,9 @@ def squared_distances(
 
 def _radii(x: np.ndarray, k: int, block: int) -> np.ndarray:
   """Squared distance of each row to its k-th nearest other row: [N]."""
-  # The nearest is the row itself, at a distance of zero up to rounding.
-  return np.concatenate([np.partition(squared, k, axis=1)[:, k]
+  # The nearest is the row itself, at a distance of zero up to rounding. A view
+  # of the column would keep its whole block alive.
+  return np.concatenate([np.partition(squared, k, axis=1)[:, k].copy()
                          for _, squared in squared_distances(x, x, block)])
 
 
