@@ -6,7 +6,7 @@
 Every fault is planted in a temporary copy of the tree, never here, and the
 tests named beside it must fail there. They are a subset of what `make test`
 runs (the same markers apply), so that what fails them fails `make test`.
-Faults live in tests/faults.py. Exit status 0: every fault was caught.
+Faults live in tests/faults/. Exit status 0: every fault was caught.
 """
 
 import concurrent.futures

@@ -1,0 +1,13 @@
+"""The faults that `make mutants` plants, and the tests that must see them."""
+
+from tests.faults import diffusion
+from tests.faults import experiments
+from tests.faults import families
+from tests.faults import metrics
+from tests.faults import models
+from tests.faults import training
+from tests.faults.fault import Fault
+
+FAULTS: tuple[Fault, ...] = (
+    *families.FAULTS, *models.FAULTS, *diffusion.FAULTS, *training.FAULTS,
+    *experiments.FAULTS, *metrics.FAULTS)

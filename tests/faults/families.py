@@ -1,0 +1,82 @@
+"""Faults in distributions."""
+
+from tests.faults.fault import Fault
+from tests.faults.fault import room
+
+CONTINUOUS = 'genjax/distributions/continuous.py'
+BOUNDED = 'genjax/distributions/bounded.py'
+GAUSSIAN = 'genjax/distributions/gaussian.py'
+CONJUGATE = 'genjax/distributions/conjugate.py'
+DIVERGENCES = 'genjax/distributions/divergences.py'
+
+FAULTS = (
+    Fault('normal: sign of log scale', CONTINUOUS,
+          'square(z) - (log_scale +', 'square(z) - (-log_scale +',
+          room('distributions/continuous')),
+    Fault('normal: scale taken as variance', CONTINUOUS,
+          'p.loc + p.scale * unit_sample', 'p.loc + jnp.sqrt(p.scale) * '
+          'unit_sample', room('distributions/continuous')),
+    Fault('student_t: chi-square of twice the degrees', CONTINUOUS,
+          'half = 0.5 * jnp', 'half = jnp', room('distributions/continuous')),
+    Fault('gamma: rate taken as scale', BOUNDED,
+          '(*shape, *a.shape), a.dtype) / rate',
+          '(*shape, *a.shape), a.dtype) * rate',
+          room('distributions/continuous')),
+    Fault('deviance: series cut short', 'genjax/distributions/saddle_point.py',
+          'for j in range(1, 10)', 'for j in range(1, 2)',
+          room('distributions/continuous')),
+    Fault('deviance: slope in the mean',
+          'genjax/distributions/saddle_point.py',
+          '(mean - x) / mean * dmean', '(mean - x) * dmean',
+          room('distributions/continuous')),
+    Fault('rounded: noise of 16 bits', 'genjax/distributions/params.py',
+          'wide = jnp.promote_types(dtype, jnp.float32)', 'wide = dtype',
+          room('distributions/continuous')),
+    Fault('uniform: draws its upper end', BOUNDED,
+          'return jnp.where(x >= params.high, low, x)',
+          'return jnp.where(x > params.high, low, x)',
+          room('distributions/continuous')),
+    Fault('beta: entropy of the sum', BOUNDED, '- special.digamma(total))',
+          '+ special.digamma(total))', room('distributions/continuous')),
+    Fault('expectation: spread, not standard error',
+          'genjax/distributions/base.py', ' / num**0.5', '',
+          room('distributions/base')),
+    Fault('independent: one axis left', 'genjax/distributions/combinators.py',
+          'sum_trailing(nats, ndims)', 'sum_trailing(nats, ndims - 1)',
+          room('distributions/combinators')),
+    Fault('independent: rank of event', 'genjax/distributions/combinators.py',
+          'base.event_ndims + ndims', 'ndims',
+          room('distributions/combinators')),
+
+    Fault('gaussian: noise forgotten in Joseph', GAUSSIAN,
+          '_sandwich(residual, cov) + _sandwich(gain, noise_cov)',
+          '_sandwich(residual, cov)', room('distributions/gaussian')),
+    Fault('gaussian: conditional gain sign', GAUSSIAN, '.set(-gain)',
+          '.set(gain)', room('distributions/gaussian')),
+    Fault('gaussian: sum of one covariance', GAUSSIAN,
+          'p.mean + q.mean, p.cov + q.cov)', 'p.mean + q.mean, p.cov)',
+          room('distributions/gaussian')),
+    Fault('gaussian: gain of a batch', GAUSSIAN,
+          'cross = jnp.broadcast_to(cross, batch + cross.shape[-2:])',
+          'del batch', room('distributions/gaussian')),
+    Fault('conjugate: predicted after it was seen', CONJUGATE,
+          'p[:-1], after', 'p[1:], after', room('distributions/conjugate')),
+    Fault('conjugate: heads for tails', CONJUGATE, 'log_alpha - log_beta',
+          'log_beta - log_alpha', room('distributions/conjugate')),
+    Fault('conjugate: N meets the batch', CONJUGATE,
+          'tuple(range(1, 2 + batch - x.ndim))', '()',
+          room('distributions/conjugate')),
+    Fault('conjugate: impossible data', CONJUGATE, '> -jnp.inf',
+          '>= -jnp.inf', room('distributions/conjugate')),
+    Fault('kl_dirichlet: total forgotten', DIVERGENCES,
+          ' - _log_gamma_gap(b_total, a_total)[..., 0]', '',
+          room('distributions/divergences')),
+    Fault('kl: difference of terms of size one', DIVERGENCES,
+          'near = jnp.abs(d) < 0.1', 'near = jnp.abs(d) < 0',
+          room('distributions/divergences')),
+    Fault('jensen_shannon: error of a half', DIVERGENCES, '0.5 * jnp.hypot(',
+          'jnp.hypot(', room('distributions/divergences')),
+    Fault('kl_monte_carlo: draws for a batch', DIVERGENCES,
+          'return jax.vmap(\n      lambda x:', 'return (\n      lambda x:',
+          room('distributions/divergences')),
+)
