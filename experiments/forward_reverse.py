@@ -60,12 +60,13 @@ def draw_images(
 
   chosen = np.linspace(0, len(times) - 1, _COLUMNS).round().astype(int)
   captions = [f'{float(sigma[i] / alpha[i]):.2g}' for i in chosen]
+  rows = np.linspace(0, num - 1, _ROWS).astype(int)  # a folder is by class
   strip = os.path.join(folder, 'forward_reverse.png')
   viz.save_filmstrips(strip, {
       'Forward process: data to noise (noise / signal below)':
-          (forward[chosen, :_ROWS], captions[::-1]),
+          (forward[np.ix_(chosen, rows)], captions[::-1]),
       'Reverse process: noise to data':
-          (reverse[chosen, :_ROWS], captions)})
+          (reverse[np.ix_(chosen, rows)], captions)})
   columns = int(np.sqrt(num))
   zoom = viz.zoom_for(x0, columns, 400)
   movie = os.path.join(folder, 'forward_reverse.gif')
