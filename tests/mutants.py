@@ -24,6 +24,7 @@ from tests.faults import FAULTS
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 WORKERS = 2
 LIMIT = 300  # seconds for the tests of one fault
+WHOLE = 3600  # seconds for those of all of them, without a fault
 
 # pytest's exit statuses: what they say of a fault.
 VERDICTS = {0: 'SURVIVED', 1: 'caught', 5: 'NO TESTS'}
@@ -49,14 +50,16 @@ def copy_tree(root: pathlib.Path, to: pathlib.Path) -> None:
   shutil.copytree(root, to, ignore=IGNORED)
 
 
-def run_tests(root: pathlib.Path, tests: tuple[str, ...]) -> tuple[str, str]:
+def run_tests(
+    root: pathlib.Path, tests: tuple[str, ...], limit: int = LIMIT
+) -> tuple[str, str]:
   """(verdict, output) of the tests run in the copy at `root`."""
   # First on the path, before the checkout that is installed in the venv.
   env = os.environ | {'PYTHONPATH': str(root), 'PYTHONDONTWRITEBYTECODE': '1'}
   command = [sys.executable, '-m', 'pytest', '-q', '-x', '--no-header',
              '-p', 'no:cacheprovider', *tests]
   try:
-    result = subprocess.run(command, cwd=root, env=env, timeout=LIMIT,
+    result = subprocess.run(command, cwd=root, env=env, timeout=limit,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             text=True, check=False)
   except subprocess.TimeoutExpired:
@@ -84,7 +87,8 @@ def check_healthy(faults: list[Fault]) -> str:
     copy_tree(ROOT, copy)
     for fault in faults:
       plant((copy / fault.path).read_text('utf-8'), fault)
-    verdict, output = run_tests(copy, tests)
+    workers = ('-n', str(WORKERS), '--dist', 'loadfile')
+    verdict, output = run_tests(copy, (*workers, *tests), WHOLE)
   return '' if verdict == 'SURVIVED' else output or verdict
 
 
