@@ -83,15 +83,15 @@ def _boundary_hook(model, data, workdir):
                        == batch['label'])
     seen, names = in_two_dimensions(features(state.ema, x))
     classifiers.save_boundary(
-        _boundary_path(workdir, f'{step:07d}'), x, label,
+        _boundary_path(workdir, f'_{step:07d}.png'), x, label,
         np.asarray(jax.nn.softmax(said)).reshape(_GRID, _GRID, -1), _LIMIT,
         seen, names, f'step {step}: {accuracy:.1%} of held-out points right')
 
   return hook
 
 
-def _boundary_path(workdir, step):
-  return os.path.join(workdir, 'figures', f'boundary_{step}.png')
+def _boundary_path(workdir, ending):
+  return os.path.join(workdir, 'figures', f'boundary{ending}')
 
 
 def in_two_dimensions(
@@ -172,8 +172,8 @@ def _report_classes(settings, batch, outputs, model, params, workdir):
              'calibration_error': reliability.error}
   if settings['shape'] == [2]:
     classifiers.save_animation(
-        _boundary_path(workdir, 'moving')[:-3] + 'gif',
-        sorted(glob.glob(_boundary_path(glob.escape(workdir), '[0-9]*'))))
+        _boundary_path(workdir, '.gif'),
+        sorted(glob.glob(_boundary_path(glob.escape(workdir), '_*.png'))))
     return results
   x = batch['x'][:_MOST]
   features = classifier_run.in_blocks(model.features)(params, x)
@@ -188,8 +188,7 @@ def _report_classes(settings, batch, outputs, model, params, workdir):
   seen, names = in_two_dimensions(features)
   classifiers.save_classifier(
       os.path.join(workdir, 'figures', 'classifier.png'),
-      settings['class_names'],
-      confusion,
+      settings['class_names'], confusion,
       classifiers.Reliability(reliability.confidence, reliability.accuracy,
                               reliability.count, reliability.error),
       classifiers.Map(seen, label[:_MOST], names),
@@ -201,7 +200,10 @@ def _report_classes(settings, batch, outputs, model, params, workdir):
 
 
 def _report_fit(settings, data, model, params: Params, workdir):
-  """Beside least squares on the same features, which it must find."""
+  """Beside least squares on the same features: where training is going.
+
+  A line is there at once, as its features do not change.
+  """
   batch = pipeline.full_batch(data.train)
   x, y = batch['x'].T.astype(np.float64)
   features = classifier_run.in_blocks(model.features)(

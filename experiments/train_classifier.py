@@ -12,7 +12,6 @@ the run was stopped.
 """
 
 import contextlib
-import functools
 import os
 from typing import Any
 
@@ -40,7 +39,7 @@ _ALL: dict[str, Any] = dict(
 # images was chosen on a validation part of the digits' training set.
 _IMAGES: dict[str, Any] = dict(
     _ALL, data='digits', extractor='resnet', width=[16, 32], features=64,
-    groups=8, dropout=0.1, label_smoothing=0.1, shift=1, batch_size=64,
+    groups=8, dropout=0.1, label_smoothing=0.02, shift=1, batch_size=64,
     steps=600, learning_rate=3e-3, save_every=200)
 _POINTS: dict[str, Any] = dict(
     _ALL, extractor='perceptron', width=[64, 64], activation='relu',
@@ -167,12 +166,11 @@ def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
 def _compile(settings, mesh):
   tx = classifier_run.optimizer(settings)
   loss_fn = classifier_run.make_loss(settings)
-  make = functools.partial(make_step, loss_fn, tx)
+  ema_decay = settings['ema_decay']
   if settings['parallel'] == 'pmap':
-    return parallel.pmap_step(loss_fn, tx, mesh,
-                              ema_decay=settings['ema_decay'])
-  return parallel.compile_step(make(ema_decay=settings['ema_decay']), mesh,
-                               fsdp=settings['parallel'] == 'fsdp')
+    return parallel.pmap_step(loss_fn, tx, mesh, ema_decay=ema_decay)
+  return parallel.compile_step(make_step(loss_fn, tx, ema_decay=ema_decay),
+                               mesh, fsdp=settings['parallel'] == 'fsdp')
 
 
 def main() -> None:

@@ -8,10 +8,11 @@ from PIL import Image
 from genjax.viz import figures
 from genjax.viz.images import save_gif
 
-# Okabe and Ito's colours, which the colour-blind tell apart, and two more.
+# Okabe and Ito's colours, which the colour-blind tell apart, with a darker
+# yellow, and two more.
 _COLOURS = np.array([
     [0, 114, 178], [230, 159, 0], [0, 158, 115], [204, 121, 167],
-    [86, 180, 233], [213, 94, 0], [240, 228, 66], [90, 90, 90], [120, 60, 20],
+    [86, 180, 233], [213, 94, 0], [200, 180, 20], [90, 90, 90], [120, 60, 20],
     [150, 130, 220]]) / 255
 
 _NUMBERS = 12  # classes up to which a confusion matrix has numbers on it
