@@ -1,6 +1,7 @@
 """The faults that `make mutants` plants, and the tests that must see them."""
 
 from tests.faults import diffusion
+from tests.faults import discriminative
 from tests.faults import experiments
 from tests.faults import families
 from tests.faults import metrics
@@ -10,4 +11,4 @@ from tests.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
     *families.FAULTS, *models.FAULTS, *diffusion.FAULTS, *training.FAULTS,
-    *experiments.FAULTS, *metrics.FAULTS)
+    *experiments.FAULTS, *metrics.FAULTS, *discriminative.FAULTS)
