@@ -1,8 +1,9 @@
 """Laws that every distribution keeps, each written once.
 
 A law takes a `Family`: what a distribution is, and what scipy says of it. A
-new family is one row of a table of these. `float64` runs a test at double
-precision, where tolerances can be those of a closed form.
+new family is one row of a table of these, and `over` makes a test of every law
+and row. `float64` runs a test at double precision, where tolerances can be
+those of a closed form.
 """
 
 import functools
@@ -14,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import jax.test_util
 import numpy as np
+import pytest
 from scipy import integrate
 from scipy import stats
 
@@ -100,6 +102,12 @@ def log_prob_matches_scipy_in_float32(family: Family):
   assert kept.mean() > 0.8 and got.dtype == jnp.float32
   np.testing.assert_allclose(
       np.asarray(got)[kept], want[kept], rtol=2e-5, atol=2e-5)
+
+
+def log_prob_matches_scipy_where_digits_are_lost(family: Family):
+  """At large params scipy itself cancels, in float64 to about 1e-10."""
+  log_prob_matches_scipy(family, rtol=1e-9)
+  log_prob_matches_scipy_in_float32(family)
 
 
 @float64
@@ -237,17 +245,23 @@ def vmap_over_params_equals_loop(family: Family):
   chex.assert_trees_all_close(got, want, rtol=2e-6, atol=2e-6)
 
 
-def dtype_is_kept(family: Family, dtype):
+def dtype_is_kept(family: Family):
   """Of params, in draws (whole numbers are int32) and log-densities."""
-  params = params_of(family, dtype)
 
   def draw_and_judge(params):
     x = family.dist.sample(jax.random.key(0), params, (2,))
     return x, family.dist.log_prob(params, x)
 
-  x, nats = jax.eval_shape(draw_and_judge, params)
-  chex.assert_type(nats, dtype)
-  chex.assert_type(x, jnp.int32 if family.discrete else dtype)
+  for dtype in (jnp.float32, jnp.bfloat16, jnp.float64):
+    with jax.enable_x64(dtype == jnp.float64):
+      x, nats = jax.eval_shape(draw_and_judge, params_of(family, dtype))
+    chex.assert_type(nats, dtype)
+    chex.assert_type(x, jnp.int32 if family.discrete else dtype)
+
+
+def event_ndims_is_the_rank_of_the_event(family: Family):
+  assert family.dist.event_ndims == len(family.event_shape)
+  assert family.dist.density == 'exact'
 
 
 def sample_of_bfloat16_is_rounded(family: Family):
@@ -310,3 +324,21 @@ def gradients_are_finite_in_the_tails(family: Family, scales: float = 100.0):
     inside = np.isfinite(family.dist.log_prob(params, x))
     if sign and not family.discrete and inside.all():
       assert float(jnp.min(jnp.abs(grads[1]))) > 0
+
+
+# What every family keeps, and what those of scalars keep besides.
+LAWS = (
+    log_prob_matches_scipy, log_prob_matches_scipy_in_float32,
+    outside_is_minus_inf_and_nan_is_nan, samples_agree_with_density,
+    jit_equals_eager, vmap_over_params_equals_loop, dtype_is_kept,
+    bad_params_give_nan, gradients_are_finite_in_the_tails,
+    event_ndims_is_the_rank_of_the_event)
+OF_SCALARS = (closed_forms_match_scipy, probabilities_sum_to_one,
+              sample_of_bfloat16_is_rounded)
+
+
+def over(families: dict[str, Family], laws=LAWS):
+  """Makes of a test of (law, family) one for each of both."""
+  return pytest.mark.parametrize('law, family', [
+      pytest.param(law, family, id=f'{law.__name__}-{name}')
+      for law in laws for name, family in families.items()])

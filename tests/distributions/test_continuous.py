@@ -96,21 +96,21 @@ EVENTS = {
 }
 FAMILIES = SCALAR | EVENTS
 
-each_scalar = pytest.mark.parametrize('name', SCALAR)
-each_family = pytest.mark.parametrize('name', FAMILIES)
+
+@laws.over(FAMILIES)
+def test_family_keeps(law, family):
+  law(family)
 
 
-@each_family
-def test_log_prob_matches_scipy(name):
-  laws.log_prob_matches_scipy(FAMILIES[name])
-  laws.log_prob_matches_scipy_in_float32(FAMILIES[name])
+@laws.over(SCALAR, (
+    *laws.OF_SCALARS, laws.gradients_match_differences))
+def test_scalar_family_keeps(law, family):
+  law(family)
 
 
-@pytest.mark.parametrize('name', HARD)
-def test_log_prob_matches_scipy_where_digits_are_lost(name):
-  """scipy itself cancels at large params, in float64 to about 1e-10."""
-  laws.log_prob_matches_scipy(HARD[name], rtol=1e-9)
-  laws.log_prob_matches_scipy_in_float32(HARD[name])
+@laws.over(HARD, [laws.log_prob_matches_scipy_where_digits_are_lost])
+def test_family_of_hard_params_keeps(law, family):
+  law(family)
 
 
 @pytest.mark.parametrize('name', HARD)
@@ -119,69 +119,6 @@ def test_entropy_keeps_its_digits_in_float32(name):
   got = HARD[name].dist.entropy(HARD[name].make(*params))
   want = HARD[name].scipy(*(p.astype(np.float64) for p in params)).entropy()
   np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)
-
-
-@each_scalar
-def test_closed_forms_match_scipy(name):
-  laws.closed_forms_match_scipy(SCALAR[name])
-
-
-@each_scalar
-def test_log_prob_integrates_to_one(name):
-  laws.probabilities_sum_to_one(SCALAR[name])
-
-
-@each_family
-def test_outside_is_minus_inf_and_nan_is_nan(name):
-  laws.outside_is_minus_inf_and_nan_is_nan(FAMILIES[name])
-
-
-@each_family
-def test_sample_agrees_with_log_prob(name):
-  laws.samples_agree_with_density(FAMILIES[name])
-
-
-@each_family
-def test_jit_equals_eager(name):
-  laws.jit_equals_eager(FAMILIES[name])
-
-
-@pytest.mark.parametrize(
-    'name', [name for name in FAMILIES if name not in {'normal broadcast'}])
-def test_vmap_over_params_equals_loop(name):
-  laws.vmap_over_params_equals_loop(FAMILIES[name])
-
-
-@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
-@each_family
-def test_dtype_is_kept(name, dtype):
-  laws.dtype_is_kept(FAMILIES[name], dtype)
-
-
-@each_family
-@laws.float64
-def test_dtype_is_kept_at_double_precision(name):
-  laws.dtype_is_kept(FAMILIES[name], jnp.float64)
-
-
-@each_scalar
-def test_sample_of_bfloat16_has_the_law_of_float32(name):
-  laws.sample_of_bfloat16_is_rounded(SCALAR[name])
-
-
-@each_family
-def test_bad_params_give_nan(name):
-  laws.bad_params_give_nan(FAMILIES[name])
-
-
-@each_family
-def test_gradients_are_finite_in_the_tails(name):
-  laws.gradients_are_finite_in_the_tails(FAMILIES[name])
-
-
-@each_scalar
-def test_gradients_match_differences(name):
-  laws.gradients_match_differences(SCALAR[name])
 
 
 @pytest.mark.parametrize('dist, params, x, want', [
@@ -194,13 +131,6 @@ def test_gradients_match_differences(name):
 def test_slope_of_log_prob_is_right_where_branches_meet(dist, params, x, want):
   slope = jax.grad(dist.log_prob, argnums=1)(params, x)
   np.testing.assert_allclose(slope, want, rtol=1e-5, atol=1e-6)
-
-
-@each_family
-def test_event_ndims_is_the_rank_of_the_event(name):
-  family = FAMILIES[name]
-  assert family.dist.event_ndims == len(family.event_shape)
-  assert family.dist.density == 'exact'
 
 
 def test_params_may_be_python_numbers():

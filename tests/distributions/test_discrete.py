@@ -111,84 +111,21 @@ HARD = {
     'categorical': _categorical(2 * _RNG.normal(size=(2, 40))),
 }
 
-each_scalar = pytest.mark.parametrize('name', SCALAR)
-each_family = pytest.mark.parametrize('name', FAMILIES)
-each_hard = pytest.mark.parametrize('name', HARD)
+
+@laws.over(FAMILIES)
+def test_family_keeps(law, family):
+  law(family)
 
 
-@each_family
-def test_log_prob_matches_scipy(name):
-  laws.log_prob_matches_scipy(FAMILIES[name])
-  laws.log_prob_matches_scipy_in_float32(FAMILIES[name])
+@laws.over(SCALAR, laws.OF_SCALARS)
+def test_scalar_family_keeps(law, family):
+  law(family)
 
 
-@each_hard
-def test_log_prob_matches_scipy_where_digits_are_lost(name):
-  """scipy itself cancels at large counts, in float64 to about 1e-10."""
-  laws.log_prob_matches_scipy(HARD[name], rtol=1e-9)
-  laws.log_prob_matches_scipy_in_float32(HARD[name])
-
-
-@each_scalar
-def test_closed_forms_match_scipy(name):
-  laws.closed_forms_match_scipy(SCALAR[name])
-
-
-@each_scalar
-def test_probabilities_sum_to_one(name):
-  laws.probabilities_sum_to_one(SCALAR[name])
-
-
-@each_family
-def test_outside_is_minus_inf_and_nan_is_nan(name):
-  laws.outside_is_minus_inf_and_nan_is_nan(FAMILIES[name])
-
-
-@each_family
-def test_sample_agrees_with_log_prob(name):
-  laws.samples_agree_with_density(FAMILIES[name])
-
-
-@each_hard
-def test_sample_agrees_with_log_prob_at_extremes(name):
-  laws.samples_agree_with_density(HARD[name])
-
-
-@each_family
-def test_jit_equals_eager(name):
-  laws.jit_equals_eager(FAMILIES[name])
-
-
-@each_family
-def test_vmap_over_params_equals_loop(name):
-  laws.vmap_over_params_equals_loop(FAMILIES[name])
-
-
-@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
-@each_family
-def test_dtype_is_kept(name, dtype):
-  laws.dtype_is_kept(FAMILIES[name], dtype)
-
-
-@each_family
-@laws.float64
-def test_dtype_is_kept_at_double_precision(name):
-  laws.dtype_is_kept(FAMILIES[name], jnp.float64)
-
-
-@each_family
-def test_bad_params_give_nan(name):
-  laws.bad_params_give_nan(FAMILIES[name])
-
-
-@each_family
-def test_gradients_are_finite_in_the_tails(name):
-  laws.gradients_are_finite_in_the_tails(FAMILIES[name])
-
-
-@each_family
-def test_sample_of_bfloat16_is_that_of_float32(name):
-  laws.sample_of_bfloat16_is_rounded(FAMILIES[name])
+@laws.over(HARD, [laws.log_prob_matches_scipy_where_digits_are_lost,
+                  laws.samples_agree_with_density])
+def test_family_of_hard_params_keeps(law, family):
+  law(family)
 
 
 @pytest.mark.parametrize('dist, params, slope', [
@@ -213,13 +150,6 @@ def test_slope_of_log_prob_is_the_closed_form(dist, params, slope):
 
   got = jax.grad(total)(params[-1])
   np.testing.assert_allclose(got, np.sum(slope(x, *params), 0), rtol=1e-9)
-
-
-@each_family
-def test_event_ndims_is_the_rank_of_the_event(name):
-  family = FAMILIES[name]
-  assert family.dist.event_ndims == len(family.event_shape)
-  assert family.dist.density == 'exact'
 
 
 @pytest.mark.parametrize('logit', [-1e4, -100., -1., 30., 100., _INF])

@@ -48,44 +48,12 @@ FAMILIES = {
 DISTS = {'multivariate_normal': multivariate_normal,
          'low_rank_normal': low_rank_normal, 'dirichlet': dirichlet}
 
-each_family = pytest.mark.parametrize('name', FAMILIES)
 each_dist = pytest.mark.parametrize('name', DISTS)
 
 
-@each_family
-def test_log_prob_matches_scipy(name):
-  laws.log_prob_matches_scipy(FAMILIES[name])
-  laws.log_prob_matches_scipy_in_float32(FAMILIES[name])
-
-
-@each_family
-def test_closed_forms_match_scipy(name):
-  laws.closed_forms_match_scipy(FAMILIES[name])
-
-
-@each_family
-def test_sample_agrees_with_log_prob(name):
-  laws.samples_agree_with_density(FAMILIES[name])
-
-
-@each_family
-def test_jit_equals_eager(name):
-  laws.jit_equals_eager(FAMILIES[name])
-
-
-@each_family
-def test_vmap_over_params_equals_loop(name):
-  laws.vmap_over_params_equals_loop(FAMILIES[name])
-
-
-@each_family
-def test_bad_params_give_nan(name):
-  laws.bad_params_give_nan(FAMILIES[name])
-
-
-@each_family
-def test_gradients_are_finite_in_the_tails(name):
-  laws.gradients_are_finite_in_the_tails(FAMILIES[name])
+@laws.over(FAMILIES, (*laws.LAWS, laws.closed_forms_match_scipy))
+def test_family_keeps(law, family):
+  law(family)
 
 
 def _params(name: str, dtype=float):
