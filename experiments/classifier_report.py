@@ -13,7 +13,7 @@ from experiments import common
 from genjax import discriminative
 from genjax.data import pipeline
 from genjax.metrics.calibration import calibration
-from genjax.metrics.share import share
+from genjax.metrics.estimate import share
 from genjax.training.logs import read_metrics
 from genjax.training.state import State
 from genjax.types import Params

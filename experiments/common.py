@@ -4,7 +4,7 @@ import json
 import logging as std_logging
 import os
 import sys
-from typing import Any, Callable, Collection, Mapping, NamedTuple
+from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence
 
 from absl import app
 from absl import flags
@@ -220,6 +220,25 @@ def _use_compile_cache() -> None:
     jax.config.update('jax_compilation_cache_dir', folder)
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+
+
+def parse_numbers(
+    name: str, words: Sequence[str], num: int | None = None
+) -> list[float]:
+  """The finite numbers of the flag `name`, `num` of them if that is known.
+
+  Raises:
+    ValueError: it holds anything else.
+  """
+  must = f'must be {num or ""} numbers, like --{name}=0.5,0.5'
+  try:
+    numbers = [float(word) for word in words]
+  except ValueError:
+    numbers = []
+  check(bool(numbers) and len(numbers) == (num or len(numbers))
+        and bool(np.all(np.isfinite(numbers))), f'--{name}',
+        ' '.join(must.split()), repr(','.join(words)))
+  return numbers
 
 
 def write_json(path: str, value: Any) -> None:

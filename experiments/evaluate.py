@@ -30,8 +30,8 @@ from genjax.metrics import kernel
 from genjax.metrics import manifold
 from genjax.metrics.estimate import by_halves
 from genjax.metrics.estimate import Estimate
+from genjax.metrics.estimate import share
 from genjax.metrics.frechet import frechet_distance_infinity
-from genjax.metrics.share import share
 from genjax.viz.evaluation import save_evaluation
 from genjax.viz.evaluation import Scored
 

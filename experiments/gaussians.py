@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import common
-from experiments import number_flags
 from experiments.gaussian_checks import Check
 from experiments.gaussian_checks import correlation_from_draws
 from experiments.gaussian_checks import from_draws
@@ -77,7 +76,7 @@ def open_page(values: Any) -> Page:
     ValueError: means or scales are not two numbers in range.
   """
   means, scales = (
-      number_flags.parse_numbers(name, getattr(values, name), 2)
+      common.parse_numbers(name, getattr(values, name), 2)
       for name in ('means', 'scales'))
   for mean, scale in zip(means, scales):
     check_in_range('--means', 'each', mean, -_LARGEST, _LARGEST)

@@ -28,7 +28,7 @@ from genjax.checks import check
 from genjax.data import pipeline
 from genjax.metrics.estimate import by_halves
 from genjax.metrics.estimate import Estimate
-from genjax.metrics.share import share
+from genjax.metrics.estimate import share
 from genjax.types import Array
 from genjax.viz.image_space import Neighbours
 from genjax.viz.image_space import Reaction

@@ -23,7 +23,6 @@ from scipy import special
 
 from experiments import common
 from experiments import guess_experiment
-from experiments import number_flags
 from genjax.checks import check
 from genjax.distributions.continuous import normal
 from genjax.distributions.continuous import NormalParams
@@ -254,7 +253,7 @@ def _chosen(values) -> tuple[str, Experiment]:
     return name.replace('_', ' '), make_experiment(*EXPERIMENTS[name])
   check(values.experiment is None, '--experiment',
         'must be absent where --probabilities are given', values.experiment)
-  p = number_flags.parse_numbers('probabilities', values.probabilities)
+  p = common.parse_numbers('probabilities', values.probabilities)
   return 'your experiment', make_experiment(range(1, len(p) + 1), p)
 
 

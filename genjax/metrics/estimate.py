@@ -1,5 +1,6 @@
-"""How sure a metric is: intervals of any statistic, by random halves."""
+"""How sure a metric is: intervals of any statistic, and of a share."""
 
+import math
 from typing import Callable, NamedTuple
 
 import numpy as np
@@ -48,3 +49,23 @@ def by_halves(
                         for size in sizes)) for _ in range(num_halves)]
   reach = _NORMAL_95 * float(np.std(halves, ddof=1))
   return Estimate(value, value - reach, value + reach)
+
+
+def share(right: np.ndarray) -> Estimate:
+  """Share of right examples [N], with its 95 % interval of Wilson.
+
+  Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953: the shares from
+  which this one is no more than 1.96 of their own standard deviations away. It
+  has a width where all N are right, and stays within [0, 1].
+
+  Raises:
+    ValueError: no example.
+  """
+  num = len(right)
+  check(num > 0, 'share', 'right must hold an example', 'none')
+  z2 = _NORMAL_95**2
+  value = float(np.mean(right))
+  centre = (value + z2 / (2 * num)) / (1 + z2 / num)
+  reach = math.sqrt(z2 * value * (1 - value) / num
+                    + (z2 / (2 * num))**2) / (1 + z2 / num)
+  return Estimate(value, max(centre - reach, 0.0), min(centre + reach, 1.0))

@@ -33,7 +33,7 @@ FAULTS = (
     Fault('pixel distance: bytes wrap around', 'genjax/image_distance.py',
           'return a.astype(dtype), b.astype(dtype)', 'return a, b',
           ('tests/test_image_distance.py',)),
-    Fault('share: interval of Wald', 'genjax/metrics/share.py',
+    Fault('share: interval of Wald', 'genjax/metrics/estimate.py',
           'centre = (value + z2 / (2 * num)) / (1 + z2 / num)',
-          'centre = value', room('metrics/share')),
+          'centre = value', room('metrics/estimate')),
 )
