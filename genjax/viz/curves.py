@@ -55,5 +55,10 @@ def save_training_curves(
     axis.title.set_size(10)
     axis.grid(True, which='major', alpha=0.25)
     if axis.get_legend_handles_labels()[0]:
-      axis.legend(fontsize=7)
+      # Above the curves, whatever they do.
+      entries = len(axis.get_legend_handles_labels()[0])
+      top = axis.get_ylim()[1]
+      axis.set_ylim(0, top * (1.2 if entries <= 2 else 1.45))
+      axis.legend(fontsize=7, ncols=1 if entries <= 2 else 2,
+                  loc='upper right')
   figures.save(path, figure)

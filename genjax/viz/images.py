@@ -46,7 +46,8 @@ def zoom_for(images: np.ndarray, columns: int, width: int = 800) -> int:
 
 def save_grid(path: str, images: np.ndarray, columns: int) -> None:
   """Writes images [N, H, W, C] as one PNG, `columns` a row."""
-  grid = tile(images, columns, gap=2, zoom=zoom_for(images, columns))
+  # Wide enough that neighbours are not read as one picture.
+  grid = tile(images, columns, gap=6, zoom=zoom_for(images, columns))
   figures.write_whole(path, lambda p: Image.fromarray(grid).save(p))
 
 

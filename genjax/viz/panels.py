@@ -61,7 +61,7 @@ KINDS: Mapping[str, Callable[..., Any]] = {
         *xy, 'o-', ms=3.5, lw=1, **style),
     'marks': lambda axis, *xy, **style: axis.plot(*xy, 'o', ms=4, **style),
     'dots': lambda axis, *xy, **style: axis.plot(
-        *xy, '.', ms=2, mew=0, alpha=0.4, **style),
+        *xy, '.', ms=3, mew=0, alpha=0.5, **style),
     'band': lambda axis, x, y, **style: axis.fill_between(
         x, *y, alpha=0.2, lw=0, **style),
     'bars': _bars,
@@ -105,7 +105,7 @@ def save_joint(path: str, joint: Joint, names: tuple[str, str]) -> None:
       [['above', '.'], ['main', 'right']], width_ratios=(3, 1.4),
       height_ratios=(1.4, 3))
   main, above, right = (axes[name] for name in ('main', 'above', 'right'))
-  main.plot(*joint.points.T, '.', ms=2, mew=0, alpha=0.4, color=figures.GREY)
+  main.plot(*joint.points.T, '.', ms=3, mew=0, alpha=0.5, color=figures.GREY)
   main.contour(joint.x, joint.y, joint.density, joint.levels,
                colors=figures.BLUE, linewidths=1.2)
   main.axhline(joint.slice_at, color=figures.ORANGE, lw=1.5)

@@ -52,7 +52,7 @@ def test_save_grid_writes_the_pixels_of_tile(tmp_path):
   path = str(tmp_path / 'grid.png')
   images = _images(channels=1)
   viz.save_grid(path, images, 2)
-  want = viz.tile(images, 2, gap=2, zoom=viz.zoom_for(images, 2))
+  want = viz.tile(images, 2, gap=6, zoom=viz.zoom_for(images, 2))
   np.testing.assert_array_equal(np.asarray(Image.open(path)), want)
 
 
