@@ -46,7 +46,8 @@ def sample(
     sampler: the method.
     denoiser: (x, t) -> E[x_0 | x_t]; never evaluated at the last time.
     x: [B, ...] at times[0], see `prior_sample`.
-    times: [T + 1] strictly decreasing; the last may have sigma = 0.
+    times: [T + 1] strictly decreasing; the last may have sigma = 0. `encode`
+      gives increasing ones.
     index: [B] sample indices; 0..B-1 where absent.
     trajectory: whether to return every state.
 
@@ -73,6 +74,33 @@ def sample(
   (_, last), states = jax.lax.scan(
       body, (sampler.init(x), x), (steps, times[:-1], times[1:]))
   return jnp.concatenate([x[None], states]) if trajectory else last
+
+
+def encode(
+    sampler: Sampler, denoiser: Denoiser, x: Array, times: Array
+) -> Array:
+  """The code of x: the probability-flow ODE from times[-1] up to times[0].
+
+  Song et al., arXiv:2011.13456, sec. 4.3. `sample` from the code, by a method
+  without noise and on the same grid, gives x back to the error of the solver.
+
+  Args:
+    sampler: ddim, euler, heun or dpm_solver_2m; with noise in it NaN or wrong.
+    denoiser: (x, t) -> E[x_0 | x_t]; evaluated at times[-1], and by heun at
+      times[0].
+    x: [B, ...] at times[-1]: alpha times the data, where noise is too little
+      to show.
+    times: [T + 1] strictly decreasing, as of `sample`. sigma is positive at the
+      last, or the code is NaN: there every noise leads to the same x.
+
+  Returns:
+    The code [B, ...] at times[0].
+
+  Raises:
+    ValueError: times is not [T + 1] with T >= 1.
+  """
+  unused = jax.random.key(0)
+  return sample(unused, sampler, denoiser, x, times[::-1])
 
 
 def _toward(process: Process, x: Array, x0: Array, t: Array, s: Array) -> Array:
