@@ -6,7 +6,7 @@ of log Z, and losses that train an energy without knowing Z.
 """
 
 import math
-from typing import Callable, Mapping, NamedTuple
+from typing import Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from genjax.distributions.base import mean_of
 from genjax.distributions.base import MonteCarlo
 from genjax.mcmc import Kernel
 from genjax.mcmc import run
+from genjax.numerics import batch_mean
 from genjax.numerics import fold_in_each
 from genjax.numerics import normal_each
 from genjax.numerics import sum_trailing
@@ -257,7 +258,8 @@ def make_contrastive_divergence(
     samples, acceptance = jax.lax.stop_gradient(
         (positions[0], info.acceptance[0]))
     contrast = energy(params, batch['x']) - energy(params, samples)
-    return _mean(batch, contrast), {'acceptance': _mean(batch, acceptance)}
+    return (batch_mean(batch, contrast),
+            {'acceptance': batch_mean(batch, acceptance)})
 
   return loss_fn
 
@@ -287,7 +289,7 @@ def make_denoising_score_matching(
     eps = normal_each(fold_in_each(key, batch['index']), x.shape[1:], x.dtype)
     gradient = _gradient(energy, params, x + scale * eps)
     error = jnp.square(scale * gradient - eps)
-    return _mean(batch, 0.5 * sum_trailing(error, x.ndim - 1)), {}
+    return batch_mean(batch, 0.5 * sum_trailing(error, x.ndim - 1)), {}
 
   return loss_fn
 
@@ -313,15 +315,10 @@ def make_sliced_score_matching(energy: EnergyFn) -> LossFn:
     gradient, curvature = jax.jvp(
         lambda x: _gradient(energy, params, x), (x,), (v,))
     losses = 0.5 * jnp.square(gradient) - v * curvature
-    return _mean(batch, sum_trailing(losses, x.ndim - 1)), {}
+    return batch_mean(batch, sum_trailing(losses, x.ndim - 1)), {}
 
   return loss_fn
 
 
 def _gradient(energy: EnergyFn, params: Params, x: Array) -> Array:
   return jax.grad(lambda x: jnp.sum(energy(params, x)))(x)
-
-
-def _mean(batch: Mapping[str, Array], values: Array) -> Array:
-  mask = batch.get('mask', jnp.ones_like(values))
-  return jnp.sum(mask * values) / jnp.sum(mask)

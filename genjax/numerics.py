@@ -1,5 +1,7 @@
 """Small numerical building blocks shared by every floor."""
 
+from typing import Mapping
+
 import jax
 import jax.numpy as jnp
 
@@ -25,6 +27,24 @@ def sum_trailing(x: Array, ndims: int) -> Array:
 def mean_per_example(x: Array) -> Array:
   """Mean of `x` [B, ...] over all axes but the first: [B]."""
   return jnp.mean(x.reshape(x.shape[0], -1), axis=1)
+
+
+def batch_mean(batch: Mapping[str, Array], values: Array) -> Array:
+  """Mean of `values` [B] over the examples of `batch` that its mask keeps.
+
+  Without a 'mask' [B] of ones and zeros in it, all are kept.
+  """
+  mask = batch.get('mask', jnp.ones_like(values))
+  return jnp.sum(mask * values) / jnp.sum(mask)
+
+
+def soft_clip(x: Array, low: float, high: float) -> Array:
+  """`x` pressed into (low, high) by tanh, with slope 1 half-way between.
+
+  For logarithms of scales: bounded by construction, with a gradient everywhere.
+  """
+  centre, half = (low + high) / 2, (high - low) / 2
+  return centre + half * jnp.tanh((x - centre) / half)
 
 
 def log_mean_exp(x: Array, axis: int = 0) -> Array:

@@ -85,8 +85,9 @@ def _bins(raw: Array, bound: float) -> tuple[Array, Array]:
 class _Coupling(nn.Module):
   """One coupling, a step of a scan: the carry is (x [..., D], log_det [...]).
 
-  The second half of x goes through a spline that the first half decides, and
-  then comes first: coordinates go round, so that each takes every place.
+  The second half of x goes through a spline that the first half and the
+  context decide, and then comes first: coordinates go round, so that each
+  takes every place.
   """
 
   features: int
@@ -96,7 +97,7 @@ class _Coupling(nn.Module):
   inverse: bool
 
   @nn.compact
-  def __call__(self, carry, _):
+  def __call__(self, carry, context):
     x, log_det = carry
     half = x.shape[-1] // 2
     if self.inverse:
@@ -105,6 +106,9 @@ class _Coupling(nn.Module):
     # A spline of one coordinate depends on nothing but its bias: an array
     # without entries could not be saved.
     h = kept if half else jnp.ones_like(moved)
+    if context is not None:
+      context = jnp.broadcast_to(context, (*h.shape[:-1], context.shape[-1]))
+      h = jnp.concatenate([h, context], -1)
     for _ in range(self.depth):
       h = nn.swish(nn.Dense(self.features, kernel_init=fan_avg_uniform)(h))
     per_axis = 3 * self.num_bins - 1
@@ -138,12 +142,14 @@ class SplineCoupling(nn.Module):
 
   @nn.compact
   def __call__(
-      self, x: Array, *, inverse: bool = False
+      self, x: Array, context: Array | None = None, *, inverse: bool = False
   ) -> tuple[Array, Array]:
     """The map or its inverse.
 
     Args:
       x: [..., D].
+      context: [..., C] that the map depends on, whose batch broadcasts to that
+        of x.
       inverse: which of the two.
 
     Returns:
@@ -160,12 +166,13 @@ class SplineCoupling(nn.Module):
                  self.num_bins)
     layers = nn.scan(
         _Coupling, length=self.num_layers, variable_axes={'params': 0},
-        split_rngs={'params': True}, reverse=inverse)
+        split_rngs={'params': True}, in_axes=nn.broadcast, reverse=inverse)
     layer = layers(self.features, self.depth, self.num_bins, self.bound,
                    inverse, name='couplings')
     # Where the couplings leave the first coordinate: brought back at the end.
     turned = self.num_layers * (x.shape[-1] // 2)
     if inverse:
       x = jnp.roll(x, -turned, -1)
-    (y, log_det), _ = layer((x, jnp.zeros(x.shape[:-1], x.dtype)), None)
+    (y, log_det), _ = layer((x, jnp.zeros(x.shape[:-1], x.dtype)),
+                            context)
     return y if inverse else jnp.roll(y, turned, -1), log_det

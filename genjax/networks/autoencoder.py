@@ -1,0 +1,193 @@
+"""Networks into a latent space and out of it, for vectors and for images.
+
+An encoder maps (x [B, ...], label [B] or None) to [B, num_outputs], a decoder
+(z [B, Z], label) to [B, *shape, num_outputs]. A label equal to the number of
+classes, or none at all, means "no class".
+"""
+
+import math
+from typing import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from genjax import checks
+from genjax.networks.normalization import GroupNorm
+from genjax.types import Array
+
+_KERNEL = nn.initializers.he_normal()
+
+
+def _with_class(
+    where: str, x: Array, label: Array | None, num_classes: int | None
+) -> Array:
+  """x [B, ..., C] with one more channel for every class."""
+  checks.check(label is None or num_classes is not None, where,
+               'label must be absent without classes', 'labels')
+  if num_classes is None:
+    return x
+  if label is None:
+    label = jnp.full(len(x), num_classes)
+  checks.check(label.shape == x.shape[:1], where,
+               f'label must be [{len(x)}]', f'shape {label.shape}')
+  one_hot = jax.nn.one_hot(label, num_classes, dtype=x.dtype)
+  one_hot = one_hot.reshape(len(x), *(1,) * (x.ndim - 2), num_classes)
+  return jnp.concatenate([x, jnp.broadcast_to(
+      one_hot, (*x.shape[:-1], num_classes))], axis=-1)
+
+
+def _hidden(h: Array, widths: Sequence[int], dropout: float,
+            train: bool) -> Array:
+  for i, width in enumerate(widths):
+    h = nn.swish(nn.Dense(width, kernel_init=_KERNEL, name=f'dense_{i}')(h))
+    h = nn.Dropout(dropout, deterministic=not train)(h)
+  return h
+
+
+class MLPEncoder(nn.Module):
+  """A multilayer perceptron over all of x flattened: [B, ...] to [B, O].
+
+  Attributes:
+    num_outputs: O.
+    widths: of the hidden layers; without any the network is affine.
+    num_classes: None takes no label.
+    dropout: probability after every hidden layer, when training.
+  """
+
+  num_outputs: int
+  widths: Sequence[int] = (256, 256)
+  num_classes: int | None = None
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, x: Array, label: Array | None = None, *,
+               train: bool = False) -> Array:
+    """[B, ...] to [B, O].
+
+    Raises:
+      ValueError: a label without classes, or one that is not [B].
+    """
+    h = _with_class('MLPEncoder', x.reshape(len(x), -1), label,
+                    self.num_classes)
+    h = _hidden(h, self.widths, self.dropout, train)
+    return nn.Dense(self.num_outputs, name='out')(h)
+
+
+class MLPDecoder(nn.Module):
+  """A multilayer perceptron out of a latent space: [B, Z] to [B, *shape, O].
+
+  Attributes:
+    num_outputs: O, for each entry of the data.
+    shape: of the data.
+    widths, num_classes, dropout: as of `MLPEncoder`.
+  """
+
+  num_outputs: int
+  shape: Sequence[int]
+  widths: Sequence[int] = (256, 256)
+  num_classes: int | None = None
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, z: Array, label: Array | None = None, *,
+               train: bool = False) -> Array:
+    """[B, Z] to [B, *shape, O].
+
+    Raises:
+      ValueError: a label without classes, or one that is not [B].
+    """
+    h = _with_class('MLPDecoder', z, label, self.num_classes)
+    h = _hidden(h, self.widths, self.dropout, train)
+    h = nn.Dense(math.prod(self.shape) * self.num_outputs, name='out')(h)
+    return h.reshape(len(z), *self.shape, self.num_outputs)
+
+
+class ConvEncoder(nn.Module):
+  """Convolutions that halve an image at every level: [B, H, W, C] to [B, O].
+
+  Attributes:
+    num_outputs: O.
+    channels: of each level; H and W are multiples of 2^(levels - 1).
+    groups: of the normalisation; divides every number of channels.
+    num_classes: None takes no label.
+  """
+
+  num_outputs: int
+  channels: Sequence[int] = (32, 64)
+  groups: int = 8
+  num_classes: int | None = None
+
+  @nn.compact
+  def __call__(self, x: Array, label: Array | None = None, *,
+               train: bool = False) -> Array:
+    """[B, H, W, C] to [B, O]; `train` changes nothing.
+
+    Raises:
+      ValueError: x is no batch of images, or of a size that the levels cannot
+        halve; labels as of `MLPEncoder`.
+    """
+    del train
+    checks.check_rank('ConvEncoder', 'x', x, 4)
+    _check_size('ConvEncoder', x.shape[1:3], self.channels)
+    h = _with_class('ConvEncoder', x, label, self.num_classes)
+    for level, channels in enumerate(self.channels):
+      step = 2 if level else 1
+      h = nn.Conv(channels, (3, 3), (step, step), kernel_init=_KERNEL,
+                  name=f'conv_{level}')(h)
+      h = nn.swish(GroupNorm(self.groups, name=f'norm_{level}')(h))
+    return nn.Dense(self.num_outputs, name='out')(h.reshape(len(x), -1))
+
+
+class ConvDecoder(nn.Module):
+  """Convolutions that double an image at every level: [B, Z] to images.
+
+  Attributes:
+    num_outputs: O, for each value of a pixel.
+    shape: (H, W, C) of the data.
+    channels: of each level, from the finest, as of `ConvEncoder`.
+    groups, num_classes: likewise.
+  """
+
+  num_outputs: int
+  shape: Sequence[int]
+  channels: Sequence[int] = (32, 64)
+  groups: int = 8
+  num_classes: int | None = None
+
+  @nn.compact
+  def __call__(self, z: Array, label: Array | None = None, *,
+               train: bool = False) -> Array:
+    """[B, Z] to [B, H, W, C, O]; `train` changes nothing.
+
+    Raises:
+      ValueError: a shape of no image, or of a size that the levels cannot
+        double to; labels as of `MLPEncoder`.
+    """
+    del train
+    where = 'ConvDecoder'
+    checks.check(len(self.shape) == 3, where, 'shape must be (H, W, C)',
+                 tuple(self.shape))
+    _check_size(where, self.shape[:2], self.channels)
+    factor = 2**(len(self.channels) - 1)
+    height, width = (side // factor for side in self.shape[:2])
+    h = _with_class(where, z, label, self.num_classes)
+    h = nn.Dense(height * width * self.channels[-1], kernel_init=_KERNEL,
+                 name='dense_in')(h)
+    h = h.reshape(len(z), height, width, self.channels[-1])
+    for level, channels in reversed(list(enumerate(self.channels))):
+      h = nn.swish(GroupNorm(self.groups, name=f'norm_{level}')(h))
+      if level < len(self.channels) - 1:
+        h = h.repeat(2, axis=1).repeat(2, axis=2)
+      h = nn.Conv(channels, (3, 3), kernel_init=_KERNEL,
+                  name=f'conv_{level}')(h)
+    h = nn.swish(GroupNorm(self.groups, name='norm_out')(h))
+    h = nn.Conv(self.shape[-1] * self.num_outputs, (3, 3), name='out')(h)
+    return h.reshape(len(z), *self.shape, self.num_outputs)
+
+
+def _check_size(where, size, channels):
+  factor = 2**(len(channels) - 1)
+  checks.check(all(side % factor == 0 for side in size), where,
+               f'height and width must be multiples of {factor}',
+               ' x '.join(map(str, size)))
