@@ -31,6 +31,7 @@ from genjax.metrics import manifold
 from genjax.metrics.estimate import by_halves
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import share
+from genjax.metrics.estimate import share_by_halves
 from genjax.metrics.frechet import frechet_distance_infinity
 from genjax.viz.evaluation import save_evaluation
 from genjax.viz.evaluation import Scored
@@ -80,7 +81,8 @@ def _too_few(least: int, *sets: np.ndarray) -> Reason:
 
 def frechet(a: np.ndarray, b: np.ndarray) -> Score:
   """Squared Frechet distance at infinite sample size."""
-  least = 4 * (a.shape[1] + 1)  # else covariances of quarters are singular
+  # A row for each of its groups; of fewer the line to infinity bends.
+  least = max(20, 2 * (a.shape[1] + 1))
   return _too_few(least, a, b) or frechet_distance_infinity(a, b)
 
 
@@ -102,7 +104,9 @@ def neighbours(a: np.ndarray, b: np.ndarray, num: int) -> dict[str, Score]:
           *(x[r] for x, r in zip(sets, rows)), k=_NEIGHBOURS)
     return getattr(seen[key], name)
 
-  return {name: reason or by_halves(functools.partial(one, name), num, num)
+  intervals = {'density': by_halves}  # which can pass 1, as no share can
+  return {name: reason or intervals.get(name, share_by_halves)(
+      functools.partial(one, name), num, num)
           for name in manifold.Neighbours._fields}
 
 

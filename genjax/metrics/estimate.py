@@ -4,10 +4,11 @@ import math
 from typing import Callable, NamedTuple
 
 import numpy as np
+import scipy.special
 
 from genjax.checks import check
 
-_NORMAL_95 = 1.959963984540054
+_Z2 = 1.959963984540054**2  # of a normal's 95 %
 
 
 class Estimate(NamedTuple):
@@ -27,8 +28,9 @@ def by_halves(
   The delete-half jackknife (Shao and Wu 1989): over halves drawn without
   replacement a statistic that is close to linear in the rows varies as the
   whole does over fresh sets. (A bootstrap repeats rows, by which distances
-  between distributions grow.) The interval is value +- 1.96 of their standard
-  deviations; what bias the whole has is in it.
+  between distributions grow.) The interval is value +- t of their standard
+  deviations, with Student's t of num_halves - 1 degrees; what bias the whole
+  has is in it.
 
   Args:
     statistic: takes an index array a set, int [n], to a float.
@@ -39,16 +41,63 @@ def by_halves(
   Raises:
     ValueError: a set of fewer than 4 rows, or fewer than 2 halves.
   """
+  value, error = _of_halves(statistic, sizes, num_halves, seed)
+  return _around(value, error, num_halves)
+
+
+def share_by_halves(
+    statistic: Callable[..., float], *sizes: int, num_halves: int = 20,
+    seed: int = 0
+) -> Estimate:
+  """`by_halves` of a share in [0, 1], with an interval that stays in there.
+
+  It is Wilson's, see `share`, for the number of independent examples of which
+  a share has the variance of the halves, as in surveys of clusters (Korn and
+  Graubard 1998), and no more than the smallest set has rows.
+  """
+  value, error = _of_halves(statistic, sizes, num_halves, seed)
+  num = float(min(sizes))
+  # The middle of the interval of num examples: a share of 1 has a variance too.
+  middle = (value + _Z2 / (2 * num)) / (1 + _Z2 / num)
+  if error > 0:
+    num = min(num, middle * (1 - middle) / error**2)
+  return _wilson(value, num)
+
+
+def jackknife(
+    statistic: Callable[..., float], *sizes: int, num_groups: int = 20,
+    seed: int = 0
+) -> Estimate:
+  """The limit of a smooth statistic at infinitely many rows.
+
+  Quenouille 1956: a bias that falls as 1 / n is taken away by a line through
+  the statistic of all rows and that without a group of them, over 1 / n. Each
+  group gives a pseudo-value; theirs are the mean and, by Tukey 1958, the
+  interval of Student's t. It is wide rather than narrow where the statistic is
+  not linear (Efron and Stein 1981), and no good for counts of neighbours.
+
+  Args:
+    statistic: takes an index array a set, int [n], to a float.
+    *sizes: number of rows of each set.
+    num_groups: into which every set is divided at random.
+    seed: of the groups.
+
+  Raises:
+    ValueError: fewer than 2 groups, or a set of fewer rows.
+  """
+  check(num_groups >= 2, 'jackknife', 'num_groups must be 2 or more',
+        num_groups)
   for size in sizes:
-    check(size >= 4, 'by_halves', 'a set must hold 4 rows or more', size)
-  check(num_halves >= 2, 'by_halves', 'num_halves must be 2 or more',
-        num_halves)
-  value = float(statistic(*(np.arange(size) for size in sizes)))
+    check(size >= num_groups, 'jackknife',
+          f'a set must hold num_groups = {num_groups} rows or more', size)
   rng = np.random.default_rng(seed)
-  halves = [statistic(*(np.sort(rng.permutation(size)[:size // 2])
-                        for size in sizes)) for _ in range(num_halves)]
-  reach = _NORMAL_95 * float(np.std(halves, ddof=1))
-  return Estimate(value, value - reach, value + reach)
+  groups = [rng.permutation(size) % num_groups for size in sizes]
+  whole = statistic(*(np.arange(size) for size in sizes))
+  pseudo = [num_groups * whole - (num_groups - 1) * statistic(
+      *(np.flatnonzero(group != out) for group in groups))
+            for out in range(num_groups)]
+  error = float(np.std(pseudo, ddof=1)) / math.sqrt(num_groups)
+  return _around(float(np.mean(pseudo)), error, num_groups)
 
 
 def share(right: np.ndarray) -> Estimate:
@@ -61,11 +110,33 @@ def share(right: np.ndarray) -> Estimate:
   Raises:
     ValueError: no example.
   """
-  num = len(right)
-  check(num > 0, 'share', 'right must hold an example', 'none')
-  z2 = _NORMAL_95**2
-  value = float(np.mean(right))
-  centre = (value + z2 / (2 * num)) / (1 + z2 / num)
-  reach = math.sqrt(z2 * value * (1 - value) / num
-                    + (z2 / (2 * num))**2) / (1 + z2 / num)
-  return Estimate(value, max(centre - reach, 0.0), min(centre + reach, 1.0))
+  check(len(right) > 0, 'share', 'right must hold an example', 'none')
+  return _wilson(float(np.mean(right)), len(right))
+
+
+def _of_halves(statistic, sizes, num_halves, seed):
+  """The statistic of all rows, and its standard deviation over halves."""
+  for size in sizes:
+    check(size >= 4, 'by_halves', 'a set must hold 4 rows or more', size)
+  check(num_halves >= 2, 'by_halves', 'num_halves must be 2 or more',
+        num_halves)
+  value = float(statistic(*(np.arange(size) for size in sizes)))
+  rng = np.random.default_rng(seed)
+  halves = [statistic(*(np.sort(rng.permutation(size)[:size // 2])
+                        for size in sizes)) for _ in range(num_halves)]
+  return value, float(np.std(halves, ddof=1))
+
+
+def _around(value, error, num):
+  """value +- t standard errors, which `num` values told."""
+  reach = float(scipy.special.stdtrit(num - 1, 0.975)) * error
+  return Estimate(value, value - reach, value + reach)
+
+
+def _wilson(value, num):
+  centre = (value + _Z2 / (2 * num)) / (1 + _Z2 / num)
+  reach = math.sqrt(_Z2 * value * (1 - value) / num
+                    + (_Z2 / (2 * num))**2) / (1 + _Z2 / num)
+  # At a share of 0 or 1 an end is the share itself, but for rounding.
+  return Estimate(value, min(max(centre - reach, 0.0), value),
+                  max(min(centre + reach, 1.0), value))

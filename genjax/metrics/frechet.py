@@ -7,8 +7,8 @@ import scipy.linalg
 
 from genjax.checks import check
 from genjax.checks import check_rank
-from genjax.metrics.estimate import by_halves
 from genjax.metrics.estimate import Estimate
+from genjax.metrics.estimate import jackknife
 
 
 class Moments(NamedTuple):
@@ -69,46 +69,34 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def frechet_distance_infinity(
-    a: np.ndarray, b: np.ndarray, *, num_sizes: int = 8, num_halves: int = 20,
-    seed: int = 0
+    a: np.ndarray, b: np.ndarray, *, num_groups: int = 20, seed: int = 0
 ) -> Estimate:
   """Squared Frechet distance extrapolated to infinitely many rows.
 
   The bias of the plug-in falls as 1 / n, so that a line through distances at
   several n, over 1 / n, meets its axis at an effectively unbiased value: Chong
-  and Forsyth, arXiv:1911.07023. Here both sets are thinned together, because
-  both are finite. Negative values are the noise of a distance near zero.
+  and Forsyth, arXiv:1911.07023. Here the line is that of the `jackknife`, not
+  through random subsets down to a few rows: these add noise of their own, and
+  their distances bend where rows are not many more than features. Negative
+  values are the noise of a distance near zero.
 
   Args:
     a: [N, D] features.
     b: [M, D] features.
-    num_sizes: subsets, from half of the smaller set to all of it.
-    num_halves: for the interval, see `by_halves`.
-    seed: of the subsets.
+    num_groups: each left out once, at the cost of a distance.
+    seed: of the groups.
 
   Raises:
-    ValueError: sets of another size, or too small: half of the smaller must
-      hold more rows than there are features, or covariances are singular.
+    ValueError: sets of another feature size, or of fewer rows than groups or
+      than 2 (D + 1), where the bias does not fall as 1 / n yet.
   """
-  where = 'frechet_distance_infinity'
-  least = 4 * (a.shape[-1] + 1)  # halves of halves
-  _check_features(where, a, b, least=least)
-  check(num_sizes >= 2, where, 'num_sizes must be 2 or more', num_sizes)
+  _check_features('frechet_distance_infinity', a, b,
+                  least=max(num_groups, 2 * (a.shape[-1] + 1)))
 
   def statistic(rows_a, rows_b):
-    rng = np.random.default_rng(seed)
-    most = min(len(rows_a), len(rows_b))
-    sizes = np.linspace(most // 2, most, num_sizes).round().astype(int)
-    distances = []
-    for size in sizes:
-      subsets = (rng.permutation(rows)[:size] for rows in (rows_a, rows_b))
-      distances.append(frechet_gaussians(*(
-          part for x, rows in zip((a, b), subsets)
-          for part in moments(x, rows))))
-    # At 1 / n = 0; all sizes are about equally noisy per row.
-    return np.polyfit(1 / sizes, distances, 1)[1]
+    return frechet_gaussians(*moments(a, rows_a), *moments(b, rows_b))
 
-  return by_halves(statistic, len(a), len(b), num_halves=num_halves, seed=seed)
+  return jackknife(statistic, len(a), len(b), num_groups=num_groups, seed=seed)
 
 
 def _check_features(where: str, a: np.ndarray, b: np.ndarray, least: int):

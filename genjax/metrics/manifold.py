@@ -22,7 +22,7 @@ class Neighbours(NamedTuple):
 
 
 def precision_recall(
-    samples: np.ndarray, data: np.ndarray, *, k: int = 5, block: int = 1024
+    samples: np.ndarray, data: np.ndarray, *, k: int = 5, block: int = 256
 ) -> Neighbours:
   """Precision, recall, density and coverage of features.
 
@@ -63,7 +63,7 @@ def precision_recall(
 
 
 def squared_distances(
-    a: np.ndarray, b: np.ndarray, block: int = 1024
+    a: np.ndarray, b: np.ndarray, block: int = 256
 ) -> Iterator[tuple[slice, np.ndarray]]:
   """Squared distances of a [N, D] to b [M, D], as (rows of a, [n, M])."""
   b = np.asarray(b, np.float64)

@@ -99,7 +99,7 @@ def test_evaluate_says_where_samples_are_too_few(real, num, numbers):
       assert np.all(np.isfinite(score)), name
     else:
       assert score.startswith('needs ') and score.endswith(f'got {num}'), name
-  assert found['fd_pixels'] == f'needs 68 images a set, got {num}'
+  assert found['fd_pixels'] == f'needs 34 images a set, got {num}'
 
 
 def test_evaluate_without_a_classifier_still_looks_at_pixels(real):
@@ -235,7 +235,7 @@ def test_evaluate_of_the_training_set_has_its_cas(
   """The accuracy of the classifier itself: trained once more, the same way."""
   monkeypatch.setitem(train_classifier._IMAGES, 'steps', 20)
   result = run(evaluate, f'--samples={samples}', f'--workdir={tmp_path}',
-               '--most=200')
+               '--most=120')
   assert (result.code, result.err) == (0, '')
   assert 'no --classifier' in result.out
   written = json.loads((tmp_path / 'evaluation.json').read_text())
@@ -244,7 +244,7 @@ def test_evaluate_of_the_training_set_has_its_cas(
   assert cas['floor'] == written['metrics']['recognised']['floor']
   assert written['metrics']['nn_ratio_pixels']['samples']['value'] < 1e-6
   assert written['metrics']['fd_pixels']['samples'] == {
-      'reason': 'needs 260 images a set, got 200'}
+      'reason': 'needs 130 images a set, got 120'}
   assert list(written['metrics']) == [
       'fd_digits', 'kid_digits', 'fd_pixels', 'precision', 'recall', 'density',
       'coverage', 'nn_ratio_pixels', 'recognised', 'cas']

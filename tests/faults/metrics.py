@@ -36,4 +36,12 @@ FAULTS = (
     Fault('share: interval of Wald', 'genjax/metrics/estimate.py',
           'centre = (value + z2 / (2 * num)) / (1 + z2 / num)',
           'centre = value', room('metrics/estimate')),
+    Fault('jackknife: groups kept in place of left out',
+          'genjax/metrics/estimate.py', 'np.flatnonzero(group != out)',
+          'np.flatnonzero(group == out)', room('metrics/estimate')),
+    Fault('jackknife: the bias left in', 'genjax/metrics/estimate.py',
+          'float(np.mean(pseudo)), error', 'float(whole), error',
+          room('metrics/frechet')),
+    Fault('share by halves: every row an example', 'genjax/metrics/estimate.py',
+          'if error > 0:', 'if False:', room('metrics/estimate')),
 )

@@ -5,7 +5,9 @@ import pytest
 import scipy.stats
 
 from genjax.metrics.estimate import by_halves
+from genjax.metrics.estimate import jackknife
 from genjax.metrics.estimate import share
+from genjax.metrics.estimate import share_by_halves
 
 
 def test_by_halves_covers_the_truth_nineteen_times_in_twenty():
@@ -17,10 +19,9 @@ def test_by_halves_covers_the_truth_nineteen_times_in_twenty():
     got = by_halves(lambda i, j: a[i].mean() - b[j].mean(), 100, 60)
     covered.append(got.low < 1.0 < got.high)
     widths.append(got.high - got.low)
-  # 95 %, less what 20 halves know too little of the spread: t of 19 degrees
-  # gives 93.5 %. 300 trials have a standard error of 1.4 %.
-  assert 0.935 - 4 * 0.014 < np.mean(covered) < 0.935 + 4 * 0.014
-  want = 2 * 1.96 * np.sqrt(4 / 100 + 1 / 60)
+  # 300 trials have a standard error of 1.3 %.
+  assert abs(np.mean(covered) - 0.95) < 3 * 0.013
+  want = 2 * scipy.stats.t(19).ppf(0.975) * np.sqrt(4 / 100 + 1 / 60)
   np.testing.assert_allclose(np.mean(widths), want, rtol=0.05)
 
 
@@ -36,6 +37,66 @@ def test_by_halves_gives_the_statistic_of_all_rows():
 def test_by_halves_refuses_what_has_no_spread(sizes, halves, message):
   with pytest.raises(ValueError, match=message):
     by_halves(lambda i: 0.0, *sizes, num_halves=halves)
+
+
+def test_share_by_halves_of_independent_examples_has_the_interval_of_share():
+  """20 halves tell a standard deviation to 16 %, 300 to 4 %."""
+  right = np.arange(200) < 150
+  found = share_by_halves(lambda i: right[i].mean(), 200, num_halves=300)
+  np.testing.assert_allclose(found, share(right), atol=0.12 * 0.06)
+  sure = share_by_halves(lambda i: 1.0, 200)
+  np.testing.assert_allclose(sure, share(np.ones(200, bool)), rtol=1e-12)
+
+
+def test_share_by_halves_counts_the_independent_examples():
+  """Of 500 rows the share looks at 100 only: the interval of 100."""
+  right = np.arange(100) < 80
+  found = share_by_halves(lambda i: right[i[i < 100]].mean(), 500,
+                          num_halves=300)
+  np.testing.assert_allclose(found, share(right), atol=0.12 * 0.08)
+
+
+@pytest.mark.parametrize('value', [0.0, 0.01, 0.99, 1.0])
+def test_share_by_halves_stays_within_0_and_1(value):
+  """Where halves vary more than a share so near the end can."""
+  rng = np.random.default_rng(0)
+  found = share_by_halves(
+      lambda i: value if len(i) == 50 else rng.random(), 50)
+  assert 0 <= found.low <= value <= found.high <= 1
+  assert found.high - found.low > 0.3
+
+
+def test_jackknife_takes_away_a_bias_of_one_over_n():
+  """Of the plug-in variance: it gives the unbiased one, where groups are rows;
+  and for a mean the interval of Student."""
+  x = np.random.default_rng(0).normal(size=30)
+  got = jackknife(lambda i: x[i].var(), 30, num_groups=30)
+  np.testing.assert_allclose(got.value, x.var(ddof=1), rtol=1e-10)
+  got = jackknife(lambda i: x[i].mean(), 30, num_groups=30)
+  known = scipy.stats.ttest_1samp(x, 0).confidence_interval(0.95)
+  np.testing.assert_allclose(got, [x.mean(), known.low, known.high], rtol=1e-10)
+
+
+def test_jackknife_covers_the_truth_nineteen_times_in_twenty():
+  """The square of a difference of means, biased upwards by their variances."""
+  rng = np.random.default_rng(0)
+  found = np.array([jackknife(
+      lambda i, j, a=a, b=b: (a[i].mean() - b[j].mean())**2, 100, 60)
+                    for a, b in ((rng.normal(2, 2, 100), rng.normal(0, 1, 60))
+                                 for _ in range(300))])
+  value, low, high = found.T
+  assert abs(value.mean() - 4) < 3 * value.std() / np.sqrt(300)
+  # 300 trials have a standard error of 1.3 %.
+  assert abs(np.mean((low < 4) & (4 < high)) - 0.95) < 3 * 0.013
+
+
+@pytest.mark.parametrize('sizes, groups, message', [
+    ((30, 19), 20, 'num_groups = 20 rows or more, got 19'),
+    ((9,), 1, 'num_groups must be 2'),
+])
+def test_jackknife_refuses_what_has_no_groups(sizes, groups, message):
+  with pytest.raises(ValueError, match=message):
+    jackknife(lambda *rows: 0.0, *sizes, num_groups=groups)
 
 
 @pytest.mark.parametrize('right, num', [(0, 1), (3, 7), (295, 297), (297, 297)])

@@ -84,11 +84,30 @@ def test_frechet_distance_infinity_takes_the_bias_away():
   """Two draws of one law, whose distance is 0; many of them, 6 features."""
   draws = np.random.default_rng(0).normal(size=(40, 2, 120, 6))
   plain = [frechet.frechet_distance(a, b) for a, b in draws]
-  limits = [frechet.frechet_distance_infinity(a, b, num_halves=2).value
+  limits = [frechet.frechet_distance_infinity(a, b, num_groups=5).value
             for a, b in draws]
   bias, error = np.mean(plain), np.std(limits) / np.sqrt(len(draws))
   assert bias > 10 * np.std(plain) / np.sqrt(len(draws))  # far from 0
   assert abs(np.mean(limits)) < 3 * error + 0.1 * bias  # what 1 / n^2 leaves
+  assert np.std(limits) < 2 * np.std(plain)  # a line must not cost more
+
+
+@pytest.mark.parametrize('num_a, num_b, dim, shift', [
+    (100, 100, 3, 0.0), (100, 60, 3, 0.7), (60, 60, 24, 0.3)])
+def test_frechet_distance_infinity_covers_the_truth(num_a, num_b, dim, shift):
+  """|m|^2 of normals of one covariance, in 19 of 20 intervals or more.
+
+  It is wide where the truth is 0, of which the distance is a square; but never
+  more than 4 times what the values vary by.
+  """
+  rng = np.random.default_rng(1)
+  found = np.array([frechet.frechet_distance_infinity(
+      rng.normal(size=(num_a, dim)), rng.normal(shift, 1, (num_b, dim)))
+                    for _ in range(100)])
+  value, low, high = found.T
+  held = np.mean((low <= dim * shift**2) & (dim * shift**2 <= high))
+  assert held > 0.95 - 3 * np.sqrt(0.95 * 0.05 / 100)
+  assert np.mean(high - low) < 4 * 1.96 * np.std(value)
 
 
 def test_frechet_distance_infinity_finds_a_known_distance():
@@ -108,5 +127,7 @@ def test_frechet_distance_infinity_takes_features_that_never_vary():
 
 
 def test_frechet_distance_infinity_says_when_there_are_too_few_rows():
-  with pytest.raises(ValueError, match='infinity: .* 28 rows or more'):
-    frechet.frechet_distance_infinity(np.zeros((27, 6)), np.zeros((90, 6)))
+  with pytest.raises(ValueError, match='infinity: .* 42 rows or more'):
+    frechet.frechet_distance_infinity(np.zeros((41, 20)), np.zeros((90, 20)))
+  with pytest.raises(ValueError, match='infinity: .* 20 rows or more'):
+    frechet.frechet_distance_infinity(np.zeros((19, 2)), np.zeros((90, 2)))

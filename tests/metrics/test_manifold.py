@@ -55,13 +55,14 @@ def test_spread_within_classes_refuses_a_class_of_one():
 
 def _brute_force(samples, data, k):
   """The four definitions, read out with loops over points."""
-  def radius(x, i):
-    return sorted(np.linalg.norm(x[i] - y) for y in x)[k]
+  def radii(x):
+    return [sorted(np.linalg.norm(one - y) for y in x)[k] for one in x]
 
-  inside = np.array([[np.linalg.norm(s - d) <= radius(data, i)
-                      for i, d in enumerate(data)] for s in samples])
-  around = np.array([[np.linalg.norm(s - d) <= radius(samples, j)
-                      for d in data] for j, s in enumerate(samples)])
+  balls = list(zip(data, radii(data)))
+  inside = np.array([[np.linalg.norm(s - d) <= r for d, r in balls]
+                     for s in samples])
+  around = np.array([[np.linalg.norm(s - d) <= r for d in data]
+                     for s, r in zip(samples, radii(samples))])
   return (inside.any(1).mean(), around.any(0).mean(),
           inside.sum() / (k * len(samples)), inside.any(0).mean())
 
