@@ -57,8 +57,7 @@ def share_by_halves(
   """
   value, error = _of_halves(statistic, sizes, num_halves, seed)
   num = float(min(sizes))
-  # The middle of the interval of num examples: a share of 1 has a variance too.
-  middle = (value + _Z2 / (2 * num)) / (1 + _Z2 / num)
+  middle = _middle(value, num)  # even for a share of 1 it has a variance
   if error > 0:
     num = min(num, middle * (1 - middle) / error**2)
   return _wilson(value, num)
@@ -133,8 +132,13 @@ def _around(value, error, num):
   return Estimate(value, value - reach, value + reach)
 
 
+def _middle(value, num):
+  """The middle of Wilson's interval."""
+  return (value + _Z2 / (2 * num)) / (1 + _Z2 / num)
+
+
 def _wilson(value, num):
-  centre = (value + _Z2 / (2 * num)) / (1 + _Z2 / num)
+  centre = _middle(value, num)
   reach = math.sqrt(_Z2 * value * (1 - value) / num
                     + (_Z2 / (2 * num))**2) / (1 + _Z2 / num)
   # At a share of 0 or 1 an end is the share itself, but for rounding.

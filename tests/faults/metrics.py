@@ -34,7 +34,7 @@ FAULTS = (
           'return a.astype(dtype), b.astype(dtype)', 'return a, b',
           ('tests/test_image_distance.py',)),
     Fault('share: interval of Wald', 'genjax/metrics/estimate.py',
-          'centre = (value + z2 / (2 * num)) / (1 + z2 / num)',
+          'centre = _middle(value, num)',
           'centre = value', room('metrics/estimate')),
     Fault('jackknife: groups kept in place of left out',
           'genjax/metrics/estimate.py', 'np.flatnonzero(group != out)',
