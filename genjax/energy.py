@@ -16,9 +16,10 @@ from genjax.checks import check
 from genjax.checks import check_positive
 from genjax.checks import check_same_shape
 from genjax.distributions.base import Distribution
-from genjax.distributions.base import mean_of
 from genjax.distributions.base import MonteCarlo
+from genjax.mcmc import anneal
 from genjax.mcmc import Kernel
+from genjax.mcmc import log_mean_of
 from genjax.mcmc import run
 from genjax.numerics import batch_mean
 from genjax.numerics import fold_in_each
@@ -151,31 +152,19 @@ def log_partition_annealed(
     ValueError: betas is not [T + 1]; fewer than two particles; energies and
       log-densities that are not [N].
   """
-  check(betas.ndim == 1 and betas.size >= 2, 'log_partition_annealed',
-        'betas must be [T + 1] with T >= 1', f'shape {betas.shape}')
   key_base, key_moves = jax.random.split(key)
 
   def excess(x):
     return _log_ratio('log_partition_annealed', energy(params, x),
                       base.log_prob(base_params, x))
 
-  def move(key, beta, x):
-    kernel = make_kernel(
+  def kernel(beta):
+    return make_kernel(
         lambda x: beta * energy(params, x)
         - (1 - beta) * base.log_prob(base_params, x))
-    return run(key, kernel, x, 1)[0][0]
-
-  def anneal(carry, inputs):
-    x, log_weights = carry
-    step, before, beta = inputs
-    # Moves first: those at beta = 1 would change no weight.
-    x = move(jax.random.fold_in(key_moves, step), before, x)
-    return (x, log_weights + (beta - before) * excess(x)), None
 
   x = base.sample(key_base, base_params, (num_samples,))
-  betas = betas.astype(x.dtype)
-  inputs = jnp.arange(betas.size - 2), betas[1:-1], betas[2:]
-  (_, log_weights), _ = jax.lax.scan(anneal, (x, betas[1] * excess(x)), inputs)
+  log_weights, _ = anneal(key_moves, kernel, excess, x, betas)
   return _log_mean_exp('log_partition_annealed', log_weights, num_samples)
 
 
@@ -189,9 +178,7 @@ def _log_mean_exp(where: str, log_weights: Array, num: int) -> MonteCarlo:
   check(num >= 2, where, 'num_samples must be 2 or more', num)
   check(log_weights.shape == (num,), where, f'weights must be [{num}]',
         f'shape {log_weights.shape}')
-  top = jnp.max(log_weights)
-  mean, error = mean_of(jnp.exp(log_weights - top))
-  return MonteCarlo(top + jnp.log(mean), error / mean)
+  return log_mean_of(log_weights)
 
 
 def as_distribution(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from genjax.checks import check
 from genjax.checks import check_positive
+from genjax.distributions.base import mean_of
 from genjax.distributions.base import MonteCarlo
 from genjax.numerics import broadcast_right
 from genjax.numerics import fold_in_each
@@ -83,7 +84,9 @@ def mala(energy: Energy, *, step_size: float) -> Kernel:
   return hmc(energy, step_size=step_size, num_leapfrog=1)
 
 
-def hmc(energy: Energy, *, step_size: float, num_leapfrog: int) -> Kernel:
+def hmc(
+    energy: Energy, *, step_size: float | Array, num_leapfrog: int
+) -> Kernel:
   """Hamiltonian Monte Carlo with unit masses: exact for any step size.
 
   Neal 2011, arXiv:1206.1901, figure 2. A proposal of infinite or NaN energy is
@@ -91,13 +94,16 @@ def hmc(energy: Energy, *, step_size: float, num_leapfrog: int) -> Kernel:
 
   Args:
     energy: x [C, ...] -> [C], nats.
-    step_size: of the leapfrog integrator, in the unit of x.
+    step_size: of the leapfrog integrator, in the unit of x. An array
+      broadcasts against x, which is one step size in coordinates of its own
+      for every entry (section 4.1 there).
     num_leapfrog: its steps, one gradient each.
 
   Raises:
-    ValueError: step_size or num_leapfrog is not positive.
+    ValueError: a number step_size, or num_leapfrog, is not positive.
   """
-  check_positive('hmc', 'step_size', step_size)
+  if not isinstance(step_size, jax.Array):
+    check_positive('hmc', 'step_size', step_size)
   check_positive('hmc', 'num_leapfrog', num_leapfrog)
   init = _make_init(energy)
 
@@ -188,6 +194,80 @@ def run(
 
   steps = jnp.arange(num_steps).reshape(-1, thin)
   return jax.lax.scan(several, kernel.init(x), steps)[1]
+
+
+def anneal(
+    key: Key, make_kernel: Callable[[Array], Kernel], slope: Energy, x: Array,
+    betas: Array
+) -> tuple[Array, Array]:
+  """Log weights, nats, of chains that follow a path between two densities.
+
+  Annealed importance sampling, Neal 2001, arXiv:physics/9803008, section 2,
+  along f_beta(x) = f_0(x) exp(beta slope(x)): every change of beta weighs the
+  chains, and one transition at the new beta moves them. The mean of the
+  exponentials is unbiased for Z_last / Z_first, of the first beta and the
+  last, where the chains start as exact draws at the first: with betas reversed
+  too, from draws at the other end.
+
+  Args:
+    key: of the moves.
+    make_kernel: beta [] -> Kernel that leaves f_beta invariant and, if a path
+      is to be walked both ways, is reversible.
+    slope: x [C, ...] -> [C], d log f_beta / d beta.
+    x: [C, ...], where the chains start.
+    betas: [T + 1], from first to last; of [0, 1] no chain moves.
+
+  Returns:
+    Log weights [C], and acceptance [C], the mean over a chain's T - 1 moves.
+
+  Raises:
+    ValueError: betas is not [T + 1].
+  """
+  check(betas.ndim == 1 and betas.size >= 2, 'anneal',
+        'betas must be [T + 1] with T >= 1', f'shape {betas.shape}')
+  betas = betas.astype(x.dtype)
+
+  def move(carry, inputs):
+    x, log_weights = carry
+    step, before, beta = inputs
+    # Moves first: those at the last beta would change no weight.
+    (x,), info = run(jax.random.fold_in(key, step), make_kernel(before), x, 1)
+    log_weights += (beta - before) * slope(x)
+    return (x, log_weights), info.acceptance[0]
+
+  inputs = jnp.arange(betas.size - 2), betas[1:-1], betas[2:]
+  (_, log_weights), acceptance = jax.lax.scan(
+      move, (x, (betas[1] - betas[0]) * slope(x)), inputs)
+  return log_weights, jnp.mean(acceptance, axis=0)
+
+
+def sigmoid_betas(num_steps: int, *, slope: float = 4.0) -> Array:
+  """Inverse temperatures from 0 to 1, closest at both ends: [num_steps + 1].
+
+  The schedule of Wu et al., arXiv:1611.04273.
+
+  Args:
+    num_steps: T.
+    slope: of the sigmoid, whose ends are at -slope and slope.
+
+  Raises:
+    ValueError: a number that is not positive.
+  """
+  check_positive('sigmoid_betas', 'num_steps', num_steps)
+  check_positive('sigmoid_betas', 'slope', slope)
+  betas = jax.nn.sigmoid(jnp.linspace(-slope, slope, num_steps + 1))
+  return (betas - betas[0]) / (betas[-1] - betas[0])
+
+
+def log_mean_of(log_weights: Array) -> MonteCarlo:
+  """log of the mean of exp(log_weights [N, ...]), nats: MonteCarlo of [...].
+
+  As that mean is unbiased, its log is low by about half the square of its
+  standard error, which is the delta method's.
+  """
+  top = jnp.max(log_weights, axis=0)
+  mean, error = mean_of(jnp.exp(log_weights - top))
+  return MonteCarlo(top + jnp.log(mean), error / mean)
 
 
 def chain_mean(draws: Array) -> MonteCarlo:
