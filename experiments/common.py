@@ -1,5 +1,6 @@
 """What every script shares: flags, data by name, work directories, errors."""
 
+import functools
 import json
 import logging as std_logging
 import os
@@ -29,8 +30,9 @@ _ROLES = ('init', 'training', 'grid', 'held_out', 'sample', 'figure')
 _TOY_POINTS = 65536
 
 DATA_HELP = (
-    'digits | toy:<name> | folder:<path> | tfds:<name>. A folder holds PNG or '
-    'JPEG files, one sub-folder a class if there are classes.')
+    'digits | binarized_digits | toy:<name> | folder:<path> | tfds:<name>. A '
+    'folder holds PNG or JPEG files, one sub-folder a class if there are '
+    'classes.')
 
 
 class Data(NamedTuple):
@@ -49,10 +51,11 @@ def root_key(seed: int, role: str) -> Key:
   return jax.random.fold_in(jax.random.key(seed), _ROLES.index(role))
 
 
-def _digits(argument, options):
-  check(not argument, '--data', 'digits takes no argument', argument)
-  _check_unused('digits', options, 'image_size', 'held_out')
-  return embedded.digits('train'), embedded.digits('test')
+def _embedded(read, argument, options):
+  name = read.__name__
+  check(not argument, '--data', f'{name} takes no argument', argument)
+  _check_unused(name, options, 'image_size', 'held_out')
+  return read('train'), read('test')
 
 
 def _toy(argument, options):
@@ -88,7 +91,9 @@ def _check_unused(data, options, *names):
 
 
 DATA: Mapping[str, Callable[..., tuple[Source, Source | None]]] = {
-    'digits': _digits,
+    'digits': functools.partial(_embedded, embedded.digits),
+    'binarized_digits': functools.partial(_embedded,
+                                          embedded.binarized_digits),
     'toy': _toy,
     'folder': _folder,
     'tfds': _tfds,

@@ -43,6 +43,23 @@ def digits(split: str) -> ArraySource:
   return ArraySource({'image': image, 'label': y.astype(np.int32)}, names)
 
 
+def binarized_digits(split: str) -> ArraySource:
+  """The images of `digits` in black and white: 255 from half of the range on.
+
+  Args:
+    split: as of `digits`.
+
+  Returns:
+    'image' uint8 [N, 8, 8, 1], 0 or 255, and 'label' int32 [N], 10 classes.
+
+  Raises:
+    ValueError: If `split` is another.
+  """
+  source = digits(split)
+  image = np.where(source.arrays['image'] < 128, 0, 255).astype(np.uint8)
+  return ArraySource({**source.arrays, 'image': image}, source.class_names)
+
+
 def digits_to_levels(image: np.ndarray) -> np.ndarray:
   """Grey levels 0..16 (float32, whole numbers) of pixels in 0..255.
 

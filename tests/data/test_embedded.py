@@ -53,6 +53,17 @@ def test_digits_is_described_by_its_source():
   assert (described.size, described.num_classes) == (297, 10)
 
 
+def test_binarized_digits_are_white_from_half_of_the_range_on():
+  for split in ('train', 'test'):
+    grey, binary = embedded.digits(split), embedded.binarized_digits(split)
+    levels = embedded.digits_to_levels(grey.arrays['image'])
+    np.testing.assert_array_equal(binary.arrays['image'],
+                                  np.where(levels >= 8, 255, 0))
+    assert binary.arrays['image'].dtype == np.uint8
+    np.testing.assert_array_equal(binary.arrays['label'], grey.arrays['label'])
+    assert binary.class_names == grey.class_names
+
+
 def test_patches_are_crops_of_the_photographs():
   crops = embedded.patches(6, size=20, seed=3).arrays['image']
   chex.assert_shape(crops, (6, 20, 20, 3))

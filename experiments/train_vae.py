@@ -1,0 +1,186 @@
+"""Trains a variational autoencoder, and shows its codes and what they mean.
+
+  python -m experiments.train_vae --workdir=runs/vae
+  python -m experiments.train_vae --workdir=runs/plane --latents=2
+  python -m experiments.train_vae --workdir=runs/binary --data=binarized_digits
+  python -m experiments.train_vae --data=folder:/my/images --image_size=32 \
+      --held_out=0.1 --workdir=runs/mine
+
+Writes results.json, metrics.jsonl, checkpoints and figures. The same command
+again goes on where the run was stopped.
+"""
+
+import contextlib
+import os
+from typing import Any
+
+from absl import flags
+
+from experiments import common
+from experiments import vae_report
+from experiments import vae_run
+from genjax.checks import check
+from genjax.data import pipeline
+from genjax.training import loop
+from genjax.training import parallel
+from genjax.training.checkpoint import Checkpointer
+from genjax.training.logs import MetricsWriter
+from genjax.training.step import make_step
+
+# A recipe a kind of data: the flags it sets, then what has no flag. That of
+# digits was chosen on a validation part of their training set.
+_IMAGES: dict[str, Any] = dict(
+    data='digits', seed=0, image_size=None, held_out=0.0, parallel='jit',
+    conditional=True, network='conv', width=[32, 64, 64], latents=64,
+    likelihood='discretized_logistic', levels=256, prior='normal',
+    posterior='diagonal', objective='elbo', importance_samples=5, beta=1.0,
+    free_bits=0.0, batch_size=64, steps=10_000, learning_rate=1e-3,
+    log_every=100, save_every=1000, components=50, flow_layers=4,
+    flow_context=32, groups=8, warmup=100, weight_decay=1e-2, b2=0.99,
+    ema_decay=0.998)
+_DIGITS: dict[str, Any] = dict(
+    _IMAGES, network='mlp', width=[256, 256], latents=16, levels=17,
+    steps=2000, learning_rate=2e-3, save_every=500)
+RECIPES = {
+    'digits': _DIGITS,
+    'binarized_digits': dict(_DIGITS, likelihood='bernoulli', levels=2),
+}
+
+# Where a flag names a network other than the recipe's.
+_WIDTHS = {'mlp': [256, 256], 'conv': [32, 64]}
+
+# What may differ between two commands that go on with one run.
+FREE = ('steps', 'log_every', 'save_every', 'parallel')
+
+_FLAGS = ('data', 'image_size', 'held_out', 'batch_size', 'steps',
+          'learning_rate', 'parallel', 'log_every', 'save_every', 'seed',
+          'latents', 'network', 'width', 'likelihood', 'prior', 'posterior',
+          'objective', 'importance_samples', 'beta', 'free_bits',
+          'conditional')
+
+
+def define_flags() -> None:
+  """The script's flags."""
+  common.define_run_flags('where the run is kept; again to go on with it')
+  common.define_training_flags()
+  flags.DEFINE_integer('latents', None, 'length of a code', lower_bound=1)
+  flags.DEFINE_enum('network', None, list(vae_run.NETWORKS),
+                    'of encoder and decoder')
+  flags.DEFINE_list('width', None, 'units of each layer of an mlp (256,256), '
+                    'or channels of each level of a conv (32,64)')
+  flags.DEFINE_enum('likelihood', None, list(vae_run.LIKELIHOODS),
+                    'p(x | z) of a pixel; a gaussian is of dequantised ones')
+  flags.DEFINE_enum('prior', None, list(vae_run.PRIORS), 'p(z)')
+  flags.DEFINE_enum('posterior', None, list(vae_run.POSTERIORS), 'q(z | x)')
+  flags.DEFINE_enum('objective', None, list(vae_run.OBJECTIVES),
+                    'bound that is raised')
+  flags.DEFINE_integer('importance_samples', None, 'of iwae', lower_bound=1)
+  flags.DEFINE_float('beta', None, 'weight of the KL in the elbo',
+                     lower_bound=0)
+  flags.DEFINE_float('free_bits', None, 'nats of KL of a dimension of the code '
+                     'that the elbo is not charged for', lower_bound=0)
+  for name in ('beta', 'free_bits'):
+    flags.register_validator(name, lambda v: v is None or v < float('inf'),
+                             'must be finite')
+  flags.DEFINE_bool('conditional', None, 'use class labels where there are')
+
+
+def settings_from_flags() -> tuple[dict[str, Any], common.Data]:
+  """The run's settings: a recipe, the flags over it, and the data's facts."""
+  return resolve({name: flags.FLAGS[name].value for name in _FLAGS})
+
+
+def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], common.Data]:
+  """Settings (JSON values) and data of a recipe with `values` over it.
+
+  Raises:
+    ValueError: unreadable data, or a flag that does not go with them or with
+      another.
+  """
+  chosen = {k: v for k, v in values.items() if v is not None}
+  recipe = RECIPES.get(chosen.get('data', _DIGITS['data']), _IMAGES)
+  settings = {**recipe, **chosen}
+  if 'width' not in chosen and settings['network'] != recipe['network']:
+    settings['width'] = _WIDTHS[settings['network']]
+  width = settings['width']
+  check(width and all(str(w).isdigit() and int(w) for w in width), '--width',
+        'must be positive numbers such as 16,32', width)
+  settings['width'] = [int(w) for w in width]
+  other = {'elbo': ('importance_samples',), 'iwae': ('beta', 'free_bits')}
+  for name in other[settings['objective']]:
+    check(name not in chosen, f'--{name}',
+          f'must be absent for --objective={settings["objective"]}',
+          chosen.get(name))
+  check(settings['likelihood'] != 'bernoulli' or settings['levels'] == 2,
+        '--likelihood', 'must be another for pixels of more than two levels',
+        settings['likelihood'])
+
+  data = common.open_data(
+      settings['data'], image_size=settings['image_size'],
+      held_out=settings['held_out'], seed=settings['seed'])
+  description = data.description
+  check(len(description.shape) == 3, '--data', 'must be images',
+        f'{settings["data"]} of shape {description.shape}')
+  settings['num_examples'] = description.size  # a folder's may change
+  settings['shape'] = list(description.shape)
+  settings['num_classes'] = (
+      description.num_classes if settings['conditional'] else None)
+  settings['class_names'] = list(description.class_names)
+  return settings, data
+
+
+def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
+  """Trains to the last step; returns whether it got there.
+
+  Writes checkpoints, metrics.jsonl and TensorBoard events to `workdir`, and
+  goes on from what is there.
+
+  Raises:
+    ValueError: settings that do not fit each other, the data or the workdir.
+  """
+  state = vae_run.init_run(settings, data.train)
+  mesh = parallel.make_mesh()
+  check(settings['batch_size'] % mesh.size == 0, '--batch_size',
+        f'must be a multiple of the {mesh.size} devices',
+        settings['batch_size'])
+  compiled = _compile(settings, mesh)
+  common.open_workdir(workdir, settings, FREE)
+  every = settings['save_every']
+  # Closed whatever happens: TensorBoard's events wait in a buffer.
+  with contextlib.closing(MetricsWriter(workdir)) as writer:
+    outcome = loop.fit(
+        compiled, state, common.root_key(settings['seed'], 'training'),
+        lambda step: pipeline.batches(
+            data.train, settings['batch_size'], seed=settings['seed'],
+            start_step=step),
+        num_steps=settings['steps'], log_every=settings['log_every'],
+        save_every=every,
+        checkpointer=Checkpointer(os.path.join(workdir, 'checkpoints')),
+        writer=writer, best_metric='held_out/loss',
+        hooks=[loop.Hook(every, hook)
+               for hook in vae_report.hooks(settings, data)])
+  return not outcome.stopped
+
+
+def _compile(settings, mesh):
+  tx = vae_run.optimizer(settings)
+  loss_fn = vae_run.make_loss(settings)
+  ema_decay = settings['ema_decay']
+  if settings['parallel'] == 'pmap':
+    return parallel.pmap_step(loss_fn, tx, mesh, ema_decay=ema_decay)
+  return parallel.compile_step(make_step(loss_fn, tx, ema_decay=ema_decay),
+                               mesh, fsdp=settings['parallel'] == 'fsdp')
+
+
+def main() -> None:
+  settings, data = settings_from_flags()
+  workdir = flags.FLAGS.workdir
+  if not train(settings, data, workdir):
+    print(f'stopped: the same command goes on with {workdir}')
+    raise SystemExit(130)
+  print(vae_report.report(settings, data, workdir))
+
+
+if __name__ == '__main__':
+  define_flags()
+  common.run(main)
