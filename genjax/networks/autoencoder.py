@@ -37,11 +37,9 @@ def _with_class(
       one_hot, (*x.shape[:-1], num_classes))], axis=-1)
 
 
-def _hidden(h: Array, widths: Sequence[int], dropout: float,
-            train: bool) -> Array:
+def _hidden(h: Array, widths: Sequence[int]) -> Array:
   for i, width in enumerate(widths):
     h = nn.swish(nn.Dense(width, kernel_init=_KERNEL, name=f'dense_{i}')(h))
-    h = nn.Dropout(dropout, deterministic=not train)(h)
   return h
 
 
@@ -52,17 +50,14 @@ class MLPEncoder(nn.Module):
     num_outputs: O.
     widths: of the hidden layers; without any the network is affine.
     num_classes: None takes no label.
-    dropout: probability after every hidden layer, when training.
   """
 
   num_outputs: int
   widths: Sequence[int] = (256, 256)
   num_classes: int | None = None
-  dropout: float = 0.0
 
   @nn.compact
-  def __call__(self, x: Array, label: Array | None = None, *,
-               train: bool = False) -> Array:
+  def __call__(self, x: Array, label: Array | None = None) -> Array:
     """[B, ...] to [B, O].
 
     Raises:
@@ -70,7 +65,7 @@ class MLPEncoder(nn.Module):
     """
     h = _with_class('MLPEncoder', x.reshape(len(x), -1), label,
                     self.num_classes)
-    h = _hidden(h, self.widths, self.dropout, train)
+    h = _hidden(h, self.widths)
     return nn.Dense(self.num_outputs, name='out')(h)
 
 
@@ -80,25 +75,23 @@ class MLPDecoder(nn.Module):
   Attributes:
     num_outputs: O, for each entry of the data.
     shape: of the data.
-    widths, num_classes, dropout: as of `MLPEncoder`.
+    widths, num_classes: as of `MLPEncoder`.
   """
 
   num_outputs: int
   shape: Sequence[int]
   widths: Sequence[int] = (256, 256)
   num_classes: int | None = None
-  dropout: float = 0.0
 
   @nn.compact
-  def __call__(self, z: Array, label: Array | None = None, *,
-               train: bool = False) -> Array:
+  def __call__(self, z: Array, label: Array | None = None) -> Array:
     """[B, Z] to [B, *shape, O].
 
     Raises:
       ValueError: a label without classes, or one that is not [B].
     """
     h = _with_class('MLPDecoder', z, label, self.num_classes)
-    h = _hidden(h, self.widths, self.dropout, train)
+    h = _hidden(h, self.widths)
     h = nn.Dense(math.prod(self.shape) * self.num_outputs, name='out')(h)
     return h.reshape(len(z), *self.shape, self.num_outputs)
 
@@ -119,15 +112,13 @@ class ConvEncoder(nn.Module):
   num_classes: int | None = None
 
   @nn.compact
-  def __call__(self, x: Array, label: Array | None = None, *,
-               train: bool = False) -> Array:
-    """[B, H, W, C] to [B, O]; `train` changes nothing.
+  def __call__(self, x: Array, label: Array | None = None) -> Array:
+    """[B, H, W, C] to [B, O].
 
     Raises:
       ValueError: x is no batch of images, or of a size that the levels cannot
         halve; labels as of `MLPEncoder`.
     """
-    del train
     checks.check_rank('ConvEncoder', 'x', x, 4)
     _check_size('ConvEncoder', x.shape[1:3], self.channels)
     h = _with_class('ConvEncoder', x, label, self.num_classes)
@@ -156,15 +147,13 @@ class ConvDecoder(nn.Module):
   num_classes: int | None = None
 
   @nn.compact
-  def __call__(self, z: Array, label: Array | None = None, *,
-               train: bool = False) -> Array:
-    """[B, Z] to [B, H, W, C, O]; `train` changes nothing.
+  def __call__(self, z: Array, label: Array | None = None) -> Array:
+    """[B, Z] to [B, H, W, C, O].
 
     Raises:
       ValueError: a shape of no image, or of a size that the levels cannot
         double to; labels as of `MLPEncoder`.
     """
-    del train
     where = 'ConvDecoder'
     checks.check(len(self.shape) == 3, where, 'shape must be (H, W, C)',
                  tuple(self.shape))

@@ -1,0 +1,125 @@
+"""A VAE as pure functions: shapes, labels, and what does not fit."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax.networks.autoencoder import ConvDecoder
+from genjax.networks.autoencoder import ConvEncoder
+from genjax.networks.autoencoder import MLPDecoder
+from genjax.networks.autoencoder import MLPEncoder
+from genjax.vae import likelihoods
+from genjax.vae import posteriors
+from genjax.vae import priors
+from genjax.vae.model import make_vae
+
+_SHAPE = (8, 8, 1)
+_NETWORKS = {
+    'mlp': (partial(MLPEncoder, widths=(8,)),
+            partial(MLPDecoder, shape=_SHAPE, widths=(8,))),
+    'conv': (partial(ConvEncoder, channels=(4, 8), groups=4),
+             partial(ConvDecoder, shape=_SHAPE, channels=(4, 8), groups=4)),
+}
+
+
+def _model(network='mlp', num_classes=3, **parts):
+  encoder, decoder = _NETWORKS[network]
+  return make_vae(
+      partial(encoder, num_classes=num_classes),
+      partial(decoder, num_classes=num_classes), **{
+          'posterior': posteriors.diagonal(2),
+          'prior': priors.standard_normal(2),
+          'likelihood': likelihoods.discretized_logistic(17),
+          'event_ndims': 3, 'num_classes': num_classes, **parts})
+
+
+def _images(num=6):
+  levels = jax.random.randint(jax.random.key(0), (num, *_SHAPE), 0, 17)
+  return levels / 8 - 1, jnp.arange(num) % 3
+
+
+@pytest.mark.parametrize('network', _NETWORKS)
+def test_vae_maps_batches_of_images(network):
+  vae = _model(network)
+  x, label = _images()
+
+  @jax.jit
+  def through(x, label):
+    params = vae.init(jax.random.key(1), x, label)
+    q = vae.encode(params, x, label)
+    z = vae.posterior.dist.sample(jax.random.key(2), q, (5,))
+    p = vae.decode(params, z, label)
+    drawn = vae.likelihood.sample(jax.random.key(3), p)
+    return (z, vae.likelihood.log_prob(p, x), drawn, vae.likelihood.mean(p),
+            p.loc[2], vae.decode(params, z[2], label).loc)
+
+  z, nats, drawn, mean, third, alone = through(x, label)
+  assert z.shape == (5, 6, 2) and nats.shape == (5, 6)
+  assert drawn.shape == mean.shape == (5, 6, *_SHAPE)
+  np.testing.assert_allclose(third, alone, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('network', _NETWORKS)
+def test_vae_knows_the_class(network):
+  """And a label equal to the number of classes is no label."""
+  vae = _model(network)
+  x, label = _images()
+  params = jax.jit(vae.init)(jax.random.key(1), x, label)
+  z = jnp.zeros((6, 2))
+  encode, decode = jax.jit(vae.encode), jax.jit(vae.decode)
+  by_class = decode(params, z, label).loc
+  assert np.abs(by_class[0] - by_class[1]).max() > 1e-3
+  np.testing.assert_allclose(by_class[0], by_class[3], rtol=1e-6, atol=1e-6)
+  np.testing.assert_array_equal(
+      decode(params, z).loc, decode(params, z, jnp.full(6, 3)).loc)
+  assert np.abs(encode(params, x, label).loc
+                - encode(params, x).loc).max() > 1e-3
+
+
+def test_vae_without_classes_refuses_a_label():
+  vae = _model(num_classes=None)
+  x, label = _images()
+  params = vae.init(jax.random.key(1), x)
+  with pytest.raises(ValueError, match='label must be absent without classes'):
+    vae.encode(params, x, label)
+
+
+def test_vamp_prior_of_a_conditional_model_has_inputs_of_every_class():
+  vae = _model(prior=priors.vamp(2, 5))
+  x, label = _images()
+  params = vae.init(jax.random.key(1), x, label)
+  components = vae.prior_params(params).components
+  expected = vae.encode(params, params['prior']['inputs'],
+                        jnp.array([0, 1, 2, 0, 1]))
+  np.testing.assert_array_equal(components.loc, expected.loc)
+
+
+def test_make_vae_needs_codes_of_one_length():
+  with pytest.raises(ValueError, match='make_vae: posterior and prior must be '
+                     'of codes of one length, got 2 and 3'):
+    _model(prior=priors.standard_normal(3))
+
+
+def test_vae_needs_networks_of_its_outputs():
+  x, _ = _images()
+  vae = make_vae(
+      lambda _: MLPEncoder(3, (8,)), partial(MLPDecoder, shape=(64,)),
+      posterior=posteriors.diagonal(2), prior=priors.standard_normal(2),
+      likelihood=likelihoods.gaussian(), event_ndims=3)
+  params = vae.init(jax.random.key(1), x)
+  with pytest.raises(ValueError, match='the encoder must give'):
+    vae.encode(params, x)
+  with pytest.raises(ValueError, match='an event of rank 3'):
+    vae.decode(params, jnp.zeros((2, 2)))
+
+
+@pytest.mark.parametrize('network', [
+    ConvEncoder(2, (4, 8), 4), ConvDecoder(1, (6, 5, 1), (4, 8), 4)])
+def test_convolutions_need_sizes_that_halve(network):
+  x = jnp.zeros((1, 6, 5, 1)) if isinstance(network, ConvEncoder) else (
+      jnp.zeros((1, 2)))
+  with pytest.raises(ValueError, match='height and width must be multiples'):
+    network.init(jax.random.key(0), x)
