@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import signal
+from scipy import special
 from scipy import stats
 
 from genjax import mcmc
@@ -118,6 +119,73 @@ def test_hmc_follows_the_oscillator():
   np.testing.assert_allclose(after, -x, atol=(np.pi / 100)**2)
 
 
+@laws.float64
+def test_hmc_of_many_step_sizes_is_hmc_in_scaled_coordinates():
+  """One for every entry of every chain."""
+  rng = np.random.default_rng(10)
+  x, width = jnp.asarray(rng.normal(size=(2, 20, 2))) * jnp.array(
+      [[[1.0]], [[0.6]]])
+  chains, info = _run(mcmc.hmc(
+      _gaussian, step_size=0.9 * width, num_leapfrog=3), x, 2)
+  scaled, _ = _run(mcmc.hmc(
+      lambda y: _gaussian(y * width), step_size=0.9, num_leapfrog=3),
+                   x / width, 2)
+  np.testing.assert_allclose(chains, scaled * width, rtol=1e-9)
+  assert 0.2 < np.mean(info.acceptance) < 0.99
+
+
+@pytest.mark.parametrize('start, betas', [
+    (stats.norm(0, 1), np.linspace(0, 1, 13)),
+    (stats.norm(1.6, 0.2**0.5), np.linspace(1, 0, 13))])
+def test_anneal_weighs_without_bias_in_both_directions(start, betas):
+  """From N(0, 1) to its product with exp(-2 (x - 2)^2), and back.
+
+  The product is N(1.6, 1 / 5) and of mass sqrt(1 / 5) exp(-1.6), by the sum
+  of precisions 1 + 4.
+  """
+  x = jnp.asarray(start.rvs(20000, random_state=11), jnp.float32)[:, None]
+
+  def slope(x):
+    return -2 * jnp.square(x[:, 0] - 2)
+
+  def kernel(beta):
+    return mcmc.hmc(lambda x: 0.5 * jnp.square(x[:, 0]) - beta * slope(x),
+                    step_size=0.6, num_leapfrog=2)
+
+  log_weights, acceptance = jit(
+      lambda x: mcmc.anneal(_KEY, kernel, slope, x, jnp.asarray(betas)))(x)
+  truth = (0.5 * np.log(1 / 5) - 1.6) * (betas[-1] - betas[0])
+  estimate = mcmc.log_mean_of(log_weights)
+  _within_four_errors(estimate, truth)
+  assert estimate.standard_error < 0.02
+  assert acceptance.shape == (20000,) and 0.7 < np.mean(acceptance) < 1
+  assert np.mean(log_weights) < truth - 0.01  # Jensen's inequality
+
+
+def test_log_mean_of_knows_its_error():
+  """Of log-normals: the mean is exp(1/8), the variance (e^(1/4) - 1) e^(1/4).
+
+  The error of 400 draws by the delta method, itself known to a few percent;
+  far from 0, where exponentials overflow.
+  """
+  draws = 0.5 * np.random.default_rng(12).normal(size=(400, 1000))
+  value, error = mcmc.log_mean_of(jnp.asarray(draws + 200, jnp.float32))
+  want = np.sqrt(np.expm1(0.25) / 400)
+  np.testing.assert_allclose(np.mean(error), want, rtol=0.02)
+  np.testing.assert_allclose(np.std(value), want, rtol=4 / np.sqrt(2000))
+  np.testing.assert_allclose(np.mean(value), 200.125,
+                             atol=4 * want / np.sqrt(1000) + want**2 / 2)
+
+
+def test_sigmoid_betas_are_even_in_their_logit():
+  betas = np.asarray(mcmc.sigmoid_betas(10, slope=3.0), np.float64)
+  assert betas[0] == 0 and betas[-1] == 1
+  least = special.expit(-3)
+  np.testing.assert_allclose(
+      special.logit(least + (1 - 2 * least) * betas), np.linspace(-3, 3, 11),
+      atol=1e-5)
+
+
 def test_run_thinned_keeps_some_of_the_same_chain():
   x = jnp.asarray(np.random.default_rng(3).normal(size=(4, 2)), jnp.float32)
   kernel = _EXACT['hmc'](_gaussian)
@@ -222,6 +290,10 @@ def test_diagnostics_give_nan_where_there_is_nothing_to_say(diagnose):
      'multiple of thin = 2, got 5'),
     (lambda x: mcmc.run(_KEY, _EXACT['mala'](jnp.square), x, 1),
      r'must be \(3,\)'),
+    (lambda x: mcmc.anneal(_KEY, lambda beta: _EXACT['mala'](_gaussian),
+                           _gaussian, x, jnp.ones(1)), 'betas'),
+    (lambda x: mcmc.sigmoid_betas(0), 'num_steps'),
+    (lambda x: mcmc.sigmoid_betas(5, slope=0), 'slope'),
     (mcmc.r_hat, 'T >= 8'),
     (mcmc.effective_sample_size, 'T >= 8'),
 ])
