@@ -45,7 +45,7 @@ def main() -> None:
           'sampler': settings['sampler'], 'guidance': settings['guidance'],
           'steps': settings['sampling_steps']}
   samples = os.path.join(workdir, 'samples.npz')
-  sample.write_samples(samples, images, label, used)
+  sample.write_samples(samples, images, label, settings['class_names'], used)
 
   figures = os.path.join(workdir, 'figures')
   grid = os.path.join(figures, 'samples.png')

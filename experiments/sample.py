@@ -10,7 +10,7 @@ The flags used are stored beside the samples.
 """
 
 import os
-from typing import Any
+from typing import Any, Sequence
 
 from absl import flags
 import numpy as np
@@ -69,12 +69,12 @@ def check_out(out: str, flat: bool) -> None:
 
 
 def write_samples(
-    out: str, x: np.ndarray, label: np.ndarray | None, used: dict[str, Any]
+    out: str, x: np.ndarray, label: np.ndarray | None,
+    class_names: Sequence[str], used: dict[str, Any]
 ) -> None:
   """Writes images uint8 [N, H, W, C] or points [N, D], and the flags used.
 
-  Folders of classes are numbered with as many digits as the last, so that
-  their order by name, which `data.folder` reads, is that of the classes.
+  In a folder of pictures the sub-folders are called like the classes.
   """
   if out.endswith('.npz'):
     arrays = [x] if label is None else [x, np.asarray(label, np.int64)]
@@ -85,10 +85,9 @@ def write_samples(
     common.write_json(f'{out[:-4]}.json', used)
     return
   os.makedirs(out, exist_ok=True)
-  digits = 0 if label is None else len(str(max(label)))
   for number, image in enumerate(x):
     folder = out if label is None else os.path.join(
-        out, f'{label[number]:0{digits}d}')
+        out, class_names[label[number]])
     os.makedirs(folder, exist_ok=True)
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
     picture.save(os.path.join(folder, f'{number:06d}.png'))
@@ -107,7 +106,8 @@ def main() -> None:
       generator, params, common.root_key(values.seed, 'sample'),
       values.num_samples, label, used['guidance'])
   used |= {'num_samples': values.num_samples, 'labels': values.labels}
-  write_samples(out, pipeline.to_uint8(x) if x.ndim == 4 else x, label, used)
+  write_samples(out, pipeline.to_uint8(x) if x.ndim == 4 else x, label,
+                settings['class_names'], used)
   print(f'wrote {values.num_samples} samples to {out}')
 
 

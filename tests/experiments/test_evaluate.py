@@ -200,7 +200,7 @@ def test_read_samples_inverts_write_samples(out, tmp_path):
   train = embedded.digits('train')
   chosen = np.isin(train.arrays['label'], (3, 7))
   image, label = (train.arrays[key][chosen][:20] for key in ('image', 'label'))
-  sample.write_samples(str(tmp_path / out), image, label, {})
+  sample.write_samples(str(tmp_path / out), image, label, train.class_names, {})
   read = sample_files.read_samples(str(tmp_path / out),
                                    sources.describe(train)).arrays
   order = np.argsort(label, kind='stable') if out == 'folder' else slice(None)

@@ -8,7 +8,9 @@ import numpy as np
 
 from experiments import diffusion_run
 from experiments import sample
+from experiments import sample_files
 from genjax.data import folder
+from genjax.data import sources
 
 FEW = '--steps=3'
 
@@ -64,13 +66,19 @@ def test_sample_folder_is_read_back_with_the_same_labels(
   assert used['labels'] == ['7', '3'] and used['num_samples'] == 6
 
 
-def test_write_samples_keeps_the_order_of_more_than_ten_classes(tmp_path):
-  labels = np.array([2, 10, 9])
-  images = np.zeros((3, 4, 4, 3), np.uint8) + labels[:, None, None, None]
-  sample.write_samples(str(tmp_path / 'x'), images.astype(np.uint8), labels, {})
-  source = folder.folder_source(tmp_path / 'x', 4)
-  assert [int(item['image'][0, 0, 0]) for item in source] == [2, 9, 10]
-  assert [int(item['label']) for item in source] == [0, 1, 2]
+def test_write_samples_calls_folders_like_the_classes(tmp_path):
+  """Read back as samples of such data, they have the same labels."""
+  names = ('dog', 'cat', '7')
+  labels = np.array([2, 0, 1, 0])
+  images = np.zeros((4, 4, 4, 3), np.uint8) + labels[:, None, None, None]
+  images = images.astype(np.uint8)
+  sample.write_samples(str(tmp_path / 'x'), images, labels, names, {})
+  assert folder.folder_source(tmp_path / 'x', 4).class_names == (
+      '7', 'cat', 'dog')
+  read = sample_files.read_samples(
+      str(tmp_path / 'x'), sources.Description(4, (4, 4, 3), names)).arrays
+  assert read['label'].tolist() == [2, 1, 0, 0]
+  assert read['image'][:, 0, 0, 0].tolist() == [2, 1, 0, 0]
 
 
 def test_sample_does_not_depend_on_the_batch_size(draw, digits_run):
