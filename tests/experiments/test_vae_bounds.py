@@ -1,0 +1,70 @@
+"""Bounds of log p(x) of a run: written, drawn, in order, and reproduced."""
+
+import json
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from experiments import train_vae
+from experiments import vae_bounds
+
+
+@pytest.fixture(name='workdir', scope='module')
+def _workdir(run, tmp_path_factory):
+  """A run of train_vae that has hardly begun."""
+  workdir = tmp_path_factory.mktemp('vae') / 'run'
+  result = run(train_vae, f'--workdir={workdir}', '--steps=2', '--width=8',
+               '--latents=2', '--batch_size=8', '--log_every=1',
+               '--save_every=2')
+  assert result.code == 0, result.err
+  return workdir
+
+
+def test_vae_bounds_writes_what_it_prints(run, workdir):
+  args = (f'--workdir={workdir}', '--num_images=6', '--temperatures=9',
+          '--num_chains=2')
+  result = run(vae_bounds, *args)
+  assert result.code == 0, result.err
+  found = json.loads((workdir / 'bounds.json').read_text())
+  assert found['step'] == 2 and found['num_images'] == 6
+  assert found['of'] == 'mass of pixels'
+  assert list(found['acceptance']) == ['AIS-9', 'reverse AIS-9']
+  for column in ('held_out', 'drawn'):
+    value = {name: cell['value'] for name, cell in found[column].items()}
+    assert (value['ELBO'] < value['IWAE-5'] < value['IWAE-50']
+            < value['IWAE-1000'] < 0)
+    np.testing.assert_allclose(
+        value['AIS-9 less IWAE-1000'], value['AIS-9'] - value['IWAE-1000'],
+        atol=1e-4)
+    for name, cell in found[column].items():
+      assert f'{cell["value"]:.3f} ± {cell["standard_error"]:.3f}' in [
+          line for line in result.out.splitlines()
+          if line.startswith(f'{name}  ')][0]
+  gap = found['drawn']['reverse AIS-9 less AIS-9']
+  assert gap['value'] > -4 * gap['standard_error']
+  with Image.open(workdir / 'figures' / 'bounds.png') as figure:
+    assert figure.width > 500
+  before = (workdir / 'bounds.json').read_bytes()
+  assert run(vae_bounds, *args).code == 0
+  assert (workdir / 'bounds.json').read_bytes() == before
+
+
+@pytest.mark.parametrize('args, said', [
+    (['--temperatures=10,many'], ['--temperatures', 'many']),
+    (['--temperatures=0'], ['--temperatures', "'0'"]),
+    (['--num_images=298'], ['--num_images', '297', '298']),
+    (['--num_chains=1'], ['num_chains', '1']),
+])
+def test_vae_bounds_says_what_is_wrong_in_one_line(run, workdir, args, said):
+  result = run(vae_bounds, f'--workdir={workdir}', *args)
+  assert result.code == 1 and result.out == ''
+  assert result.err.count('\n') == 1, result.err
+  assert all(part in result.err for part in ['vae_bounds: ', *said])
+
+
+def test_vae_bounds_wants_the_run_of_a_vae(run, digits_run, tmp_path):
+  for workdir in (digits_run, tmp_path):
+    result = run(vae_bounds, f'--workdir={workdir}')
+    assert result.code == 1 and result.err.count('\n') == 1
+    assert '--workdir' in result.err
