@@ -3,7 +3,7 @@
 import functools
 import os
 import tempfile
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
 
 from absl import flags
 import numpy as np
@@ -13,6 +13,8 @@ from experiments import common
 from experiments import train_classifier
 from experiments.image_data import Split
 from genjax.checks import check
+
+_DATA = ('data', 'image_size', 'held_out')
 
 
 class Judge(NamedTuple):
@@ -34,21 +36,30 @@ def load_judge(workdir: str) -> Judge:
       common.read_settings(workdir), classifier_run.extractor_hash(params))
 
 
-def open_judge(data: Split) -> Judge:
+def open_judge(
+    data: Split | common.Data, named_by: Mapping[str, Any] | None = None
+) -> Judge:
   """The classifier of --classifier, or one trained on data in the workdir.
 
   Says where it trains one, and finds it there again.
+
+  Args:
+    data: the images.
+    named_by: settings that name data; flags do where absent.
 
   Raises:
     ValueError: the classifier is of other images or classes than data.
   """
   values = flags.FLAGS
+  if named_by is None:
+    named_by = {name: values[name].value for name in _DATA}
   workdir = values.classifier
   if workdir is None:
     workdir = os.path.join(values.workdir, 'classifier')
     print(f'no --classifier: taking one trained here, in {workdir}', flush=True)
     pair = common.Data(*data)
-    _train(train_classifier.settings_for(pair, values), pair, workdir)
+    settings = train_classifier.settings_for(pair, values)
+    _train(settings | {name: named_by[name] for name in _DATA}, pair, workdir)
   check(os.path.isdir(workdir), '--classifier',
         'must be the workdir of train_classifier', repr(workdir))
   try:
@@ -60,7 +71,7 @@ def open_judge(data: Split) -> Judge:
   of = judge.settings
   check((tuple(of['shape']), tuple(of['class_names'])) == (shape, names),
         '--classifier', f"'{workdir}' must tell the {len(names)} classes of "
-        f'{values.data} in images of shape {shape}',
+        f'{named_by["data"]} in images of shape {shape}',
         f'{len(of["class_names"])} classes, shape {tuple(of["shape"])}')
   return judge
 

@@ -1,0 +1,140 @@
+"""Trained generative models as maps between images and codes.
+
+Of a run of train_vae the code is the posterior's, free of its noise; of one of
+train_diffusion it is the noise to which the probability-flow ODE takes an
+image, at unit scale. The kind is told from the run's flags.json.
+"""
+
+from typing import Any, Callable, Mapping, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from experiments import common
+from experiments import diffusion_run
+from experiments import vae_run
+from genjax.checks import check
+from genjax.diffusion import guidance
+from genjax.diffusion import samplers
+from genjax.diffusion import times
+from genjax.interpolation import lerp
+from genjax.numerics import log_mean_exp
+from genjax.types import Array
+from genjax.types import Key
+from genjax.types import Params
+from genjax.vae.distribution import as_distribution
+from genjax.vae.distribution import VAEParams
+
+_NUM_SAMPLES = 100  # importance samples of a log-density
+
+
+class Classes(NamedTuple):
+  """Where each of B images is on its way from one class to another."""
+
+  first: Array  # int [B]
+  second: Array  # int [B]
+  share: Array  # [B]; 0 is the first, 1 the second
+
+
+class Codec(NamedTuple):
+  """Pure functions of the params of one trained model of images [H, W, C]."""
+
+  # (params, x [B, H, W, C], label [B] or None) -> z [B, ...]
+  encode: Callable[..., Array]
+  # (params, z [B, ...], Classes or None) -> x, the other way
+  decode: Callable[..., Array]
+  # (params, key, x) -> nats [B], whatever the class; see `density`
+  log_prob: Callable[[Params, Key, Array], Array] | None
+  density: str | None  # what log_prob returns
+  params: Params
+  settings: Mapping[str, Any]
+  step: int
+  descent: int  # steps of a geodesic that take less than a minute
+
+
+def open_codec(workdir: str) -> Codec:
+  """The model of the run in `workdir`.
+
+  Raises:
+    ValueError: it is no run of a generative model, one without a checkpoint,
+      or one on points.
+  """
+  settings = common.read_settings(workdir)
+  shape = settings['shape']
+  kinds = {'process': _diffusion, 'latents': _vae}
+  kind = [name for name in kinds if name in settings]
+  check(bool(kind), '--workdir', 'must be the folder of a run of train_vae or '
+        'train_diffusion', f"another run in '{workdir}'")
+  check(len(shape) == 3, '--workdir', 'must be a run on images',
+        f'{settings["data"]} of shape {tuple(shape)}')
+  return kinds[kind[0]](workdir)
+
+
+def _diffusion(workdir: str) -> Codec:
+  model, params, step = diffusion_run.load_run(workdir)
+  settings, process = model.settings, model.process
+  sampler = samplers.dpm_solver_2m(process)
+  # Short of no noise and of nothing but noise, where codes are not defined.
+  grid = times.karras(
+      process, settings['sampling_steps'] + 1,
+      sigma_min=settings['sigma_min'], sigma_max=settings['sigma_max'])
+  alpha = process.alpha(grid[-1])
+  scale = jnp.hypot(process.alpha(grid[0]) * settings['data_std'],
+                    process.sigma(grid[0]))
+
+  def encode(params: Params, x: Array, label: Array | None) -> Array:
+    denoiser = model.denoiser({'params': params}, label)
+    return samplers.encode(sampler, denoiser, alpha * x, grid) / scale
+
+  def decode(params: Params, z: Array, classes: Classes | None) -> Array:
+    variables = {'params': params}
+    if classes is None:
+      denoiser = model.denoiser(variables)
+    else:
+      denoiser = guidance.classifier_free(
+          model.denoiser(variables, classes.second),
+          model.denoiser(variables, classes.first), classes.share)
+    nothing_drawn = jax.random.key(0)
+    return samplers.sample(nothing_drawn, sampler, denoiser, scale * z,
+                           grid) / alpha
+
+  return Codec(encode, decode, None, None, params, settings, step, 30)
+
+
+def _vae(workdir: str) -> Codec:
+  vae, params, settings, step = vae_run.load_run(workdir)
+  num_classes = settings['num_classes']
+
+  def encode(params: Params, x: Array, label: Array | None) -> Array:
+    q = vae.encode(params, vae_run.on_levels(x, settings['levels']), label)
+    return vae.posterior.reparameterize(
+        q, jnp.zeros((len(x), vae.num_latents)))
+
+  def decode(params: Params, z: Array, classes: Classes | None) -> Array:
+
+    def mean(label):
+      of = vae.likelihood.mean  # which every likelihood has
+      return of(vae.decode(params, z, label))  # type: ignore[misc]
+
+    if classes is None:
+      return mean(None)
+    return jax.vmap(lerp)(mean(classes.first), mean(classes.second),
+                          classes.share)
+
+  def log_prob(params: Params, key: Key, x: Array) -> Array:
+    key_inputs, key_draws = jax.random.split(key)
+    x = vae_run.inputs(settings, key_inputs,
+                       {'x': x, 'index': jnp.arange(len(x))})['x']
+    model = as_distribution(vae, key_draws, num_samples=_NUM_SAMPLES)
+    if num_classes is None:
+      return model.log_prob(VAEParams(params), x)
+    # Marginal over classes, a row each.
+    return log_mean_exp(model.log_prob(
+        VAEParams(params, jnp.arange(num_classes)[:, None]), x))
+
+  density = (
+      f'nats, importance-weighted lower bound, {_NUM_SAMPLES} samples'
+      + (' a class, classes equally likely' if num_classes else '')
+      + (', of dequantised pixels' if vae_run.is_density(settings) else
+         f", a mass at {settings['levels']} levels a pixel"))
+  return Codec(encode, decode, log_prob, density, params, settings, step, 300)

@@ -1,0 +1,322 @@
+"""Codes of both kinds of model, paths between images, and the script whole."""
+
+import contextlib
+import json
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+import pytest
+
+from experiments import codecs
+from experiments import common
+from experiments import diffusion_run
+from experiments import interpolate
+from experiments import path_measures
+from experiments import train_classifier
+from experiments import train_vae
+from experiments import vae_run
+from genjax.data import embedded
+from genjax.data import pipeline
+from genjax.training.checkpoint import Checkpointer
+from genjax.vae.distribution import as_distribution
+from genjax.vae.distribution import VAEParams
+
+DIGITS = embedded.digits('test')
+TINY = ('--num_points=5', '--descent=2')
+
+
+def write_vae(workdir, **values):
+  """A workdir as training leaves it, with random parameters."""
+  settings, data = train_vae.resolve({
+      'width': ['8'], 'latents': 2, 'batch_size': 8, **values})
+  state = vae_run.init_run(settings, data.train)
+  common.open_workdir(str(workdir), settings)
+  with contextlib.closing(Checkpointer(str(workdir / 'checkpoints'))) as kept:
+    kept.save(1, jax.tree.map(np.asarray, state))
+  return workdir
+
+
+@pytest.fixture(scope='module')
+def vae(tmp_path_factory):
+  return write_vae(tmp_path_factory.mktemp('vae') / 'run')
+
+
+@pytest.fixture(scope='module')
+def plain(tmp_path_factory):
+  """A VAE of dequantised pixels that knows no classes."""
+  return write_vae(tmp_path_factory.mktemp('plain') / 'run', conditional=False,
+                   likelihood='gaussian')
+
+
+@pytest.fixture(scope='module')
+def classifier(run, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('classifier') / 'run'
+  result = run(train_classifier, f'--workdir={workdir}', '--steps=2',
+               '--batch_size=8', '--width=8')
+  assert result.code == 0, result.err
+  return workdir
+
+
+@pytest.fixture(scope='module')
+def opened(vae, plain, digits_run):
+  return {name: codecs.open_codec(str(workdir)) for name, workdir in (
+      ('vae', vae), ('plain', plain), ('diffusion', digits_run))}
+
+
+def ends(num=2, labels=True):
+  batch = {name: x[:num] for name, x in DIGITS.arrays.items()}
+  return interpolate.Ends(pipeline.to_model_range(batch['image']),
+                          batch['label'] if labels else None)
+
+
+def test_code_of_gaussian_data_is_known(digits_run, monkeypatch):
+  """Under a perfect denoiser: x over the scale that it has at the low end.
+
+  To the error of 64 steps of order two; back again, to twice that.
+  """
+  model, params, step = diffusion_run.load_run(str(digits_run))
+  settings = dict(model.settings, sampling_steps=64)
+  var = settings['data_std']**2
+
+  def denoiser(variables, label=None):
+    return lambda x, t: var / (var + t**2) * x
+
+  monkeypatch.setattr(diffusion_run, 'load_run', lambda workdir: (
+      model._replace(denoiser=denoiser, settings=settings), params, step))
+  codec = codecs.open_codec(str(digits_run))
+  x = ends().x
+  code = codec.encode(params, x, None)
+  np.testing.assert_allclose(
+      code, x / np.hypot(settings['data_std'], settings['sigma_min']),
+      rtol=5e-3)
+  np.testing.assert_allclose(codec.decode(params, code, None), x, rtol=1e-2)
+
+
+@pytest.mark.parametrize('name', ['vae', 'diffusion'])
+def test_decode_runs_from_class_to_class(opened, name):
+  codec = opened[name]
+  x, label = ends(3)
+  z = jax.jit(codec.encode)(codec.params, x, jnp.asarray(label))
+  other = (label + 1) % 10
+
+  @jax.jit
+  def decode(first, second, share):
+    return codec.decode(codec.params, z, codecs.Classes(first, second, share))
+
+  share = jnp.asarray([0., 1., .5])
+  mixed = decode(label, other, share)
+  one, two = decode(label, label, share), decode(other, other, share)
+  np.testing.assert_allclose(mixed[0], one[0], atol=1e-5)
+  np.testing.assert_allclose(mixed[1], two[1], atol=1e-5)
+  assert np.abs(one - two).max() > 1e-3
+  if name == 'vae':
+    np.testing.assert_allclose(mixed[2], (one[2] + two[2]) / 2, atol=1e-5)
+
+
+def test_log_prob_is_the_mean_over_classes_at_levels(opened, vae):
+  """By NumPy, a class at a time; pixels off their levels are set on them."""
+  codec = opened['vae']
+  model, params, settings, _ = vae_run.load_run(str(vae))
+  key = jax.random.key(3)
+  levels = np.asarray(vae_run.on_levels(ends().x, settings['levels']))
+  log_prob = jax.jit(codec.log_prob)
+  got = log_prob(params, key, levels)
+  bound = as_distribution(model, jax.random.split(key)[1], num_samples=100)
+  of_class = jax.jit(lambda label: bound.log_prob(
+      VAEParams(params, label), levels))
+  nats = np.stack([of_class(jnp.full(2, label))
+                   for label in range(10)]).astype(np.float64)
+  np.testing.assert_allclose(got, np.log(np.mean(np.exp(nats), 0)), rtol=1e-5)
+  off = np.clip(levels + .03, -1, 1)
+  np.testing.assert_allclose(log_prob(params, key, off), got, rtol=1e-6)
+  assert 'lower bound' in codec.density and '17 levels' in codec.density
+
+
+def test_log_prob_of_what_is_not_a_mass_says_so(opened):
+  codec = opened['plain']
+  assert 'dequantised' in codec.density and 'class' not in codec.density
+  nats = jax.jit(codec.log_prob)(codec.params, jax.random.key(0), ends().x)
+  assert nats.shape == (2,) and np.isfinite(nats).all()
+  assert opened['diffusion'].log_prob is opened['diffusion'].density is None
+
+
+@pytest.mark.parametrize('name', ['vae', 'plain', 'diffusion'])
+def test_find_paths_runs_between_images_and_their_reconstructions(opened, name):
+  codec = opened[name]
+  pair = ends(labels=name != 'plain')
+  found = interpolate.find_paths(codec, pair, list(interpolate.PATHS), 5, 2)
+  line = found.pop('pixel')
+  np.testing.assert_allclose(line, np.linspace(*pair.x, 5), atol=1e-6)
+  classes = None if pair.label is None else codecs.Classes(
+      pair.label, pair.label, jnp.zeros(2))
+  back = jax.jit(lambda params: codec.decode(params, codec.encode(
+      params, pair.x, pair.label), classes))(codec.params)
+  for x in found.values():
+    assert x.shape == (5, 8, 8, 1)
+    np.testing.assert_allclose(x[[0, -1]], back, atol=1e-4)
+  lengths = {name: np.sum(np.linalg.norm(
+      np.diff(x.reshape(5, -1), axis=0), axis=1)) for name, x in found.items()}
+  assert lengths['geodesic'] <= lengths['latent'] * (1 + 1e-5)
+
+
+def test_in_every_class_keeps_the_code(opened):
+  codec = opened['vae']
+  x, label = ends(3)
+  styles = interpolate.in_every_class(codec, x, label, 10)
+  assert styles.shape == (3, 10, 8, 8, 1)
+
+  @jax.jit
+  def same(column):
+    z = codec.encode(codec.params, x, label)
+    return codec.decode(codec.params, z, codecs.Classes(
+        column, column, jnp.zeros(3)))
+
+  for column in (label, np.full(3, 7)):
+    want = same(column)
+    np.testing.assert_allclose(styles[np.arange(3), column], want, atol=1e-5)
+
+
+def test_make_measure_is_what_numpy_finds():
+  rng = np.random.default_rng(0)
+  x, train = (rng.normal(size=(n, 2, 2, 1)).astype(np.float32)
+              for n in (4, 20))
+  features = lambda x: x.reshape(len(x), 4)[:, :3] * 2
+  found = path_measures.make_measure(train, features, lambda x: x[:, 0, 0, 0])(
+      x)
+
+  def apart(a, b):
+    return np.linalg.norm((a[:, None] - b[None]).reshape(
+        len(a), len(b), -1), axis=-1)
+
+  for points, reference, length, nearest in (
+      (x, train, found.pixel_length, found.nearest_pixels),
+      (features(x), features(train), found.feature_length,
+       found.nearest_features)):
+    table = apart(points, points)
+    np.testing.assert_allclose(length, sum(table[i, i + 1] for i in range(3)),
+                               rtol=1e-5)
+    np.testing.assert_allclose(nearest, apart(points, reference).min(1),
+                               rtol=1e-4)
+  written = path_measures.as_json(found)
+  assert written['nearest_pixels']['worst'] == found.nearest_pixels.max()
+  assert written['log_density']['worst'] == x[:, 0, 0, 0].min()
+  np.testing.assert_allclose(written['log_density']['mean'],
+                             x[:, 0, 0, 0].mean(), rtol=1e-6)
+  none = path_measures.as_json(path_measures.make_measure(train, None, None)(x))
+  assert none['feature_length'] is none['log_density'] is None
+  assert path_measures.table_of({'a': none}).split()[-1] == '-'
+
+
+def test_read_image_takes_positions_and_files(tmp_path):
+  item = DIGITS[7]
+  np.testing.assert_array_equal(
+      interpolate.read_image('first', '7', DIGITS)['image'], item['image'])
+  path = tmp_path / 'a.png'
+  for mode in ('L', 'RGB'):
+    Image.fromarray(item['image'][..., 0]).convert(mode).save(path)
+    read = interpolate.read_image('first', str(path), DIGITS)
+    np.testing.assert_array_equal(read.pop('image'), item['image'])
+    assert not read
+
+
+@pytest.mark.parametrize('kind', ['vae', 'diffusion'])
+def test_interpolate_leaves_all_that_it_promises(
+    run, vae, digits_run, classifier, files_of, tmp_path, kind):
+  workdir = tmp_path / 'run'
+  shutil.copytree({'vae': vae, 'diffusion': digits_run}[kind], workdir)
+  before = files_of(workdir)
+  picture = tmp_path / 'a.png'
+  Image.fromarray(DIGITS[5]['image'][..., 0]).save(picture)
+  result = run(interpolate, f'--workdir={workdir}', *TINY, '--first=2',
+               f'--second={picture}', '--path=slerp,pixel',
+               f'--classifier={classifier}')
+  assert (result.code, result.err) == (0, '')
+  written = files_of(workdir)
+  assert {name for name in written if written[name] != before.get(name)} == {
+      'interpolation.json', 'figures/interpolation.png',
+      'figures/interpolation.gif', 'figures/styles.png'}
+  with Image.open(workdir / 'figures' / 'interpolation.gif') as movie:
+    assert movie.n_frames == 9  # there and back
+
+  table = json.loads((workdir / 'interpolation.json').read_text())
+  assert list(table['paths']) == ['slerp', 'pixel']
+  assert table['labels'][0] == DIGITS[2]['label']
+  for name, row in [*table['paths'].items(), ('real', table['real'])]:
+    # The heading begins with the name of a path too.
+    *_, line = (line for line in result.out.splitlines()
+                if line.split()[:1] == [name])
+    assert (row['log_density'] is None) == (kind == 'diffusion')
+    for field in path_measures.TITLES:
+      values = row[field] or {'along': [0] * 5}
+      assert name == 'real' or len(values['along']) == 5
+      assert (f'{values["mean"]:.3g} ({values["worst"]:.3g})' if row[field]
+              else '-') in line
+  x = [pipeline.to_model_range(DIGITS[i]['image']) for i in (2, 5)]
+  assert table['paths']['pixel']['pixel_length'] == pytest.approx(
+      np.linalg.norm(x[1] - x[0]), rel=1e-5)
+  assert all(row['feature_length'] > 0 for row in table['paths'].values())
+
+
+def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
+    run, write_pictures, tmp_path, monkeypatch):
+  """A folder without a held-out set, and once without classes too."""
+  monkeypatch.setitem(train_classifier._IMAGES, 'steps', 2)
+  folder = tmp_path / 'pictures'
+  for name in ('a', 'b'):
+    write_pictures(folder / name, 5, 8)
+  for path, classes in ((folder, True), (folder / 'a', False)):
+    workdir = write_vae(tmp_path / f'run_{classes}', data=f'folder:{path}',
+                        image_size=8, network='mlp', conditional=False)
+    result = run(interpolate, f'--workdir={workdir}', *TINY, '--first=0',
+                 '--second=4', '--path=pixel')
+    assert (result.code, result.err) == (0, '')
+    table = json.loads((workdir / 'interpolation.json').read_text())
+    assert table['labels'] is None
+    assert not (workdir / 'figures' / 'styles.png').exists()
+    assert bool(table['extractor']) == classes
+    assert bool(table['paths']['pixel']['feature_length']) == classes
+    assert (workdir / 'classifier').exists() == classes
+    if classes:
+      settings = common.read_settings(str(workdir / 'classifier'))
+      assert (settings['data'], settings['image_size']) == (f'folder:{path}', 8)
+
+
+@pytest.mark.parametrize('args, said', [
+    ('--workdir={missing}', ['--workdir', '{missing}']),
+    ('--workdir={empty}', ['--workdir', '{empty}']),
+    ('--workdir={classifier}', ['--workdir', 'train_vae', '{classifier}']),
+    ('--workdir={toy}', ['--workdir', 'images', 'toy:eight_gaussians']),
+    ('--first=297', ['--first', '297']),
+    ('--second=-1', ['--second', '-1']),
+    ('--second={missing}', ['--second', '{missing}']),
+    ('--second={empty}', ['--second', '{empty}']),
+    ('--first={text}', ['--first', '{text}', 'PNG']),
+    ('--first={large}', ['--first', '{large}', '8 x 8', '9 x 8']),
+    ('--path=spline', ['--path', 'geodesic', "'spline'"]),
+    ('--path=latent,', ['--path', "''"]),
+    ('--path=', ['--path']),
+    ('--num_points=2', ['num_points', '2']),
+    ('--descent=0', ['descent', '0']),
+    ('--classifier={missing}', ['--classifier', '{missing}']),
+    ('--classifier={vae}', ['--classifier', 'train_classifier']),
+])
+def test_interpolate_says_what_is_wrong_in_one_line(
+    run, vae, classifier, toy_run, files_of, tmp_path, args, said):
+  at = {name: tmp_path / name for name in ('missing', 'empty', 'text', 'large')}
+  at['empty'].mkdir()
+  at['text'].write_text('no picture')
+  Image.fromarray(np.zeros((8, 9), np.uint8)).save(at['large'], 'PNG')
+  at |= {'classifier': classifier, 'toy': toy_run, 'vae': vae}
+  before = files_of(vae)
+  if '--workdir' not in args:
+    args = f'--workdir={vae} {args}'
+  result = run(interpolate, *args.format(**at).split())
+  assert (result.code, result.out) == (1, '')
+  assert result.err.startswith('interpolate: ')
+  assert result.err.count('\n') == 1
+  for part in said:
+    assert part.format(**at) in result.err
+  assert files_of(vae) == before
