@@ -1,0 +1,212 @@
+"""Do a few images go further with mixup, or with samples of a VAE of them?
+
+  python -m experiments.augmentation --workdir=runs/augmentation
+
+Trains classifiers on 10, 20, 50 and 100 real images a class: on these alone,
+with mixup, and with as many samples of a class-conditional VAE, which was
+trained on the same few images and has seen no other. Within a seed the three
+share images, initial weights and number of steps. Writes the accuracies on
+held-out images, their means over seeds and those of the gains, with 95 %
+intervals, to augmentation.json and a figure. What is done is kept: the same
+command again goes on where it was stopped.
+
+Settings were chosen on training digits outside of the few.
+"""
+
+import itertools
+import os
+from typing import Any, Iterable, Mapping, Sequence
+
+from absl import flags
+import numpy as np
+import scipy.special
+
+from experiments import augmentation_arms
+from experiments import common
+from experiments import image_data
+from experiments import train_classifier
+from experiments import train_vae
+from genjax.checks import check
+from genjax.metrics.estimate import Estimate
+from genjax.viz import figures
+from genjax.viz import panels
+
+# Over the recipes of train_classifier and train_vae.
+CLASSIFIER: Mapping[str, Any] = dict(shift=0)
+VAE: Mapping[str, Any] = dict()
+_MOST = 50_000  # images of a set that are read
+
+COLORS = {'alone': figures.GREY, 'mixup': figures.ORANGE, 'VAE': figures.BLUE}
+_DODGE = 0.008  # of the axis, between arms: intervals do not cover others
+
+
+def define_flags() -> None:
+  """The script's flags."""
+  common.define_run_flags('where the study is kept; again to go on with it')
+  flags.DEFINE_string('data', 'digits', common.DATA_HELP)
+  flags.DEFINE_integer('image_size', None, 'side of the images of a folder, '
+                       'in pixels; resizes a tfds set too', lower_bound=1)
+  flags.DEFINE_float('held_out', 0.0, 'share of a folder that is the test set',
+                     lower_bound=0, upper_bound=0.9)
+  flags.DEFINE_list('per_class', '10,20,50,100', 'real images of a class')
+  flags.DEFINE_integer('num_seeds', 10, 'how often everything is drawn anew',
+                       lower_bound=2)
+  flags.DEFINE_integer('steps', 600, 'of each classifier', lower_bound=1)
+  flags.DEFINE_integer('vae_steps', 2000, 'of each VAE', lower_bound=1)
+
+
+def run_study(
+    arms: Mapping[str, augmentation_arms.Arm], train: image_data.Images,
+    test: image_data.Images, cells: Iterable[tuple[int, int]], path: str
+) -> list[dict[str, Any]]:
+  """Accuracies of all arms: 'seed', 'per_class', and one of each arm.
+
+  Args:
+    arms: by name.
+    train: what the few images are chosen from.
+    test: what the classifiers are judged by.
+    cells: (seed, images a class) of each row.
+    path: of the file in which rows are kept; those in it are not run again.
+  """
+  rows = common.read_json(path)['rows'] if os.path.exists(path) else []
+  done = {(row['seed'], row['per_class']) for row in rows}
+  for seed, size in cells:
+    if (seed, size) in done:
+      continue
+    images = augmentation_arms.draw_few(train, size, seed)
+    row: dict[str, Any] = {'seed': seed, 'per_class': size}
+    for name, arm in arms.items():
+      said = arm(images, seed)(test.x)
+      row[name] = float(np.mean(said == test.label))
+    rows.append(row)
+    common.write_json(path, {'rows': rows})
+    print(*(f'{name} {value:.4g}' for name, value in row.items()), flush=True)
+  return rows
+
+
+def interval(values: np.ndarray) -> Estimate:
+  """Mean of values [N], N > 1, with the 95 % interval of Student's t."""
+  mean, num = float(np.mean(values)), len(values)
+  reach = float(scipy.special.stdtrit(num - 1, 0.975) * np.std(values, ddof=1)
+                / np.sqrt(num))
+  return Estimate(mean, mean - reach, mean + reach)
+
+
+def summarise(
+    rows: Sequence[Mapping[str, Any]]
+) -> dict[int, dict[str, Estimate]]:
+  """Images a class -> accuracy of each arm, and its gain over 'alone'.
+
+  An interval is of the mean over seeds, for these held-out images; that of a
+  gain is of differences within a seed.
+
+  Args:
+    rows: 'per_class' and the accuracy of every arm, of each seed.
+  """
+  found = {}
+  for size in sorted({row['per_class'] for row in rows}):
+    accuracy = {arm: np.array([row[arm] for row in rows
+                               if row['per_class'] == size])
+                for arm in COLORS}
+    found[size] = {arm: interval(a) for arm, a in accuracy.items()}
+    found[size] |= {f'{arm} - alone': interval(a - accuracy['alone'])
+                    for arm, a in accuracy.items() if arm != 'alone'}
+  return found
+
+
+def verdict(
+    summary: Mapping[int, Mapping[str, Estimate]], arm: str
+) -> str:
+  """What the intervals say of an arm's gains, by number of images a class."""
+  said: dict[str, list[str]] = {}
+  for size, row in summary.items():
+    gain = row[f'{arm} - alone']
+    word = ('better' if gain.low > 0 else 'worse' if gain.high < 0
+            else 'no difference seen')
+    said.setdefault(word, []).append(str(size))
+  return f'{arm}: ' + '; '.join(
+      f'{word} at {", ".join(at)}' for word, at in said.items())
+
+
+def table_of(summary: Mapping[int, Mapping[str, Estimate]]) -> str:
+  """Lines of text: a row a number of images a class."""
+  names = next(iter(summary.values()))
+  lines = [f'{"per class":>9}' + ''.join(f'{name:>25}' for name in names)]
+  for size, row in summary.items():
+    cells = [f'{e.value:.3f} ({e.low:.3f}, {e.high:.3f})' for e in row.values()]
+    lines.append(f'{size:9}' + ''.join(f'{cell:>25}' for cell in cells))
+  return '\n'.join(lines)
+
+
+def draw(
+    path: str, summary: Mapping[int, Mapping[str, Estimate]], title: str
+) -> None:
+  """Writes the figure: accuracies, and gains over the real images alone."""
+  size = np.array(list(summary))
+  told: list[list[panels.Layer]] = [[], []]
+  for place, (arm, color) in enumerate(COLORS.items()):
+    x = size + (place - 1) * _DODGE * size.max()
+    columns = [(arm, arm)]
+    if arm != 'alone':
+      columns.append((f'{arm} - alone', verdict(summary, arm)))
+    for layers, (name, label) in zip(told, columns):
+      value, low, high = np.transpose([row[name] for row in summary.values()])
+      layers += [panels.Layer('line', np.full(2, at), np.array(ends),
+                              color=color) for at, *ends in zip(x, low, high)]
+      layers.append(panels.Layer('marked', x, value, label, color))
+  told[1].insert(0, panels.Layer('dashed', size, np.zeros(len(size)),
+                                 color=COLORS['alone']))
+  panels.save_panels(path, [[
+      panels.Panel(title, 'real images a class', label, layers)
+      for title, label, layers in zip(
+          (title, 'gain over the real images alone'),
+          ('accuracy on held-out images', 'difference of accuracies'), told)
+  ]], height=3.6)
+
+
+def main() -> None:
+  values = flags.FLAGS
+  check(values.per_class and all(n.isdigit() and int(n)
+                                 for n in values.per_class), '--per_class',
+        'must be positive whole numbers such as 10,20', values.per_class)
+  sizes = sorted({int(n) for n in values.per_class})
+  data = image_data.open_split()
+  settings = {**train_classifier.settings_for(common.Data(*data), values),
+              **CLASSIFIER}
+  vae_settings, _ = train_vae.resolve({
+      **VAE, 'steps': values.vae_steps,
+      **{name: values[name].value for name in (
+          'data', 'image_size', 'held_out', 'seed')}})
+  train, test = (image_data.read(source, _MOST, values.seed)
+                 for source in data)
+  least = int(np.bincount(train.label,
+                          minlength=settings['num_classes']).min())
+  check(sizes[-1] <= least, '--per_class',
+        f'must be at most {least}, as many as the smallest class has',
+        sizes[-1])
+  common.open_workdir(values.workdir, {
+      name: values[name].value for name in (
+          'data', 'image_size', 'held_out', 'per_class', 'num_seeds', 'steps',
+          'vae_steps', 'seed')})
+
+  path = os.path.join(values.workdir, 'augmentation.json')
+  rows = run_study(
+      augmentation_arms.make_arms(settings, vae_settings),
+      train, test, itertools.product(
+          range(values.seed, values.seed + values.num_seeds), sizes), path)
+  summary = summarise(rows)
+  common.write_json(path, {'rows': rows, 'summary': {
+      size: {name: e._asdict() for name, e in row.items()}
+      for size, row in summary.items()}})
+  figure = os.path.join(values.workdir, 'figures', 'augmentation.png')
+  draw(figure, summary, f'{values.data}, {values.num_seeds} seeds')
+  print('', table_of(summary), '', *(
+      verdict(summary, arm) for arm in COLORS if arm != 'alone'), sep='\n')
+  print(f'accuracy on {len(test.x)} held-out images: '
+        f'mean over {values.num_seeds} seeds with its 95 % interval; wrote '
+        f'{path} and {figure}')
+
+
+if __name__ == '__main__':
+  define_flags()
+  common.run(main)

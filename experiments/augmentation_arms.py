@@ -1,0 +1,136 @@
+"""Three ways to train a classifier on a few images, for `augmentation`."""
+
+import itertools
+from typing import Any, Callable, Mapping
+
+import jax
+import numpy as np
+import optax
+
+from experiments import classifier_run
+from experiments import common
+from experiments import vae_run
+from experiments.image_data import Images
+from genjax.data import pipeline
+from genjax.data import sources
+from genjax.training import parallel
+from genjax.training.state import init_state
+from genjax.training.step import make_step
+from genjax.types import Batch
+from genjax.types import Key
+from genjax.types import LossFn
+from genjax.types import Params
+
+_MIXUP = 0.5
+_SAMPLES = 10_000  # of a VAE
+_BLOCK = 500  # decoded at a time
+_STREAM = 4  # of the choice of images
+
+# (a few images, seed) -> a classifier: x [N, H, W, C] to classes int [N].
+Arm = Callable[[Images, int], Callable[[np.ndarray], np.ndarray]]
+
+
+def draw_few(images: Images, per_class: int, seed: int) -> Images:
+  """Some images of each class; fewer ones of a seed are among more of them.
+
+  Args:
+    images: to choose from, at least `per_class` of each class.
+    per_class: how many.
+    seed: of the choice.
+  """
+  order = sources.permutation(len(images.x), seed, _STREAM)
+  label = images.label[order]
+  rows = np.concatenate([order[label == c][:per_class]
+                         for c in np.unique(label)])
+  return Images(images.x[rows], images.label[rows])
+
+
+def join(real: Images, made: Images) -> Images:
+  """Images that were made and as many real ones, which are repeated."""
+  rows = np.arange(len(made.x)) % len(real.x)
+  return Images(np.concatenate([real.x[rows], made.x]),
+                np.concatenate([real.label[rows], made.label]))
+
+
+def make_trainer(
+    init: Callable[[Key, Batch], Params], loss_fn: LossFn,
+    tx: optax.GradientTransformation, settings: Mapping[str, Any]
+) -> Callable[[Key, Images, int], Params]:
+  """(key, images, seed of their order) -> averaged parameters of a network.
+
+  It is compiled once for all numbers of images.
+
+  Args:
+    init: (key, batch) -> params.
+    loss_fn: what is minimised.
+    tx: the optimizer.
+    settings: 'batch_size', 'steps', 'ema_decay' and 'class_names'.
+  """
+  init = jax.jit(init)
+  # Small enough for one device: more would wait for each other.
+  compiled = parallel.compile_step(
+      make_step(loss_fn, tx, ema_decay=settings['ema_decay']),
+      parallel.make_mesh(1))
+
+  def train(key, images, seed):
+    key_init, key_step = jax.random.split(key)
+    stream = pipeline.batches(
+        sources.ArraySource(images._asdict(), tuple(settings['class_names'])),
+        settings['batch_size'], seed=seed)
+    state = compiled.put(init_state(init(key_init, next(stream)), tx))
+    for batch in itertools.islice(stream, settings['steps']):
+      state, _ = compiled.step(state, key_step, batch)
+    return state.ema
+
+  return train
+
+
+def make_sampler(
+    settings: vae_run.Settings
+) -> Callable[[Images, int], Images]:
+  """(images, seed) -> samples of a VAE of these images, as many of a class."""
+  vae = vae_run.build_model(settings)
+  train = make_trainer(
+      lambda key, batch: vae.init(key, batch['x'], batch['label']),
+      vae_run.make_loss(settings), vae_run.optimizer(settings), settings)
+  label = np.arange(_SAMPLES, dtype=np.int32) % settings['num_classes']
+
+  mean: Any = vae.likelihood.mean  # which every likelihood has
+
+  @jax.jit
+  def draw(key, params):
+    z = vae.prior.sample(key, vae.prior_params(params), label.shape)
+    return jax.lax.map(lambda code: mean(vae.decode(params, *code)),
+                       (z, label), batch_size=_BLOCK)
+
+  def sample(images, seed):
+    key_train, key_draw = jax.random.split(common.root_key(seed, 'sample'))
+    x = draw(key_draw, train(key_train, images, seed))
+    return Images(np.asarray(x), label)
+
+  return sample
+
+
+def make_arms(
+    settings: classifier_run.Settings, vae_settings: vae_run.Settings
+) -> dict[str, Arm]:
+  """The three ways to train on a few images, by name."""
+  model = classifier_run.build_model(settings)
+  logits = classifier_run.in_blocks(model.logits)
+
+  def classifier(mixup):
+    train = make_trainer(
+        lambda key, batch: model.init(key, batch['x']),
+        classifier_run.make_loss({**settings, 'mixup': mixup}),
+        classifier_run.optimizer(settings), settings)
+
+    def arm(images, seed):
+      params = train(common.root_key(seed, 'training'), images, seed)
+      return lambda x: logits(params, x).argmax(1)
+
+    return arm
+
+  alone, sample = classifier(0.0), make_sampler(vae_settings)
+  return {'alone': alone, 'mixup': classifier(_MIXUP),
+          'VAE': lambda images, seed: alone(
+              join(images, sample(images, seed)), seed)}
