@@ -105,12 +105,16 @@ def resolve(
   if 'width' not in chosen and (
       settings['network'] != PRESETS[preset]['network']):
     settings['width'] = _WIDTHS[settings['network']]
-  width, unet = settings['width'], settings['network'] == 'unet'
+  width, network = settings['width'], settings['network']
   check(width and all(str(w).isdigit() and int(w) for w in width), '--width',
         'must be positive numbers such as 16,32', width)
-  check(unet or len(width) == 1, '--width',
-        f'must be one number for a {settings["network"]}', width)
-  settings['width'] = [int(w) for w in settings['width']]
+  check(network == 'unet' or len(width) == 1, '--width',
+        f'must be one number for a {network}', width)
+  settings['width'] = [int(w) for w in width]
+  parts = {'unet': settings['groups'], 'dit': settings['head_dim'], 'mlp': 2}
+  check(all(w % parts[network] == 0 for w in settings['width']), '--width',
+        f'must be multiples of {parts[network]} for a {network}',
+        settings['width'])
   settings['attention_levels'] = [
       i for i in settings['attention_levels'] if i < len(settings['width'])]
 

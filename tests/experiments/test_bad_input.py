@@ -67,9 +67,10 @@ TRAIN = [
     ('--width=8,', ['--width']),
     ('--width=', ['--width']),
     ('--width=-8', ['--width', '-8']),
-    ('--width=12,12', ['12']),  # no multiple of the preset's 8 groups
+    ('--width=17,32', ['--width', 'multiples of 8', '17, 32']),
     ('--network=dit --width=16,32', ['--width', '16', '32']),
-    ('--network=dit --width=12', ['12']),  # nor of its 8 channels a head
+    ('--network=dit --width=12', ['--width', 'multiples of 8', '12']),
+    ('--preset=toy --width=33', ['--width', 'multiples of 2', '33']),
     ('--network=mlp', ['--network', 'mlp', 'images']),
     ('--preset=toy --network=unet', ['--network', 'unet', 'points']),
     ('--preset=toy --horizontal_flip', ['horizontal_flip', 'images']),
