@@ -29,6 +29,8 @@ _ROLES = ('init', 'training', 'grid', 'held_out', 'sample', 'figure')
 # A toy set is drawn once, so that an epoch means something.
 _TOY_POINTS = 65536
 
+_LARGEST = 4096  # side of an image in pixels
+
 DATA_HELP = (
     'digits | binarized_digits | toy:<name> | folder:<path> | tfds:<name>. A '
     'folder holds PNG or JPEG files, one sub-folder a class if there are '
@@ -118,6 +120,9 @@ def open_data(
   """
   kind, _, argument = spec.partition(':')
   check_choice('--data', 'the part before ":"', kind, DATA)
+  # A slip of the hand would fill the memory.
+  check((image_size or 1) <= _LARGEST, '--image_size',
+        f'must be at most {_LARGEST}', image_size)
   options = {'image_size': image_size, 'held_out': held_out, 'seed': seed}
   return Data(*DATA[kind](argument, options))
 

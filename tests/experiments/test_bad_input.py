@@ -34,6 +34,8 @@ TRAIN = [
     ('--data=folder:{one} --image_size=6 --width=8,8,8', ['multiples of 4',
                                                           '6 x 6']),
     ('--data=folder:{one} --image_size=0', ['image_size', '0']),
+    ('--data=folder:{one} --image_size=320000',
+     ['--image_size', 'at most 4096', '320000']),
     ('--data=digits --image_size=16', ['--image_size', 'digits', '16']),
     ('--data=digits --held_out=0.1', ['--held_out', 'digits', '0.1']),
     ('--preset=toy --held_out=0.1', ['--held_out', 'toy', '0.1']),
