@@ -1,5 +1,7 @@
-"""What a trained VAE has learned: numbers and figures."""
+"""What a trained VAE has learned: numbers, in results.json and in a table."""
 
+import itertools
+import math
 import os
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
@@ -8,18 +10,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import common
+from experiments import pixel_densities
+from experiments import vae_figures
 from experiments import vae_run
 from genjax.data import pipeline
+from genjax.distributions.base import mean_of
+from genjax.metrics import classification
 from genjax.metrics.bits import bits_per_dim
+from genjax.numerics import log_mean_exp
 from genjax.training.state import State
 from genjax.types import Params
 from genjax.types import Source
 from genjax.vae import objectives
+from genjax.vae.model import VAE
 
 Settings = Mapping[str, Any]
 
 _BLOCK = 100  # examples at a time
 _DRAWS = 10  # codes of each example over which the terms are means
+_IMPORTANCE = 1000  # codes of each example in the tighter bound
+_VALUES = 2**19  # that are decoded at a time for it
+_WORK = 2**25  # of values decoded, beyond which 100 examples must do
+_SAMPLES = 1500
+_SMALL = 200  # values of an image, up to which it is compared with Gaussians
+_FEW = 10_000  # images that may be held in memory for that
+
+# (params, key, batch as the model is given it) -> a pytree of leaves [B, ...].
+OfBatch = Callable[..., Any]
 
 
 class Scores(NamedTuple):
@@ -28,35 +45,83 @@ class Scores(NamedTuple):
   reconstruction: Any  # nats [N]
   kl: Any  # nats [N]
   code: Any  # [N, Z]
+  label: Any  # [N], 0 without classes
 
 
-def make_scores(settings: Settings) -> Callable[[Params, Source], Scores]:
-  """(params, source) -> `Scores` of all its examples; compiles once."""
-  vae = vae_run.build_model(settings)
+def _over_batches(
+    settings: Settings, of_batch: OfBatch
+) -> Callable[..., Any]:
+  """(params, source, most) -> leaves [N, ...]; compiles once a size."""
 
   @jax.jit
-  def of_batch(params, key, batch):
+  def call_batch(params, key, batch):
     key_inputs, key_codes = jax.random.split(key)
-    batch = vae_run.inputs(settings, key_inputs, batch)
-    x, label = batch['x'], batch.get('label')
-    terms = objectives.elbo_terms(key_codes, vae, params, x, label,
-                                  num_samples=_DRAWS, index=batch['index'])
-    q = vae.encode(params, x, label)
-    code = vae.posterior.reparameterize(q, jnp.zeros((len(x), vae.num_latents)))
-    return Scores(terms.reconstruction, jnp.sum(terms.kl, axis=1), code)
+    label = batch.get('label', jnp.zeros(len(batch['x']), int))
+    return of_batch(params, key_codes,
+                    vae_run.inputs(settings, key_inputs, batch)), label
 
-  def call(params, source):
+  def call(params, source, most=math.inf):
     # One key for every step: the curve then shows the model, not the noise.
     key = common.root_key(settings['seed'], 'held_out')
-    parts = [
-        jax.tree.map(lambda leaf, kept=batch['mask'] > 0: leaf[kept],
-                     jax.device_get(of_batch(
-                         params, jax.random.fold_in(key, number), batch)))
-        for number, batch in enumerate(pipeline.eval_batches(
-            source, min(len(source), _BLOCK)))]
+    size = min(len(source), _BLOCK)
+    num = math.ceil(min(len(source), most) / size)
+    parts = []
+    for number, batch in enumerate(itertools.islice(
+        pipeline.eval_batches(source, size), num)):
+      kept = batch.pop('mask') > 0
+      found = call_batch(params, jax.random.fold_in(key, number), batch)
+      parts.append(jax.tree.map(lambda a, k=kept: np.asarray(a)[k], found))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
   return call
+
+
+def make_scores(
+    settings: Settings, vae: VAE
+) -> Callable[[Params, Source], Scores]:
+  """(params, source) -> `Scores` of all its examples, in a mixed order."""
+
+  def of_batch(params, key, batch):
+    x, label = batch['x'], batch.get('label')
+    terms = objectives.elbo_terms(key, vae, params, x, label,
+                                  num_samples=_DRAWS, index=batch['index'])
+    q = vae.encode(params, x, label)
+    code = vae.posterior.reparameterize(q, jnp.zeros((len(x), vae.num_latents)))
+    return terms.reconstruction, jnp.sum(terms.kl, axis=1), code
+
+  call = _over_batches(settings, of_batch)
+
+  def scores(params, source):
+    found, label = call(params, source)
+    return Scores(*found, label)
+
+  return scores
+
+
+def importance_weighted(
+    settings: Settings, vae: VAE, params: Params, source: Source
+) -> np.ndarray:
+  """The importance-weighted bound of 1000 codes, nats [N].
+
+  Of the first 100 examples where that of all would decode too many images.
+  """
+  values = math.prod(settings['shape'])
+  size = min(len(source), _BLOCK)
+  rows = max(rows for rows in (1, 10, 50)
+             if rows == 1 or rows * size * values <= _VALUES)
+
+  def of_batch(params, key, batch):
+
+    def some(key):
+      return objectives.log_weights(
+          key, vae, params, batch['x'], batch.get('label'), num_samples=rows,
+          index=batch['index'])
+
+    nats = jax.lax.map(some, jax.random.split(key, _IMPORTANCE // rows))
+    return log_mean_exp(nats.reshape(-1, size))
+
+  return _over_batches(settings, of_batch)(
+      params, source, max(_BLOCK, _WORK // (_IMPORTANCE * values)))[0]
 
 
 def bits_name(settings: Settings) -> str:
@@ -65,12 +130,15 @@ def bits_name(settings: Settings) -> str:
           else 'bits_per_dim')
 
 
-def bits(settings: Settings, nats: np.ndarray) -> float:
-  """Mean bits per dimension of log-likelihoods [N] of images."""
+def bits(
+    settings: Settings, nats: np.ndarray, *, of_pixels: bool = True
+) -> np.ndarray:
+  """Bits per dimension [N] of log-probabilities of images, or of their codes.
+  """
   width = vae_run.level_width(settings)
-  return float(np.mean(bits_per_dim(
-      nats, int(np.prod(settings['shape'])),
-      level_width=width if vae_run.is_density(settings) else None)))
+  return bits_per_dim(
+      nats, math.prod(settings['shape']),
+      level_width=width if of_pixels and vae_run.is_density(settings) else None)
 
 
 def hooks(
@@ -79,7 +147,8 @@ def hooks(
   """Terms of the bound and active units on the held-out images."""
   if data.held_out is None:
     return []
-  scores, held_out = make_scores(settings), data.held_out
+  scores = make_scores(settings, vae_run.build_model(settings))
+  held_out = data.held_out
 
   def hook(state, step):
     del step
@@ -88,7 +157,8 @@ def hooks(
     return {'held_out/loss': float(nats.mean()),
             'held_out/reconstruction': float(found.reconstruction.mean()),
             'held_out/kl': float(found.kl.mean()),
-            f'held_out/{bits_name(settings)}': bits(settings, -nats),
+            f'held_out/{bits_name(settings)}': float(
+                bits(settings, -nats).mean()),
             'held_out/active_units': int(
                 objectives.active_units(found.code).sum())}
 
@@ -98,6 +168,99 @@ def hooks(
 def report(settings: Settings, data: common.Data, workdir: str) -> str:
   """Writes results.json and figures; returns a table for people."""
   vae, params, _, step = vae_run.load_run(workdir)
-  results = {'step': step}
+  source, which = ((data.train, 'training') if data.held_out is None
+                   else (data.held_out, 'held-out'))
+  found = make_scores(settings, vae)(params, source)
+  weighted = importance_weighted(settings, vae, params, source)
+  name = bits_name(settings)
+  results: dict[str, Any] = {
+      'step': step, 'examples': f'{len(source)} {which}',
+      'parameters': sum(x.size for x in jax.tree.leaves(params)),
+      'terms': {
+          term: {'nats': _mean(nats), name: _mean(
+              bits(settings, -nats, of_pixels=term != 'kl'))}
+          for term, nats in (
+              ('reconstruction', found.reconstruction), ('kl', found.kl),
+              ('negative_elbo', found.reconstruction + found.kl),
+              (f'importance_weighted_{_IMPORTANCE}', -weighted))},
+      'active_units': int(objectives.active_units(found.code).sum()),
+      'latents': vae.num_latents}
+  values = math.prod(settings['shape'])
+  if data.held_out is not None and (
+      values <= _SMALL and values < len(data.train) <= _FEW):
+    results |= _beside_others(settings, vae, params, data, weighted)
   common.write_json(os.path.join(workdir, 'results.json'), results)
-  return str(results)
+  vae_figures.save_all(settings, vae, params, source, found.code, found.label,
+                       workdir)
+  return '\n'.join([*_table(settings, results), f'{workdir} holds '
+                    'results.json, figures, checkpoints, metrics.jsonl, '
+                    'tensorboard'])
+
+
+def _mean(values):
+  return {name: float(value) for name, value
+          in mean_of(jnp.asarray(values))._asdict().items()}
+
+
+def _beside_others(settings, vae, params, data, weighted):
+  """Densities fitted to the same pixels, and a classifier's view of samples."""
+  train, test = map(pipeline.full_batch, (data.train, data.held_out))
+  x, y = (np.asarray(vae_run.on_levels(batch['x'], settings['levels'])).reshape(
+      len(batch['x']), -1) for batch in (train, test))
+  width = vae_run.level_width(settings)
+  densities = pixel_densities.fit_and_score(settings['seed'], x, y, width)
+  results = {'dequantised_bits_per_dim': {
+      'vae': {**_mean(bits(settings, weighted)), 'note': _note(settings)},
+      **{name: {**_mean(bits_per_dim(density.nats, x.shape[1],
+                                     level_width=width)),
+                'note': density.note}
+         for name, density in densities.items()}}}
+  if settings['num_classes'] is None:
+    return results
+  label = np.arange(_SAMPLES) % settings['num_classes']
+  _, samples = jax.jit(lambda params: vae_run.draw(
+      common.root_key(settings['seed'], 'sample'), vae, params, _SAMPLES,
+      jnp.asarray(label)))(params)
+  samples = pipeline.to_model_range(pipeline.to_uint8(samples))
+  return {**results, 'recognised': {
+      'samples': classification.recognition_rate(
+          samples, label, train['x'], train['label']),
+      'held_out': classification.recognition_rate(
+          test['x'], test['label'], train['x'], train['label'])}}
+
+
+def _note(settings):
+  note = ('' if vae_run.is_density(settings) else
+          'its mass spread evenly over each level')
+  if settings['num_classes'] is None:
+    return note
+  worth = math.log2(settings['num_classes']) / math.prod(settings['shape'])
+  return (f'{note}; ' if note else '') + (
+      f'it is told the class, worth at most {worth:.3f}')
+
+
+def _table(settings, results):
+  dequantised = ' dequantised' if vae_run.is_density(settings) else ''
+  yield (f'{"step":24}{results["step"]}, {results["parameters"]} parameters, '
+         f'{results["examples"]} examples')
+  yield f'{"":24}{"nats":>18}{"bits/dim" + dequantised:>24}'
+  for name, term in results['terms'].items():
+    yield f'{name:24}{_cell(term["nats"], 2):>18}' + (
+        f'{_cell(term[bits_name(settings)], 4):>24}')
+  collapsed = '' if results['active_units'] else (
+      ': the posterior has collapsed')
+  yield (f'{"active units":24}{results["active_units"]} of '
+         f'{results["latents"]}{collapsed}')
+  if 'recognised' in results:
+    rates = results['recognised']
+    yield (f'{"recognised":24}{rates["samples"]:.3f} of {_SAMPLES} samples '
+           f'with observation noise, {rates["held_out"]:.3f} of held-out '
+           'images')
+  if 'dequantised_bits_per_dim' in results:
+    yield 'bits/dim of dequantised pixels'
+    for name, found in results['dequantised_bits_per_dim'].items():
+      yield f'  {name:22}{_cell(found, 4):>18}  {found["note"]}'
+
+
+def _cell(mean, digits):
+  return f'{mean["value"]:.{digits}f} ± {mean["standard_error"]:.{digits}f}'

@@ -210,6 +210,24 @@ def init_run(settings: Settings, source: Source) -> State:
                     optimizer(settings))
 
 
+def draw(
+    key: Key, vae: VAE, params: Params, num: int, label: Array | None = None
+) -> tuple[Array, Array]:
+  """Images [N, ...] of codes from the prior: their means, and with noise.
+
+  Args:
+    key: of the codes and of the observation noise.
+    vae: the model.
+    params: its params.
+    num: N.
+    label: [N], or None.
+  """
+  key_z, key_x = jax.random.split(key)
+  z = vae.prior.sample(key_z, vae.prior_params(params), (num,))
+  law = vae.decode(params, z, label)
+  return vae.likelihood.mean(law), vae.likelihood.sample(key_x, law)
+
+
 def load_run(workdir: str) -> tuple[VAE, Params, dict[str, Any], int]:
   """Model, averaged parameters, settings and step of the run in `workdir`.
 

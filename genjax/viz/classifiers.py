@@ -62,7 +62,7 @@ def save_boundary(
     names: of the two axes of the features.
     title: of the figure.
   """
-  colours = _colours(probabilities.shape[-1])
+  colours = class_colours(probabilities.shape[-1])
   figure = figures.new(8.4, 4.2)
   figure.suptitle(title, fontsize=11)
   left, right = figure.subplots(1, 2)
@@ -107,7 +107,7 @@ def save_classifier(
   (first, second), (third, fourth) = figure.subplots(2, 2)
   _confusion(first, confusion, class_names)
   _reliability(second, reliability)
-  colours = _colours(len(class_names))
+  colours = class_colours(len(class_names))
   _features(third, features, colours)
   third.set_title('features', fontsize=10)
   for k in np.unique(features.label):
@@ -130,7 +130,7 @@ def save_animation(path: str, frames: Sequence[str]) -> None:
   save_gif(path, pictures, milliseconds=200, hold=2000)
 
 
-def _colours(num: int) -> np.ndarray:
+def class_colours(num: int) -> np.ndarray:
   """A colour for each of `num` classes, [num, 3]."""
   if num <= len(_COLOURS):
     return _COLOURS[:num]

@@ -1,0 +1,185 @@
+"""What a trained VAE has learned: figures."""
+
+import os
+from typing import Any, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments import common
+from experiments import vae_run
+from genjax import discriminative
+from genjax import viz
+from genjax.data import pipeline
+from genjax.training.logs import read_metrics
+from genjax.types import Params
+from genjax.types import Source
+from genjax.vae.model import VAE
+from genjax.viz import figures
+from genjax.viz import latents
+from genjax.viz.classifiers import Map
+from genjax.viz.panels import Layer
+from genjax.viz.panels import Panel
+from genjax.viz.panels import save_panels
+
+Settings = Mapping[str, Any]
+
+_COLUMNS = 16  # reconstructions
+_CLASSES, _EACH = 10, 5  # samples: columns and rows
+_CODES = 2000  # that are drawn
+_ELLIPSES, _DRAWS = 30, 1000  # posteriors, and draws of each
+_SIDE = 12  # of the decoded plane
+_PRIOR = 10_000  # draws of which its quantiles are
+
+
+def save_all(
+    settings: Settings, vae: VAE, params: Params, source: Source,
+    codes: np.ndarray, label: np.ndarray, workdir: str
+) -> None:
+  """Writes every figure of a run to its folder of figures.
+
+  Args:
+    settings: of the run.
+    vae: its model.
+    params: of the model.
+    source: images that it is judged on.
+    codes: theirs, without noise, [N, Z].
+    label: of the codes, [N].
+    workdir: of the run.
+  """
+  keys = jax.random.split(common.root_key(settings['seed'], 'figure'), 4)
+  batch = next(pipeline.eval_batches(source, min(len(source), _ELLIPSES)))
+
+  def at(name):
+    return os.path.join(workdir, 'figures', f'{name}.png')
+
+  _save_reconstructions(at('reconstructions'), keys[0], settings, vae, params,
+                        jax.tree.map(lambda a: a[:_COLUMNS], batch))
+  _save_samples(at('samples'), keys[1], settings, vae, params)
+  _save_latents(at('latent'), keys[2], settings, vae, params, batch,
+                codes[:_CODES], label[:_CODES])
+  _save_plane(at('manifold'), keys[3], settings, vae, params, codes)
+  _save_training(at('training'), workdir)
+
+
+def _save_reconstructions(path, key, settings, vae, params, batch):
+
+  @jax.jit
+  def decode(key, params, batch):
+    key_inputs, key_z, key_x = jax.random.split(key, 3)
+    given = vae_run.inputs(settings, key_inputs, batch)
+    label = given.get('label')
+    q = vae.encode(params, given['x'], label)
+    z = vae.posterior.reparameterize(q, jnp.zeros((len(given['x']),
+                                                   vae.num_latents)))
+    drawn = vae.posterior.dist.sample(key_z, q)
+    return (vae.likelihood.mean(vae.decode(params, z, label)),
+            vae.likelihood.sample(key_x, vae.decode(params, drawn, label)))
+
+  rows = batch['x'], *decode(key, params, batch)
+  names = settings['class_names']
+  captions = ([names[k] for k in batch['label']] if names
+              else [''] * len(batch['x']))
+  viz.save_filmstrips(path, {
+      'images (top), means of their codes, draws with all noise (bottom)': (
+          np.stack([pipeline.to_uint8(x) for x in rows], axis=1), captions)})
+
+
+def _save_samples(path, key, settings, vae, params):
+  names = settings['class_names'] if settings['num_classes'] else []
+  columns = min(len(names) or _CLASSES, _CLASSES)
+  label = np.repeat(np.arange(columns), _EACH) if names else None
+  drawn = jax.jit(lambda key, params: vae_run.draw(
+      key, vae, params, columns * _EACH, label))(key, params)
+  captions = names[:columns] if names else [''] * columns
+  viz.save_filmstrips(path, {
+      title: (pipeline.to_uint8(x).reshape(columns, _EACH, *x.shape[1:]),
+              captions)
+      for title, x in zip(('samples from the prior: mean images',
+                           'the same with observation noise'), drawn)})
+
+
+def _plane_of(codes):
+  """Origin [Z] and directions [2, Z] of the plane that codes are seen in."""
+  num = codes.shape[1]
+  if num <= 2:
+    return np.zeros(num), np.eye(2, num), ('$z_1$', '$z_2$')
+  found = discriminative.principal_components(jnp.asarray(codes))
+  part = np.asarray(found.variances / found.variances.sum())
+  return np.asarray(found.mean), np.asarray(found.directions[:2]), tuple(
+      f'component {i + 1} of {num}: {part[i]:.0%} of the variance'
+      for i in range(2))
+
+
+def _save_latents(path, key, settings, vae, params, batch, codes, label):
+
+  @jax.jit
+  def draw(key, params, batch):
+    key_inputs, key_z = jax.random.split(key)
+    given = vae_run.inputs(settings, key_inputs, batch)
+    q = vae.encode(params, given['x'], given.get('label'))
+    return vae.posterior.dist.sample(key_z, q, (_DRAWS,))
+
+  origin, directions, names = _plane_of(codes)
+  drawn = (np.asarray(draw(key, params, batch)) - origin) @ directions.T
+  centre = drawn.mean(0)
+  covariance = np.einsum('nbi,nbj->bij', drawn - centre,
+                         drawn - centre) / (_DRAWS - 1)
+  latents.save_latents(
+      path, Map((codes - origin) @ directions.T, label, names),
+      latents.Ellipses(centre, covariance,
+                       batch.get('label', np.zeros(len(centre), int))),
+      settings['class_names'],
+      'codes of images, and one standard deviation of some posteriors'
+      + (',\ngiven the class: what is left is style'
+         if settings['num_classes'] else ''))
+
+
+def _save_plane(path, key, settings, vae, params, codes):
+  """Decodes quantiles of the prior over the two dimensions of most use."""
+  axes = np.sort(np.argsort(-codes.var(0))[:2])
+  draws = np.asarray(jax.jit(lambda key, params: vae.prior.sample(
+      key, vae.prior_params(params), (_PRIOR,)))(key, params))
+  share = (np.arange(_SIDE) + 0.5) / _SIDE
+  right, up = (np.quantile(draws[:, axis], share) for axis in axes[[0, -1]])
+  z = np.broadcast_to(np.median(draws, 0), (_SIDE, _SIDE, vae.num_latents))
+  z = z.astype(np.float32)
+  z[..., axes[-1]] = up[::-1]
+  z[..., axes[0]] = right[:, None]
+  num_classes = settings['num_classes']
+  kind = None if num_classes is None else num_classes // 2
+  label = None if kind is None else np.full(_SIDE**2, kind)
+  x = jax.jit(lambda params: vae.likelihood.mean(vae.decode(
+      params, z.reshape(_SIDE**2, -1), label)))(params)
+  title = f'decoded plane of codes: dimension {axes[0] + 1} to the right'
+  if len(axes) > 1:
+    title += f', {axes[1] + 1} up'
+  if kind is not None:
+    title += f'; class {settings["class_names"][kind]}'
+  viz.save_filmstrips(path, {
+      f'{title}; at quantiles of the prior': (
+          pipeline.to_uint8(x).reshape(_SIDE, _SIDE, *x.shape[1:]),
+          [f'{s:.0%}' for s in share])})
+
+
+def _save_training(path, workdir):
+  records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
+
+  def layer(name, kind, label, color):
+    points = [(r['step'], r[name]) for r in records if r.get(name) is not None]
+    x, y = np.reshape(points, (-1, 2)).T
+    return [Layer(kind, x, y, label, color)] if points else []
+
+  panels = []
+  for name, unit in (('reconstruction', 'nats'), ('kl', 'nats'),
+                     ('active_units', 'dimensions of the code')):
+    layers = (layer(name, 'line', 'training', figures.BLUE)
+              + layer(f'held_out/{name}', 'marked', 'held-out, EMA weights',
+                      figures.ORANGE))
+    if layers:
+      panels.append(Panel(name.replace('_', ' ').replace('kl', 'KL'), 'step',
+                          unit, layers, y_limits=(
+                              (0, None) if name == 'active_units' else None)))
+  if panels:
+    save_panels(path, [panels])
