@@ -92,12 +92,14 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
     return dict(source[int(value)])
   check(os.path.isfile(value), f'--{name}', 'must be a position or an image '
         'file', repr(value))
+  check(height == width, f'--{name}', 'must be a position: the data are not '
+        'square', f'{width} x {height}')
   try:
     with Image.open(value) as image:
-      image.load()
       size = image.size
-      pixels = folder.square(image, min(size), channels)
-  except (OSError, SyntaxError, ValueError, EOFError) as error:
+      pixels = folder.square(image, width, channels)
+  except (OSError, SyntaxError, ValueError, EOFError,
+          Image.DecompressionBombError) as error:
     raise ValueError(f"--{name}: '{value}' must be a PNG or JPEG file, got "
                      'another or a torn one') from error
   check(size == (width, height), f'--{name}',
@@ -195,10 +197,12 @@ def main() -> None:
   measure = path_measures.make_measure(
       train.x, judge and judge.features, log_prob)
   measured = {name: measure(x) for name, x in found.items()}
-  usual = measure(real.x)
+  # Of a training image the nearest is the image itself.
+  usual = None if data.held_out is None else measure(real.x)
   rows = {name: path_measures.as_json(m) for name, m in measured.items()}
-  floor = path_measures.as_json(usual) | dict.fromkeys(
-      ('pixel_length', 'feature_length'))
+  if usual is not None:
+    rows['real'] = path_measures.as_json(usual) | dict.fromkeys(
+        ('pixel_length', 'feature_length'))
 
   common.write_json(os.path.join(values.workdir, 'interpolation.json'), {
       'step': codec.step, 'seed': values.seed, 'first': values.first,
@@ -206,7 +210,8 @@ def main() -> None:
       'labels': None if ends.label is None else ends.label.tolist(),
       'pixels': 'in [-1, 1]', 'num_train': len(train.x),
       'extractor': judge and judge.extractor, 'density': codec.density,
-      'paths': rows, 'real': floor})
+      'paths': {name: rows[name] for name in names},
+      'real': rows.get('real')})
   figures = os.path.join(values.workdir, 'figures')
   written = path_measures.draw_paths(figures, found, measured, usual)
   if ends.label is not None:
@@ -214,7 +219,7 @@ def main() -> None:
     draw_styles(written[-1], codec,
                 np.concatenate([ends.x, real.x[:_STYLES]]),
                 np.concatenate([ends.label, real.label[:_STYLES]]))
-  print(f'{path_measures.table_of({**rows, "real": floor})}\n\n'
+  print(f'{path_measures.table_of(rows)}\n\n'
         'mean (worst) along the way; real: held-out images; log-density: '
         f'{codec.density or "none"}; wrote {", ".join(written)} and '
         'interpolation.json')

@@ -87,7 +87,7 @@ def table_of(rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 def draw_paths(
     folder: str, found: Mapping[str, np.ndarray],
-    measured: Mapping[str, Measures], real: Measures
+    measured: Mapping[str, Measures], real: Measures | None
 ) -> list[str]:
   """Writes the strips over the curves, and the animation, there and back."""
   pictures = {name: pipeline.to_uint8(x) for name, x in found.items()}
@@ -96,8 +96,9 @@ def draw_paths(
   curves = [
       drawings.Curve(title, {name: getattr(m, field)
                              for name, m in measured.items()},
-                     float(getattr(real, field).mean()))
-      for field, title in TITLES.items() if getattr(real, field) is not None]
+                     real and float(getattr(real, field).mean()))
+      for field, title in TITLES.items()
+      if all(getattr(m, field) is not None for m in measured.values())]
   strip = os.path.join(folder, 'interpolation.png')
   drawings.save_paths(strip, {name: x[shown] for name, x in pictures.items()},
                       shown / (num - 1), curves)

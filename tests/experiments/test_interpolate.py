@@ -274,7 +274,7 @@ def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
                  '--second=4', '--path=pixel')
     assert (result.code, result.err) == (0, '')
     table = json.loads((workdir / 'interpolation.json').read_text())
-    assert table['labels'] is None
+    assert table['labels'] is table['real'] is None
     assert not (workdir / 'figures' / 'styles.png').exists()
     assert bool(table['extractor']) == classes
     assert bool(table['paths']['pixel']['feature_length']) == classes

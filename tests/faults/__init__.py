@@ -4,6 +4,7 @@ from tests.faults import diffusion
 from tests.faults import discriminative
 from tests.faults import experiments
 from tests.faults import families
+from tests.faults import interpolation
 from tests.faults import metrics
 from tests.faults import models
 from tests.faults import training
@@ -11,4 +12,5 @@ from tests.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
     *families.FAULTS, *models.FAULTS, *diffusion.FAULTS, *training.FAULTS,
-    *experiments.FAULTS, *metrics.FAULTS, *discriminative.FAULTS)
+    *experiments.FAULTS, *metrics.FAULTS, *discriminative.FAULTS,
+    *interpolation.FAULTS)
