@@ -1,8 +1,10 @@
 """What every script shares: flags, data by name, work directories, errors."""
 
 import functools
+import inspect
 import json
 import logging as std_logging
+import math
 import os
 import sys
 from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence
@@ -34,7 +36,8 @@ _LARGEST = 4096  # side of an image in pixels
 DATA_HELP = (
     'digits | binarized_digits | toy:<name> | folder:<path> | tfds:<name>. A '
     'folder holds PNG or JPEG files, one sub-folder a class if there are '
-    'classes.')
+    'classes. Options of a toy set follow its name: '
+    'toy:spirals,turns=2,noise=0.05,points=1000.')
 
 
 class Data(NamedTuple):
@@ -62,9 +65,48 @@ def _embedded(read, argument, options):
 
 def _toy(argument, options):
   _check_unused('a toy set', options, 'image_size', 'held_out')
+  name, points, own = parse_toy(argument, toy.SETS, _TOY_POINTS)
   seed = options['seed']
-  return (toy.toy_source(argument, _TOY_POINTS, 2 * seed),
-          toy.toy_source(argument, _TOY_POINTS // 16, 2 * seed + 1))
+  return (toy.toy_source(name, points, 2 * seed, **own),
+          toy.toy_source(name, -(-points // 16), 2 * seed + 1, **own))
+
+
+def parse_toy(
+    spec: str, sets: Mapping[str, Callable[..., Any]], points: int
+) -> tuple[str, int, dict[str, float]]:
+  """Name, number of points and options of <name>,<option>=<number>,...
+
+  Args:
+    spec: what is written.
+    sets: name -> function, whose keyword-only arguments are the options.
+    points: where the option of this name is absent.
+
+  Raises:
+    ValueError: an unknown set, or an option it has not.
+  """
+  name, *given = spec.split(',')
+  check_choice('--data', 'the toy set', name, sets)
+  allowed = [p.name for p in inspect.signature(sets[name]).parameters.values()
+             if p.kind == p.KEYWORD_ONLY]
+  options = {}
+  for option in given:
+    key, _, value = option.partition('=')
+    check_choice('--data', f'an option of {name}', key, ['points', *allowed])
+    options[key] = _number(key, value)
+  count = options.pop('points', points)
+  check(count == int(count) and count >= 1, '--data',
+        'points must be a positive whole number', count)
+  return name, int(count), options
+
+
+def _number(name, text):
+  try:
+    number = float(text)
+  except ValueError:
+    number = math.nan
+  check(math.isfinite(number), '--data', f'{name} must be a finite number',
+        repr(text))
+  return number
 
 
 def _folder(argument, options):

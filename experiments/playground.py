@@ -4,8 +4,6 @@
   toy:line,slope=2
 """
 
-import inspect
-import math
 from typing import Callable, Mapping
 
 import jax
@@ -13,8 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import common
-from genjax.checks import check
-from genjax.checks import check_choice
 from genjax.data import sources
 from genjax.data import toy
 from genjax.types import Array
@@ -22,8 +18,7 @@ from genjax.types import Key
 
 _POINTS = 1000
 
-HELP = ('Options of a toy set follow its name: toy:spirals,turns=2,noise=0.05,'
-        f'points=1000 (points: {_POINTS} where absent, as many held out).')
+HELP = f'Points of a toy set: {_POINTS} where absent, and as many held out.'
 
 
 def _line(key: Key, n: int, *, slope: float = 0.8, intercept: float = -0.3,
@@ -57,36 +52,15 @@ def open_points(spec: str, task: str, seed: int) -> common.Data:
   Raises:
     ValueError: an unknown set for the task, or an option it has not.
   """
-  name, *given = spec.split(',')
   sets = CURVES if task == 'regression' else toy.SETS
-  check_choice('--data', f'the toy set of a {task}', name, sets)
-  options = {}
-  for option in given:
-    key, _, value = option.partition('=')
-    allowed = [p.name for p in inspect.signature(sets[name]).parameters.values()
-               if p.kind == p.KEYWORD_ONLY]
-    check_choice('--data', f'an option of {name}', key, ['points', *allowed])
-    options[key] = _number(key, value)
-  points = options.pop('points', _POINTS)
-  check(points == int(points) and points >= 1, '--data',
-        'points must be a positive whole number', points)
+  name, points, options = common.parse_toy(spec, sets, _POINTS)
   draw = jax.jit(sets[name], static_argnames='n')
 
   def source(seed):
-    drawn = draw(jax.random.key(seed), n=int(points), **options)
+    drawn = draw(jax.random.key(seed), n=points, **options)
     names = tuple(map(str, range(toy.NUM_CLASSES.get(name, 0))))
     return sources.ArraySource(
         {column: np.asarray(a) for column, a in drawn.items()},
         names if 'label' in drawn else ())
 
   return common.Data(source(2 * seed), source(2 * seed + 1))
-
-
-def _number(name: str, text: str) -> float:
-  try:
-    number = float(text)
-  except ValueError:
-    number = math.nan
-  check(math.isfinite(number), '--data', f'{name} must be a finite number',
-        repr(text))
-  return number

@@ -179,11 +179,14 @@ def test_open_points_of_a_curve_lie_on_it(name, curve):
                             data.held_out.arrays['x'][:, 0]))
 
 
-def test_open_points_takes_the_options_of_a_set():
-  data = playground.open_points('spirals,turns=0.5,noise=0,points=50',
-                                'classification', seed=0)
+def test_toy_sets_take_options_in_every_script():
+  spec = 'spirals,turns=0.5,noise=0,points=50'
+  data = playground.open_points(spec, 'classification', seed=0)
+  other = common.open_data(f'toy:{spec}', image_size=None, held_out=0, seed=0)
   x, label = (data.train.arrays[k] for k in ('x', 'label'))
+  np.testing.assert_array_equal(other.train.arrays['x'], x)
   assert len(data.train) == len(data.held_out) == 50
+  assert len(other.held_out) == 4  # a sixteenth
   # Half a turn: the first arm stays in the upper half plane.
   assert np.all(np.where(label == 0, x[:, 1], -x[:, 1]) > -1e-5)
 
@@ -226,8 +229,8 @@ def test_in_blocks_is_the_function_of_all():
 
 BAD = [
     ('--data=toy:moon', ['moons', "'moon'"]),
-    ('--data=toy:line', ['classification', 'moons', "'line'"]),
-    ('--task=regression --data=toy:moons', ['regression', 'line', "'moons'"]),
+    ('--data=toy:line', ['moons', "'line'"]),
+    ('--task=regression --data=toy:moons', ['line', 'wave', "'moons'"]),
     ('--task=regression --data=digits', ['--data', 'toy set', 'digits']),
     ('--data=toy:moons,turns=2', ['moons', 'noise', 'points', "'turns'"]),
     ('--data=toy:moons,noise=much', ['noise', "'much'"]),
