@@ -218,7 +218,8 @@ def anneal(
     betas: [T + 1], from first to last; of [0, 1] no chain moves.
 
   Returns:
-    Log weights [C], and acceptance [C], the mean over a chain's T - 1 moves.
+    Log weights [C], and acceptance [C], the mean over a chain's T - 1 moves:
+    NaN where there are none.
 
   Raises:
     ValueError: betas is not [T + 1].

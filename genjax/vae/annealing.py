@@ -30,7 +30,7 @@ def annealed_log_likelihood(
 ) -> tuple[MonteCarlo, Array]:
   """log p(x) in nats by annealed importance sampling, a lower bound.
 
-  Wu et al., arXiv:1611.04273, section 3.1: the mean of the weights is unbiased
+  Wu et al., arXiv:1611.04273: the mean of the weights is unbiased
   for p(x), so that its log is too low by about half the square of the standard
   error, or by more where betas are too few for the chains to follow.
 
@@ -73,7 +73,7 @@ def annealed_upper_bound(
 ) -> tuple[MonteCarlo, Array]:
   """log p(x) in nats by chains from posterior to prior, an upper bound.
 
-  Bidirectional Monte Carlo, arXiv:1511.02543, section 4: of data drawn from
+  Bidirectional Monte Carlo, arXiv:1511.02543: of data drawn from
   the model itself, (z, x) ~ p(z) p(x | z), the code z is an exact draw of the
   posterior, from which the mean of the weights is unbiased for 1 / p(x).
 

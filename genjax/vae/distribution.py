@@ -29,8 +29,8 @@ def as_distribution(
 
   That is the importance-weighted bound, arXiv:1509.00519, eq. 8. The K draws
   of z come from noise that `key` fixes and all x share: log_prob is a pure
-  function, whose value at one x does not depend on what is beside it.
-  A bound it is in expectation over keys.
+  function, whose value at one x does not depend on what is beside it. It is a
+  bound in expectation over keys.
 
   Args:
     vae: the model.

@@ -1,4 +1,4 @@
-"""Faults in combinators, fits, chains, energies and flows."""
+"""Faults in combinators, fits, chains, energies, flows and bounds of VAEs."""
 
 from tests.faults.fault import Fault
 from tests.faults.fault import room
@@ -118,6 +118,8 @@ FAULTS = (
           'of(halves)', CHAINS),
     Fault('anneal: weights at the next temperature', MCMC,
           '(beta - before) * slope(x)', 'beta * slope(x)', ENERGIES),
+    Fault('anneal: a step behind in beta', MCMC, 'make_kernel(before), x, 1)',
+          'make_kernel(beta), x, 1)', CHAINS),
     Fault('log_mean_of: error of the mean, not of its log', MCMC,
           'top + jnp.log(mean), error / mean)', 'top + jnp.log(mean), error)',
           ENERGIES),
@@ -133,6 +135,32 @@ FAULTS = (
     Fault('sliced score matching: curvature added', ENERGY,
           'jnp.square(gradient) - v * curvature',
           'jnp.square(gradient) + v * curvature', ENERGIES),
+    Fault('as_distribution of a VAE: a sum, not a mean',
+          'genjax/vae/distribution.py', 'return log_mean_exp(jax.lax',
+          'return jax.nn.logsumexp(jax.lax', room('vae/distribution')),
+    Fault('as_distribution of a VAE: labels in the order of the sample',
+          'genjax/vae/distribution.py',
+          'jnp.broadcast_to(label, batch).reshape(-1, 1)',
+          'jnp.broadcast_to(label, batch).T.reshape(-1, 1)',
+          room('vae/distribution')),
+    Fault('annealed upper bound: betas not reversed',
+          'genjax/vae/annealing.py', 'betas[::-1], step_size',
+          'betas, step_size', room('vae/annealing')),
+    Fault('annealed likelihood: prior left out of the path',
+          'genjax/vae/annealing.py',
+          'lambda z: -vae.prior.log_prob(prior_params, z)\n'
+          '                 - beta',
+          'lambda z: -beta', room('vae/annealing')),
+    Fault('annealed likelihood: one start for all examples',
+          'genjax/vae/annealing.py',
+          'fold_in_each(key_start, jnp.arange(len(x))))',
+          'fold_in_each(key_start, jnp.zeros(len(x), int)))',
+          room('vae/annealing')),
+    Fault('annealed likelihood: one stream of moves for all examples',
+          'genjax/vae/annealing.py',
+          'fold_in_each(key_moves, jnp.arange(len(x)))',
+          'fold_in_each(key_moves, jnp.zeros(len(x), int))',
+          room('vae/annealing')),
     Fault('EnergyMLP: last activation unbounded', 'genjax/networks/energy.py',
           'else nn.tanh(h)', 'else nn.swish(h)', room('networks/energy')),
 )

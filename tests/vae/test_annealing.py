@@ -95,16 +95,20 @@ def test_annealed_bounds_close_on_the_evidence():
 
 
 def test_annealed_chains_are_alike_in_any_company():
-  """And examples have chains of their own."""
+  """Of NaN too; and examples have chains of their own."""
   x, z, _ = _simulated(60)
   params = linear.exact_params(*linear.some_law())
   together = _both_sides(_KEY, params, x, z, 5, 2)
   some = _both_sides(_KEY, params, x[:3], z[:3], 5, 2)
   for (bound, _), (few, _) in zip(together, some):
     np.testing.assert_allclose(few.value, bound.value[:3], rtol=1e-4)
-  alike = _both_sides(_KEY, params, x[:1].repeat(3, 0), z[:1].repeat(3, 0),
-                      5, 2)
-  for bound, _ in alike:
+  bad = _both_sides(_KEY, params, x[:3].at[1, 0].set(jnp.nan), z[:3], 5, 2)
+  for bound, _ in bad:
+    np.testing.assert_array_equal(np.isnan(bound.value), [False, True, False])
+  same = x[:1].repeat(3, 0), z[:1].repeat(3, 0)
+  alike = _both_sides(_KEY, params, *same, 5, 2)
+  # Of one step no chain moves: all that differs then is where they start.
+  for bound, _ in (*alike, _both_sides(_KEY, params, *same, 1, 2)[0]):
     assert len(np.unique(bound.value)) == 3
 
 
