@@ -1,6 +1,9 @@
 """A wrong command: one line that says what is wrong, and nothing lost."""
 
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 from PIL import Image
@@ -205,3 +208,12 @@ def test_an_unprepared_set_is_answered_with_the_command_that_prepares_it(
                '--data=tfds:no_such_set')
   assert result.code == 1 and result.err.count('\n') == 1
   assert "'no_such_set'" in result.err
+
+
+def test_a_script_run_as_a_file_says_how_it_is_run():
+  path = pathlib.Path(sample.__file__)
+  result = subprocess.run([sys.executable, path.name], cwd=path.parent,
+                          capture_output=True, text=True, check=False)
+  assert (result.returncode, result.stdout) == (1, '')
+  assert result.stderr == (
+      'sample: is run from the top folder, as python -m experiments.sample\n')
