@@ -103,10 +103,11 @@ def bound(
     found = (low(next(keys), x=x, label=label, **fixed),
              low(next(keys), x=own, label=own_label, **fixed),
              high(next(keys), x=own, z=z, label=own_label, **fixed))
-    for row, name, (nats, acceptance) in zip(
-        (*rows, rows[1]), ('AIS', 'AIS', 'reverse AIS'), found):
+    for row, of, name, (nats, acceptance) in zip(
+        (*rows, rows[1]), ('held_out', 'drawn', 'drawn'),
+        ('AIS', 'AIS', 'reverse AIS'), found):
       row[f'{name}-{num}'] = np.asarray(nats.value)
-      accepted[f'{name}-{num}'] = float(jnp.mean(acceptance))
+      accepted[f'{of} {name}-{num}'] = float(jnp.mean(acceptance))
   most = f'AIS-{temperatures[-1]}'
   for row in rows:
     row[f'{most} less IWAE-{max(_IWAE)}'] = row[most] - row[

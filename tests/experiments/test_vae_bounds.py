@@ -29,7 +29,8 @@ def test_vae_bounds_writes_what_it_prints(run, workdir):
   found = json.loads((workdir / 'bounds.json').read_text())
   assert found['step'] == 2 and found['num_images'] == 6
   assert found['of'] == 'mass of pixels'
-  assert list(found['acceptance']) == ['AIS-9', 'reverse AIS-9']
+  assert list(found['acceptance']) == [
+      'held_out AIS-9', 'drawn AIS-9', 'drawn reverse AIS-9']
   for column in ('held_out', 'drawn'):
     value = {name: cell['value'] for name, cell in found[column].items()}
     assert (value['ELBO'] < value['IWAE-5'] < value['IWAE-50']
