@@ -106,9 +106,10 @@ def main() -> None:
       generator, params, common.root_key(values.seed, 'sample'),
       values.num_samples, label, used['guidance'])
   used |= {'num_samples': values.num_samples, 'labels': values.labels}
+  replaced = ', in place of earlier ones' if os.path.isfile(out) else ''
   write_samples(out, pipeline.to_uint8(x) if x.ndim == 4 else x, label,
                 settings['class_names'], used)
-  print(f'wrote {values.num_samples} samples to {out}')
+  print(f'wrote {values.num_samples} samples to {out}{replaced}')
 
 
 if __name__ == '__main__':

@@ -42,6 +42,8 @@ def test_sample_writes_to_the_workdir_by_default(run, toy_run, files_of):
     assert list(arrays) == ['arr_0']  # no classes, no labels
     assert arrays['arr_0'].dtype == np.float32
     assert arrays['arr_0'].shape == (6, 2)
+  again = run(sample, f'--workdir={toy_run}', '--num_samples=6', FEW)
+  assert again.out == f'{result.out[:-1]}, in place of earlier ones\n'
   after = files_of(toy_run)
   assert after.items() >= before.items()  # the run itself is untouched
   assert after.keys() - before.keys() == {'samples.npz', 'samples.json'}
