@@ -53,7 +53,8 @@ def share_by_halves(
 
   It is Wilson's, see `share`, for the number of independent examples of which
   a share has the variance of the halves, as in surveys of clusters (Korn and
-  Graubard 1998), and no more than the smallest set has rows.
+  Graubard 1998), and no more than the smallest set has rows. It is too narrow
+  where few rows decide, as the widest balls do for sets far apart.
   """
   value, error = _of_halves(statistic, sizes, num_halves, seed)
   num = float(min(sizes))
