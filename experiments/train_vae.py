@@ -36,7 +36,7 @@ _IMAGES: dict[str, Any] = dict(
     posterior='diagonal', objective='elbo', importance_samples=5, beta=1.0,
     free_bits=0.0, batch_size=64, steps=10_000, learning_rate=1e-3,
     log_every=100, save_every=1000, components=50, flow_layers=4,
-    flow_context=32, groups=8, warmup=100, weight_decay=1e-2, b2=0.99,
+    context=32, groups=8, warmup=100, weight_decay=0.1, b2=0.99,
     ema_decay=0.998)
 _DIGITS: dict[str, Any] = dict(
     _IMAGES, network='mlp', width=[256, 256], latents=16, levels=17,

@@ -90,7 +90,7 @@ def _flow_prior(s):
 
 def _flow_posterior(s):
   network = _couplings(s)
-  return posteriors.flow(s['latents'], s['flow_context'],
+  return posteriors.flow(s['latents'], s['context'],
                          conditional_bijector(network), network.init,
                          ContextParams)
 
@@ -125,7 +125,7 @@ def build_model(settings: Settings) -> VAE:
         'must be the folder of a run of train_vae', 'another run')
   check(settings['prior'] != 'vamp' or settings['posterior'] == 'diagonal',
         '--prior', 'must be another than vamp, a mixture of diagonal '
-        'posteriors, for --posterior=flow', 'vamp')
+        f'posteriors, for --posterior={settings["posterior"]}', 'vamp')
   encoder, decoder = NETWORKS[settings['network']](settings)
   return make_vae(
       encoder, decoder, posterior=POSTERIORS[settings['posterior']](settings),
@@ -225,7 +225,8 @@ def draw(
   key_z, key_x = jax.random.split(key)
   z = vae.prior.sample(key_z, vae.prior_params(params), (num,))
   law = vae.decode(params, z, label)
-  return vae.likelihood.mean(law), vae.likelihood.sample(key_x, law)
+  mean: Any = vae.likelihood.mean  # which every likelihood has
+  return mean(law), vae.likelihood.sample(key_x, law)
 
 
 def load_run(workdir: str) -> tuple[VAE, Params, dict[str, Any], int]:

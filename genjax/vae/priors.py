@@ -79,7 +79,7 @@ def vamp(num_latents: int, num_components: int) -> Prior:
 def learned(
     num_latents: int, dist: Distribution, init: Callable[[Key, Array], Params]
 ) -> Prior:
-  """Any distribution of vectors, trained with the rest: a flow, a hierarchy.
+  """Any distribution of vectors, such as a flow, trained with the rest.
 
   Args:
     num_latents: Z.
