@@ -6,6 +6,7 @@ noise and label dropout of one example from one key look right one by one.
 """
 
 import collections
+import functools
 from typing import Callable
 
 import jax
@@ -15,6 +16,8 @@ import jax.numpy as jnp
 import optax
 import pytest
 
+from genjax import energy
+from genjax import mcmc
 from genjax.data import toy
 from genjax.diffusion import loss
 from genjax.diffusion import prediction
@@ -85,6 +88,30 @@ def sampling(sampler):
   return f
 
 
+def bowl(params, x):
+  return params * jnp.sum(jnp.square(x), axis=-1)
+
+
+def mala(f):
+  return mcmc.mala(f, step_size=0.5)
+
+
+def chain(make_kernel):
+  return lambda key: mcmc.run(
+      key, make_kernel(lambda x: bowl(1.0, x)), jnp.ones((4, 2)), 3)
+
+
+def log_partition(estimate, **options):
+  params = 1.0, NormalParams(jnp.zeros(2), jnp.ones(2))
+  return lambda key: estimate(
+      key, bowl, independent(normal, 1), *params, num_samples=4, **options)
+
+
+def energy_loss(loss_fn):
+  return lambda key: loss_fn(
+      jnp.ones(()), key, {'x': jnp.ones((4, 2)), 'index': jnp.arange(4)})
+
+
 CASES = {
     **{f'toy {name}': lambda key, draw=draw: draw(key, 5)
        for name, draw in toy.SETS.items()},
@@ -96,12 +123,29 @@ CASES = {
     'training': two_training_steps,
     'ancestral': sampling(samplers.ancestral(VP)),
     'heun with churn': sampling(samplers.heun(VP, churn=1.0, num_steps=3)),
+    'langevin': chain(lambda f: mcmc.langevin(f, step_size=0.5)),
+    'mala': chain(mala),
+    'importance sampling': log_partition(energy.log_partition_importance),
+    'annealed importance sampling': log_partition(
+        energy.log_partition_annealed, make_kernel=mala,
+        betas=jnp.linspace(0.0, 1.0, 4)),
+    'contrastive divergence': energy_loss(energy.make_contrastive_divergence(
+        bowl, make_kernel=mala, num_steps=2)),
+    'denoising score matching': energy_loss(
+        energy.make_denoising_score_matching(bowl, scale=0.5)),
+    'sliced score matching': energy_loss(
+        energy.make_sliced_score_matching(bowl)),
 }
+
+
+@functools.cache
+def draws_of_case(name: str) -> collections.Counter[tuple[int, ...]]:
+  return draws(CASES[name])
 
 
 @pytest.mark.parametrize('name', CASES)
 def test_every_key_is_consumed_once(name):
-  counts = draws(CASES[name])
+  counts = draws_of_case(name)
   assert counts
   assert max(counts.values()) == 1
 
@@ -120,6 +164,9 @@ def test_draws_sees_a_key_used_twice(f):
 @pytest.mark.parametrize('name, number', [
     ('ancestral', 4 + 4 * 3),  # the prior, then 3 steps
     ('loss', 1 + 4 + 4 + 1),  # times, noise, labels, the network's dropout
+    ('mala', 4 * 3 * 2),  # every chain's momentum and acceptance, by step
+    ('annealed importance sampling', 1 + 4 * 2 * 2),  # none at the last beta
+    ('sliced score matching', 4),
 ])
 def test_draws_sees_every_draw(name, number):
-  assert sum(draws(CASES[name]).values()) == number
+  assert sum(draws_of_case(name).values()) == number

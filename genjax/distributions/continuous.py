@@ -16,6 +16,7 @@ from genjax.distributions.params import finite
 from genjax.distributions.params import positive
 from genjax.distributions.params import rounded
 from genjax.distributions.params import size
+from genjax.distributions.params import zero
 from genjax.distributions.saddle_point import log_stirling_ratio
 from genjax.types import Array
 from genjax.types import Key
@@ -70,9 +71,10 @@ def _shifted(unit_sample):
 
 
 def _unit(params, x):
-  """(x - loc) / scale and log scale."""
-  p = _located(params)
-  return (x - p.loc) / p.scale, jnp.log(p.scale)
+  """(x - loc) / scale, and log scale: NaN where params are bad."""
+  log_scale = jax.lax.log(params.scale)  # of a good scale only it is finite
+  return ((x - params.loc) / params.scale,
+          log_scale + zero(params.loc + log_scale))
 
 
 def _loc(params) -> Array:
@@ -97,7 +99,7 @@ def _log_scale_plus(nats: float):
 
 def _normal_log_prob(params: NormalParams, x: Array) -> Array:
   z, log_scale = _unit(params, x)
-  return -0.5 * jnp.square(z) - (log_scale + 0.5 * _LOG_2PI)
+  return -0.5 * z**2 - (log_scale + 0.5 * _LOG_2PI)
 
 
 normal = rounded(Distribution(
@@ -106,7 +108,7 @@ normal = rounded(Distribution(
     mean=_loc,
     variance=_times_scale(1.0),
     entropy=_log_scale_plus(0.5 + 0.5 * _LOG_2PI),
-    cdf=lambda params, x: special.ndtr(_unit(params, x)[0])))
+    cdf=lambda params, x: special.ndtr(_unit(_located(params), x)[0])))
 """Normal distribution of mean `loc` and standard deviation `scale`."""
 
 
@@ -116,7 +118,7 @@ def _laplace_log_prob(params: LaplaceParams, x: Array) -> Array:
 
 
 def _laplace_cdf(params: LaplaceParams, x: Array) -> Array:
-  z, _ = _unit(params, x)
+  z, _ = _unit(_located(params), x)
   tail = 0.5 * jnp.exp(-jnp.abs(z))
   return jnp.where(z < 0, tail, 1 - tail)
 
@@ -143,7 +145,7 @@ logistic = rounded(Distribution(
     mean=_loc,
     variance=_times_scale(math.pi**2 / 3),
     entropy=_log_scale_plus(2.0),
-    cdf=lambda params, x: jax.nn.sigmoid(_unit(params, x)[0])))
+    cdf=lambda params, x: jax.nn.sigmoid(_unit(_located(params), x)[0])))
 """Logistic distribution around `loc`."""
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, TypeVar
 
+from jax import lax
 import jax.numpy as jnp
 
 from genjax.distributions.base import Distribution
@@ -44,14 +45,23 @@ def rounded(dist: Distribution, *, draws: Any = None) -> Distribution:
   return dist._replace(**functions | {'sample': sample})
 
 
+# By lax, as these are in every density: jnp.where is traced and compiled as a
+# function of its own, which made the first normal log-density a tenth slower.
+
+
+def zero(x: Array) -> Array:
+  """0 where `x` is finite, else NaN, to spoil a sum; its gradient is zero."""
+  return lax.stop_gradient(lax.sub(x, x))
+
+
 def finite(x: Array) -> Array:
   """`x` where it is finite, else NaN."""
-  return jnp.where(jnp.isfinite(x), x, jnp.nan)
+  return lax.add(x, zero(x))
 
 
 def positive(x: Array) -> Array:
   """`x` where it is finite and above zero, else NaN."""
-  return jnp.where((x > 0) & (x < jnp.inf), x, jnp.nan)
+  return finite(lax.select(x > 0, x, lax.full_like(x, jnp.nan)))
 
 
 def size(shape: Shape, params: tuple[Array, ...]) -> Shape:

@@ -26,7 +26,7 @@ def test_measure_is_the_ratio_to_the_faster_of_the_others():
   case = benchmark.Case(
       {'genjax': takes(3.0), 'a': takes(15.0), 'b': takes(7.0)},
       (jnp.ones(2),), None)
-  row = benchmark.measure(case, 3, clock)
+  row = benchmark.measure(case, 3, clock, clock)
   assert row == (1.0, 1.0, 1.0, 2.0)  # (7 + 1) / (3 + 1) to compile
 
 

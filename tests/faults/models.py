@@ -1,6 +1,7 @@
 """Faults in combinators, fits, chains, energies, flows and bounds of VAEs."""
 
 from tests.faults.fault import Fault
+from tests.faults.fault import KEYS
 from tests.faults.fault import room
 
 COMBINATORS = 'genjax/distributions/combinators.py'
@@ -110,6 +111,10 @@ FAULTS = (
           'log_det=lambda params, x: -apply', ('tests/test_flow.py',)),
     Fault('hmc: every proposal taken', MCMC, 'accepted = uniform < acceptance',
           'accepted = uniform < 1.0', CHAINS),
+    Fault('hmc: momentum and acceptance of one key', MCMC,
+          'normal_each(key_momentum,', 'normal_each(key_accept,', KEYS),
+    Fault('anneal: every temperature with one key', MCMC,
+          'run(jax.random.fold_in(key, step),', 'run(key,', KEYS),
     Fault('langevin: whole drift', MCMC, 'drift = 0.5 * step_size**2',
           'drift = step_size**2', CHAINS),
     Fault('effective_sample_size: lag 0 counted twice', MCMC,
