@@ -21,9 +21,9 @@ from genjax.types import Key
 from genjax.types import LossFn
 from genjax.types import Params
 
-_MIXUP = 0.5
-_SAMPLES = 10_000  # of a VAE
-_BLOCK = 500  # decoded at a time
+_MIXUP = 0.1
+_REAL = 3  # images to one that a VAE made
+_BLOCK, _BLOCKS = 500, 20  # samples of a VAE, drawn at a time
 _STREAM = 4  # of the choice of images
 
 # (a few images, seed) -> a classifier: x [N, H, W, C] to classes int [N].
@@ -46,8 +46,8 @@ def draw_few(images: Images, per_class: int, seed: int) -> Images:
 
 
 def join(real: Images, made: Images) -> Images:
-  """Images that were made and as many real ones, which are repeated."""
-  rows = np.arange(len(made.x)) % len(real.x)
+  """Images that were made and `_REAL` to one real ones, which are repeated."""
+  rows = np.arange(_REAL * len(made.x)) % len(real.x)
   return Images(np.concatenate([real.x[rows], made.x]),
                 np.concatenate([real.label[rows], made.label]))
 
@@ -93,20 +93,18 @@ def make_sampler(
   train = make_trainer(
       lambda key, batch: vae.init(key, batch['x'], batch['label']),
       vae_run.make_loss(settings), vae_run.optimizer(settings), settings)
-  label = np.arange(_SAMPLES, dtype=np.int32) % settings['num_classes']
-
-  mean: Any = vae.likelihood.mean  # which every likelihood has
+  label = np.arange(_BLOCK, dtype=np.int32) % settings['num_classes']
 
   @jax.jit
   def draw(key, params):
-    z = vae.prior.sample(key, vae.prior_params(params), label.shape)
-    return jax.lax.map(lambda code: mean(vae.decode(params, *code)),
-                       (z, label), batch_size=_BLOCK)
+    means, _ = vae_run.draw(key, vae, params, len(label), label)
+    return means
 
   def sample(images, seed):
     key_train, key_draw = jax.random.split(common.root_key(seed, 'sample'))
-    x = draw(key_draw, train(key_train, images, seed))
-    return Images(np.asarray(x), label)
+    params = train(key_train, images, seed)
+    blocks = [draw(key, params) for key in jax.random.split(key_draw, _BLOCKS)]
+    return Images(np.concatenate(blocks), np.tile(label, _BLOCKS))
 
   return sample
 

@@ -11,6 +11,7 @@ from experiments import augmentation
 from experiments import augmentation_arms
 from experiments import common
 from experiments import image_data
+from experiments import train_classifier
 from experiments import train_vae
 from experiments.image_data import Images
 from genjax.data import embedded
@@ -38,11 +39,11 @@ def rows_of(workdir):
 def small():
   """Networks and numbers of samples that are soon compiled and run."""
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(augmentation, 'CLASSIFIER',
-                  {**augmentation.CLASSIFIER, 'width': [4], 'features': 16})
-    patch.setattr(augmentation, 'VAE',
-                  {**augmentation.VAE, 'width': ['16'], 'latents': 2})
-    patch.setattr(augmentation_arms, '_SAMPLES', 60)
+    patch.setattr(train_classifier, '_IMAGES', {
+        **train_classifier._IMAGES, 'width': [4], 'features': 16})
+    patch.setitem(train_vae.RECIPES, 'digits', {
+        **train_vae.RECIPES['digits'], 'width': [16], 'latents': 2})
+    patch.setattr(augmentation_arms, '_BLOCK', 60)
     yield
 
 
@@ -117,27 +118,28 @@ def test_join_with_copies_is_the_law_of_the_real_images():
   real = numbered(np.arange(6) % 3)
   copies = Images(np.tile(real.x, (4, 1, 1, 1)), np.tile(real.label, 4))
   joined = augmentation_arms.join(real, copies)
-  assert np.bincount(joined.x.ravel().astype(int)).tolist() == [8] * 6
+  assert np.bincount(joined.x.ravel().astype(int)).tolist() == [16] * 6
   assert (joined.label == joined.x.ravel() % 3).all()
 
 
-def test_join_takes_as_many_real_images_as_made_ones():
-  real, made = numbered([0, 1, 1]), numbered([1, 0, 1, 0, 1])
+def test_join_takes_three_real_images_to_one_that_was_made():
+  real, made = numbered([0, 1, 1, 0]), numbered([1, 0])
   joined = augmentation_arms.join(real, made._replace(x=made.x + 10))
-  assert joined.x.ravel().tolist() == [0, 1, 2, 0, 1, 10, 11, 12, 13, 14]
-  assert joined.label.tolist() == [0, 1, 1, 0, 1, 1, 0, 1, 0, 1]
+  assert joined.x.ravel().tolist() == [0, 1, 2, 3, 0, 1, 10, 11]
+  assert joined.label.tolist() == [0, 1, 1, 0, 0, 1, 1, 0]
 
 
 def test_samples_are_of_the_classes_that_they_are_labelled(monkeypatch):
   """Nearest to the mean of their class, far more often than one in ten."""
-  monkeypatch.setattr(augmentation_arms, '_SAMPLES', 500)
-  settings, _ = train_vae.resolve({**augmentation.VAE, 'steps': 150})
+  monkeypatch.setattr(augmentation_arms, '_BLOCKS', 2)
+  settings, _ = train_vae.resolve({'steps': 150})
   few = few_digits(10, 0)
   made = augmentation_arms.make_sampler(settings)(few, 0)
-  assert made.x.shape == (500, 8, 8, 1) and np.abs(made.x).max() <= 1
-  assert np.bincount(made.label).tolist() == [50] * 10
+  assert made.x.shape == (1000, 8, 8, 1) and np.abs(made.x).max() <= 1
+  assert np.bincount(made.label).tolist() == [100] * 10
   means = np.stack([few.x[few.label == c].mean(0)
                     for c in range(10)])
+  assert len(np.unique(made.x, axis=0)) == 1000  # every block is another
   distance = np.sum((made.x[:, None] - means)**2, axis=(2, 3, 4))
   assert np.mean(distance.argmin(1) == made.label) > 0.5
 
