@@ -107,13 +107,13 @@ def spread_within_classes(x: np.ndarray, labels: np.ndarray) -> float:
   Twice the plug-in total variance of each class (drawing with replacement),
   hence low by a factor 1 - 1/n for n members.
   """
-  x = np.asarray(x, np.float64).reshape(len(x), -1)
+  x = x.reshape(len(x), -1)
   spreads = []
   for label in np.unique(labels):
     members = x[labels == label]
     check(len(members) >= 2, 'spread_within_classes',
           f'class {label} needs 2 members', len(members))
-    spreads.append(2 * members.var(0).sum())
+    spreads.append(2 * members.var(0, dtype=np.float64).sum())
   return float(np.mean(spreads))
 
 
