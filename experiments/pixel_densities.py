@@ -18,7 +18,7 @@ from genjax.distributions.multivariate import multivariate_normal
 _COMPONENTS = 10
 # Least scales of a component, as shares of the pixels': without any it would
 # close in on pixels that are the same in the few images it has.
-_FLOORS = (0.05, 0.08, 0.12, 0.2)
+_FLOORS = (0.05, 0.09, 0.16, 0.3, 0.55)
 _STEPS = 15
 _COPIES = 2  # noise of each training image
 _TEST_COPIES = 10

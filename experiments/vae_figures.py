@@ -89,7 +89,7 @@ def _save_reconstructions(path, key, settings, vae, params, batch):
 def _save_samples(path, key, settings, vae, params):
   names = settings['class_names'] if settings['num_classes'] else []
   columns = min(len(names) or _CLASSES, _CLASSES)
-  label = np.repeat(np.arange(columns), _EACH) if names else None
+  label = jnp.repeat(jnp.arange(columns), _EACH) if names else None
   drawn = jax.jit(lambda key, params: vae_run.draw(
       key, vae, params, columns * _EACH, label))(key, params)
   captions = names[:columns] if names else [''] * columns

@@ -92,8 +92,8 @@ def make_scores(
   call = _over_batches(settings, of_batch)
 
   def scores(params, source):
-    found, label = call(params, source)
-    return Scores(*found, label)
+    (reconstruction, kl, code), label = call(params, source)
+    return Scores(reconstruction, kl, code, label)
 
   return scores
 

@@ -24,6 +24,7 @@ import pytest
 
 from experiments import common
 from experiments import diffusion_run
+from experiments import pixel_densities
 from experiments import sample
 from experiments import train_diffusion
 from genjax.data import embedded
@@ -143,6 +144,15 @@ def few_sampling_steps():
     for name, preset in train_diffusion.PRESETS.items():
       patch.setitem(train_diffusion.PRESETS, name,
                     {**preset, 'sampling_steps': 2})
+    yield
+
+
+@pytest.fixture(scope='module', autouse=True)
+def few_fits_of_pixels():
+  """Of the mixtures that reports on VAEs put beside them: two short ones."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(pixel_densities, '_FLOORS', (0.1,))
+    patch.setattr(pixel_densities, '_STEPS', 1)
     yield
 
 
