@@ -49,11 +49,7 @@ _DODGE = 0.008  # of the axis, between arms: intervals do not cover others
 def define_flags() -> None:
   """The script's flags."""
   common.define_run_flags('where the study is kept; again to go on with it')
-  flags.DEFINE_string('data', 'digits', common.DATA_HELP)
-  flags.DEFINE_integer('image_size', None, 'side of the images of a folder, '
-                       'in pixels; resizes a tfds set too', lower_bound=1)
-  flags.DEFINE_float('held_out', 0.0, 'share of a folder that is the test set',
-                     lower_bound=0, upper_bound=0.9)
+  common.define_data_flags('digits')
   flags.DEFINE_list('per_class', '10,20,50,100', 'real images of a class')
   flags.DEFINE_integer('num_seeds', 10, 'how often everything is drawn anew',
                        lower_bound=2)

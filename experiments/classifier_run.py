@@ -7,7 +7,6 @@ run's settings are plain JSON, kept in the work directory's flags.json.
 import functools
 import hashlib
 import math
-import os
 from typing import Any, Callable, Mapping
 
 import jax
@@ -16,11 +15,11 @@ import numpy as np
 import optax
 
 from experiments import common
+from experiments import training_run
 from genjax import discriminative
 from genjax.checks import check
 from genjax.networks.cnn import ResNet
 from genjax.networks.mlp import Perceptron
-from genjax.training.checkpoint import Checkpointer
 from genjax.training.optimizers import make_optimizer
 from genjax.training.state import init_state
 from genjax.training.state import State
@@ -126,15 +125,9 @@ def load_run(
   """
   settings = common.read_settings(workdir)
   model = build_model(settings)
-  checkpointer = Checkpointer(os.path.join(workdir, 'checkpoints'))
-  restored = checkpointer.restore(jax.eval_shape(lambda: init_state(
+  state, step = training_run.restore(workdir, lambda: init_state(
       model.init(jax.random.key(0), _example(settings)),
-      optimizer(settings))))
-  checkpointer.close()
-  if restored is None:
-    raise ValueError(f"--workdir: '{workdir}' must hold a checkpoint: run "
-                     'train_classifier until it saves one, got none')
-  state, step = restored
+      optimizer(settings)), 'train_classifier')
   return model, state.ema, step
 
 

@@ -176,13 +176,18 @@ def data_std(source: Source, *, most: int = 2000) -> float:
   return float(np.std(x, dtype=np.float64))
 
 
-def define_training_flags() -> None:
-  """Flags of every script that trains."""
-  flags.DEFINE_string('data', None, DATA_HELP)
+def define_data_flags(default: str | None) -> None:
+  """Flags of every script that reads data."""
+  flags.DEFINE_string('data', default, DATA_HELP)
   flags.DEFINE_integer('image_size', None, 'side of the images of a folder, '
                        'in pixels; resizes a tfds set too', lower_bound=1)
-  flags.DEFINE_float('held_out', 0.0, 'share of a folder kept out of training '
-                     'for the held-out loss', lower_bound=0, upper_bound=0.9)
+  flags.DEFINE_float('held_out', 0.0, 'share of a folder kept out of training: '
+                     'its test set', lower_bound=0, upper_bound=0.9)
+
+
+def define_training_flags() -> None:
+  """Flags of every script that trains."""
+  define_data_flags(None)
   flags.DEFINE_integer('batch_size', None, 'over all devices', lower_bound=1)
   flags.DEFINE_integer('steps', None, 'length of the whole run', lower_bound=1)
   flags.DEFINE_float('learning_rate', None, 'peak learning rate')

@@ -5,7 +5,6 @@ JSON, kept in the work directory's flags.json.
 """
 
 import functools
-import os
 from typing import Any, Callable, Mapping, NamedTuple
 
 from absl import flags
@@ -15,6 +14,7 @@ import numpy as np
 import optax
 
 from experiments import common
+from experiments import training_run
 from genjax.checks import check
 from genjax.checks import check_choice
 from genjax.diffusion import guidance
@@ -29,7 +29,6 @@ from genjax.networks.mlp import MLP
 from genjax.networks.transformer import DiT
 from genjax.networks.unet import UNet
 from genjax.training import parallel
-from genjax.training.checkpoint import Checkpointer
 from genjax.training.optimizers import make_optimizer
 from genjax.training.state import init_state
 from genjax.training.state import State
@@ -300,15 +299,9 @@ def load_run(workdir: str, weights: str = 'ema') -> tuple[Model, Params, int]:
     ValueError: there is no run, or it has no checkpoint yet.
   """
   model = build_model(common.read_settings(workdir))
-  checkpointer = Checkpointer(os.path.join(workdir, 'checkpoints'))
-  restored = checkpointer.restore(jax.eval_shape(lambda: init_state(
+  state, step = training_run.restore(workdir, lambda: init_state(
       model.network.init(
           jax.random.key(0), jnp.zeros((1, *model.settings['shape'])),
           jnp.zeros(1))['params'],
-      optimizer(model.settings))))
-  checkpointer.close()
-  if restored is None:
-    raise ValueError(f"--workdir: '{workdir}' must hold a checkpoint: run "
-                     'train_diffusion until it saves one, got none')
-  state, step = restored
+      optimizer(model.settings)), 'train_diffusion')
   return model, state.ema if weights == 'ema' else state.params, step

@@ -32,11 +32,7 @@ class Split(NamedTuple):
 
 def define_flags() -> None:
   """Flags of every script that compares images."""
-  flags.DEFINE_string('data', 'digits', common.DATA_HELP)
-  flags.DEFINE_integer('image_size', None, 'side of the images of a folder, '
-                       'in pixels; resizes a tfds set too', lower_bound=1)
-  flags.DEFINE_float('held_out', 0.0, 'share of a folder that is the test set',
-                     lower_bound=0, upper_bound=0.9)
+  common.define_data_flags('digits')
   flags.DEFINE_integer('most', 5000, 'images of a set that are compared, '
                        'chosen at random where there are more', lower_bound=1)
   flags.DEFINE_string('classifier', None, 'workdir of train_classifier, whose '

@@ -11,8 +11,6 @@ metrics.jsonl, checkpoints and figures. The same command again goes on where
 the run was stopped.
 """
 
-import contextlib
-import os
 from typing import Any
 
 from absl import flags
@@ -21,14 +19,9 @@ from experiments import classifier_report
 from experiments import classifier_run
 from experiments import common
 from experiments import playground
+from experiments import training_run
 from genjax.checks import check
-from genjax.data import pipeline
 from genjax.networks.mlp import ACTIVATIONS
-from genjax.training import loop
-from genjax.training import parallel
-from genjax.training.checkpoint import Checkpointer
-from genjax.training.logs import MetricsWriter
-from genjax.training.step import make_step
 
 _ALL: dict[str, Any] = dict(
     task='classification', seed=0, image_size=None, held_out=0.0,
@@ -48,9 +41,6 @@ _CURVE: dict[str, Any] = dict(
     _ALL, task='regression', data='toy:line', extractor='perceptron',
     width=[], activation='tanh', batch_size=1000, steps=1000, weight_decay=0.0,
     learning_rate=3e-2, save_every=500)
-
-# What may differ between two commands that go on with one run.
-FREE = ('steps', 'log_every', 'save_every', 'parallel')
 
 _FLAGS = ('task', 'data', 'image_size', 'held_out', 'batch_size', 'steps',
           'learning_rate', 'parallel', 'log_every', 'save_every', 'seed',
@@ -110,11 +100,7 @@ def settings_for(
   regression = chosen.get('task') == 'regression'
   settings = {**(_CURVE if regression else _POINTS if flat else _IMAGES),
               **chosen}
-  width = settings['width']
-  check(all(str(w).isdigit() and int(w) for w in width)
-        and (flat or bool(width)), '--width',
-        'must be positive numbers such as 16,32', width)
-  settings['width'] = [int(w) for w in width]
+  settings['width'] = training_run.parse_widths(settings['width'], none=flat)
   for name, right in (('activation', flat), ('label_smoothing', not regression),
                       ('mixup', not regression)):
     check(right or name not in chosen, f'--{name}',
@@ -140,37 +126,12 @@ def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
     ValueError: settings that do not fit each other, the data or the workdir.
   """
   state = classifier_run.init_run(settings)
-  mesh = parallel.make_mesh()
-  check(settings['batch_size'] % mesh.size == 0, '--batch_size',
-        f'must be a multiple of the {mesh.size} devices',
-        settings['batch_size'])
-  compiled = _compile(settings, mesh)
-  common.open_workdir(workdir, settings, FREE)
-  every = settings['save_every']
-  # Closed whatever happens: TensorBoard's events wait in a buffer.
-  with contextlib.closing(MetricsWriter(workdir)) as writer:
-    outcome = loop.fit(
-        compiled, state, common.root_key(settings['seed'], 'training'),
-        lambda step: pipeline.batches(
-            data.train, settings['batch_size'], seed=settings['seed'],
-            start_step=step),
-        num_steps=settings['steps'], log_every=settings['log_every'],
-        save_every=every,
-        checkpointer=Checkpointer(os.path.join(workdir, 'checkpoints')),
-        writer=writer, best_metric='held_out/loss',
-        hooks=[loop.Hook(every, hook) for hook in
-               classifier_report.hooks(settings, data, workdir)])
-  return not outcome.stopped
-
-
-def _compile(settings, mesh):
-  tx = classifier_run.optimizer(settings)
-  loss_fn = classifier_run.make_loss(settings)
-  ema_decay = settings['ema_decay']
-  if settings['parallel'] == 'pmap':
-    return parallel.pmap_step(loss_fn, tx, mesh, ema_decay=ema_decay)
-  return parallel.compile_step(make_step(loss_fn, tx, ema_decay=ema_decay),
-                               mesh, fsdp=settings['parallel'] == 'fsdp')
+  return training_run.train(
+      settings, data.train, workdir, state=state,
+      tx=classifier_run.optimizer(settings),
+      loss_fn=classifier_run.make_loss(settings),
+      make_hooks=lambda writer: classifier_report.hooks(settings, data,
+                                                        workdir))
 
 
 def main() -> None:

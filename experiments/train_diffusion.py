@@ -8,8 +8,6 @@
 The same command again goes on where the run was stopped.
 """
 
-import contextlib
-import functools
 import os
 from typing import Any
 
@@ -19,15 +17,11 @@ import numpy as np
 
 from experiments import common
 from experiments import diffusion_run
+from experiments import training_run
 from genjax import viz
 from genjax.checks import check
 from genjax.data import pipeline
-from genjax.training import loop
-from genjax.training import parallel
-from genjax.training.checkpoint import Checkpointer
-from genjax.training.logs import MetricsWriter
 from genjax.training.logs import read_metrics
-from genjax.training.step import make_step
 from genjax.types import Source
 
 # One dict a preset: the flags it sets, then what has no flag.
@@ -62,9 +56,6 @@ PRESETS = {
 
 # Where a flag names a network other than the preset's.
 _WIDTHS = {'unet': [24, 32], 'dit': [64], 'mlp': [128]}
-
-# What may differ between two commands that go on with one run.
-FREE = ('steps', 'log_every', 'save_every', 'parallel')
 
 _FLAGS = ('data', 'image_size', 'held_out', 'batch_size', 'steps',
           'learning_rate', 'parallel', 'log_every', 'save_every', 'seed',
@@ -105,18 +96,16 @@ def resolve(
   if 'width' not in chosen and (
       settings['network'] != PRESETS[preset]['network']):
     settings['width'] = _WIDTHS[settings['network']]
-  width, network = settings['width'], settings['network']
-  check(width and all(str(w).isdigit() and int(w) for w in width), '--width',
-        'must be positive numbers such as 16,32', width)
+  width = training_run.parse_widths(settings['width'])
+  network = settings['network']
   check(network == 'unet' or len(width) == 1, '--width',
         f'must be one number for a {network}', width)
-  settings['width'] = [int(w) for w in width]
+  settings['width'] = width
   parts = {'unet': settings['groups'], 'dit': settings['head_dim'], 'mlp': 2}
-  check(all(w % parts[network] == 0 for w in settings['width']), '--width',
-        f'must be multiples of {parts[network]} for a {network}',
-        settings['width'])
+  check(all(w % parts[network] == 0 for w in width), '--width',
+        f'must be multiples of {parts[network]} for a {network}', width)
   settings['attention_levels'] = [
-      i for i in settings['attention_levels'] if i < len(settings['width'])]
+      i for i in settings['attention_levels'] if i < len(width)]
 
   data = common.open_data(
       settings['data'], image_size=settings['image_size'],
@@ -149,53 +138,23 @@ def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
   """
   model = diffusion_run.build_model(settings)
   state = diffusion_run.init_run(model)
-  mesh = parallel.make_mesh()
-  check(settings['batch_size'] % mesh.size == 0, '--batch_size',
-        f'must be a multiple of the {mesh.size} devices',
-        settings['batch_size'])
-  compiled = _compile(model, mesh)
-  common.open_workdir(workdir, settings, FREE)
-
-  # Closed whatever happens: TensorBoard's events wait in a buffer.
-  with contextlib.closing(MetricsWriter(workdir)) as writer:
-    outcome = loop.fit(
-        compiled, state, common.root_key(settings['seed'], 'training'),
-        functools.partial(_batches_from, settings, data),
-        num_steps=settings['steps'], log_every=settings['log_every'],
-        save_every=settings['save_every'],
-        checkpointer=Checkpointer(os.path.join(workdir, 'checkpoints')),
-        writer=writer, best_metric='held_out/loss',
-        hooks=_hooks(model, data, writer, workdir))
+  finished = training_run.train(
+      settings, data.train, workdir, state=state,
+      tx=diffusion_run.optimizer(settings),
+      loss_fn=diffusion_run.make_loss(model, train=True),
+      make_hooks=lambda writer: _hooks(model, data, writer, workdir))
   records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
   if any('loss' in r for r in records):
     viz.save_training_curves(
         os.path.join(workdir, 'figures', 'training.png'), records)
-  return not outcome.stopped
-
-
-def _compile(model, mesh):
-  settings = model.settings
-  tx = diffusion_run.optimizer(settings)
-  loss_fn = diffusion_run.make_loss(model, train=True)
-  if settings['parallel'] == 'pmap':
-    return parallel.pmap_step(loss_fn, tx, mesh,
-                              ema_decay=settings['ema_decay'])
-  step = make_step(loss_fn, tx, ema_decay=settings['ema_decay'])
-  return parallel.compile_step(step, mesh, fsdp=settings['parallel'] == 'fsdp')
-
-
-def _batches_from(settings, data, step):
-  return pipeline.batches(
-      data.train, settings['batch_size'], seed=settings['seed'],
-      start_step=step, horizontal_flip=settings['horizontal_flip'])
+  return finished
 
 
 def _hooks(model, data, writer, workdir):
   """Sample grids and the held-out loss, at every checkpoint."""
-  every = model.settings['save_every']
-  hooks = [loop.Hook(every, _sample_hook(model, writer, workdir))]
+  hooks = [_sample_hook(model, writer, workdir)]
   if data.held_out is not None:
-    hooks.append(loop.Hook(every, held_out_hook(model, data.held_out)))
+    hooks.append(held_out_hook(model, data.held_out))
   return hooks
 
 

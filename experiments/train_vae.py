@@ -10,22 +10,15 @@ Writes results.json, metrics.jsonl, checkpoints and figures. The same command
 again goes on where the run was stopped.
 """
 
-import contextlib
-import os
 from typing import Any
 
 from absl import flags
 
 from experiments import common
+from experiments import training_run
 from experiments import vae_report
 from experiments import vae_run
 from genjax.checks import check
-from genjax.data import pipeline
-from genjax.training import loop
-from genjax.training import parallel
-from genjax.training.checkpoint import Checkpointer
-from genjax.training.logs import MetricsWriter
-from genjax.training.step import make_step
 
 # A recipe a kind of data: the flags it sets, then what has no flag. That of
 # digits was chosen on a validation part of their training set.
@@ -48,9 +41,6 @@ RECIPES = {
 
 # Where a flag names a network other than the recipe's.
 _WIDTHS = {'mlp': [256, 256], 'conv': [32, 64]}
-
-# What may differ between two commands that go on with one run.
-FREE = ('steps', 'log_every', 'save_every', 'parallel')
 
 _FLAGS = ('data', 'image_size', 'held_out', 'batch_size', 'steps',
           'learning_rate', 'parallel', 'log_every', 'save_every', 'seed',
@@ -102,10 +92,7 @@ def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], common.Data]:
   settings = {**recipe, **chosen}
   if 'width' not in chosen and settings['network'] != recipe['network']:
     settings['width'] = _WIDTHS[settings['network']]
-  width = settings['width']
-  check(width and all(str(w).isdigit() and int(w) for w in width), '--width',
-        'must be positive numbers such as 16,32', width)
-  settings['width'] = [int(w) for w in width]
+  settings['width'] = training_run.parse_widths(settings['width'])
   other = {'elbo': ('importance_samples',), 'iwae': ('beta', 'free_bits')}
   for name in other[settings['objective']]:
     check(name not in chosen, f'--{name}',
@@ -138,38 +125,11 @@ def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
   Raises:
     ValueError: settings that do not fit each other, the data or the workdir.
   """
-  state = vae_run.init_run(settings, data.train)
-  mesh = parallel.make_mesh()
-  check(settings['batch_size'] % mesh.size == 0, '--batch_size',
-        f'must be a multiple of the {mesh.size} devices',
-        settings['batch_size'])
-  compiled = _compile(settings, mesh)
-  common.open_workdir(workdir, settings, FREE)
-  every = settings['save_every']
-  # Closed whatever happens: TensorBoard's events wait in a buffer.
-  with contextlib.closing(MetricsWriter(workdir)) as writer:
-    outcome = loop.fit(
-        compiled, state, common.root_key(settings['seed'], 'training'),
-        lambda step: pipeline.batches(
-            data.train, settings['batch_size'], seed=settings['seed'],
-            start_step=step),
-        num_steps=settings['steps'], log_every=settings['log_every'],
-        save_every=every,
-        checkpointer=Checkpointer(os.path.join(workdir, 'checkpoints')),
-        writer=writer, best_metric='held_out/loss',
-        hooks=[loop.Hook(every, hook)
-               for hook in vae_report.hooks(settings, data)])
-  return not outcome.stopped
-
-
-def _compile(settings, mesh):
-  tx = vae_run.optimizer(settings)
-  loss_fn = vae_run.make_loss(settings)
-  ema_decay = settings['ema_decay']
-  if settings['parallel'] == 'pmap':
-    return parallel.pmap_step(loss_fn, tx, mesh, ema_decay=ema_decay)
-  return parallel.compile_step(make_step(loss_fn, tx, ema_decay=ema_decay),
-                               mesh, fsdp=settings['parallel'] == 'fsdp')
+  return training_run.train(
+      settings, data.train, workdir,
+      state=vae_run.init_run(settings, data.train),
+      tx=vae_run.optimizer(settings), loss_fn=vae_run.make_loss(settings),
+      make_hooks=lambda writer: vae_report.hooks(settings, data))
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ settings are plain JSON, kept in the work directory's flags.json.
 
 import functools
 import math
-import os
 from typing import Any, Callable, Mapping
 
 import jax
@@ -14,6 +13,7 @@ import jax.numpy as jnp
 import optax
 
 from experiments import common
+from experiments import training_run
 from genjax.checks import check
 from genjax.data import pipeline
 from genjax.distributions.combinators import independent
@@ -25,7 +25,6 @@ from genjax.flow import flow
 from genjax.networks import autoencoder
 from genjax.networks.coupling import SplineCoupling
 from genjax.numerics import fold_in_each
-from genjax.training.checkpoint import Checkpointer
 from genjax.training.optimizers import make_optimizer
 from genjax.training.state import init_state
 from genjax.training.state import State
@@ -237,13 +236,7 @@ def load_run(workdir: str) -> tuple[VAE, Params, dict[str, Any], int]:
   """
   settings = common.read_settings(workdir)
   vae = build_model(settings)
-  checkpointer = Checkpointer(os.path.join(workdir, 'checkpoints'))
-  restored = checkpointer.restore(jax.eval_shape(lambda: init_state(
+  state, step = training_run.restore(workdir, lambda: init_state(
       vae.init(jax.random.key(0), jnp.zeros((1, *settings['shape']))),
-      optimizer(settings))))
-  checkpointer.close()
-  if restored is None:
-    raise ValueError(f"--workdir: '{workdir}' must hold a checkpoint: run "
-                     'train_vae until it saves one, got none')
-  state, step = restored
+      optimizer(settings)), 'train_vae')
   return vae, state.ema, settings, step
