@@ -23,7 +23,6 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from absl import flags
 import numpy as np
-import scipy.special
 
 from experiments import augmentation_arms
 from experiments import common
@@ -32,6 +31,7 @@ from experiments import train_classifier
 from experiments import train_vae
 from genjax.checks import check
 from genjax.metrics.estimate import Estimate
+from genjax.metrics.estimate import of_mean
 from genjax.viz import figures
 from genjax.viz import panels
 
@@ -86,14 +86,6 @@ def run_study(
   return rows
 
 
-def interval(values: np.ndarray) -> Estimate:
-  """Mean of values [N], N > 1, with the 95 % interval of Student's t."""
-  mean, num = float(np.mean(values)), len(values)
-  reach = float(scipy.special.stdtrit(num - 1, 0.975) * np.std(values, ddof=1)
-                / np.sqrt(num))
-  return Estimate(mean, mean - reach, mean + reach)
-
-
 def summarise(
     rows: Sequence[Mapping[str, Any]]
 ) -> dict[int, dict[str, Estimate]]:
@@ -110,8 +102,8 @@ def summarise(
     accuracy = {arm: np.array([row[arm] for row in rows
                                if row['per_class'] == size])
                 for arm in COLORS}
-    found[size] = {arm: interval(a) for arm, a in accuracy.items()}
-    found[size] |= {f'{arm} - alone': interval(a - accuracy['alone'])
+    found[size] = {arm: of_mean(a) for arm, a in accuracy.items()}
+    found[size] |= {f'{arm} - alone': of_mean(a - accuracy['alone'])
                     for arm, a in accuracy.items() if arm != 'alone'}
   return found
 

@@ -96,8 +96,19 @@ def jackknife(
   pseudo = [num_groups * whole - (num_groups - 1) * statistic(
       *(np.flatnonzero(group != out) for group in groups))
             for out in range(num_groups)]
-  error = float(np.std(pseudo, ddof=1)) / math.sqrt(num_groups)
-  return _around(float(np.mean(pseudo)), error, num_groups)
+  return of_mean(np.array(pseudo))
+
+
+def of_mean(values: np.ndarray) -> Estimate:
+  """Mean of independent values [N], with the interval of Student's t.
+
+  Raises:
+    ValueError: fewer than 2 values.
+  """
+  num = len(values)
+  check(num >= 2, 'of_mean', 'values must hold 2 or more', num)
+  error = float(np.std(values, ddof=1)) / math.sqrt(num)
+  return _around(float(np.mean(values)), error, num)
 
 
 def share(right: np.ndarray) -> Estimate:

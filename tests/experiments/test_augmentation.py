@@ -144,17 +144,6 @@ def test_samples_are_of_the_classes_that_they_are_labelled(monkeypatch):
   assert np.mean(distance.argmin(1) == made.label) > 0.5
 
 
-def test_interval_covers_the_mean_as_often_as_it_says():
-  """5 seeds: Student's t covers 95 %, a Gaussian's 1.96 errors 88 %."""
-  values = np.random.default_rng(0).normal(0.9, 0.02, (4000, 5))
-  found = [augmentation.interval(row) for row in values]
-  covered = np.mean([e.low <= 0.9 <= e.high for e in found])
-  # 4 standard errors of a share of 4000.
-  assert abs(covered - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 4000)
-  want = stats.t.interval(0.95, 4, values[0].mean(), stats.sem(values[0]))
-  assert (found[0].low, found[0].high) == pytest.approx(want, rel=1e-12)
-
-
 def test_gains_are_paired_within_a_seed():
   """A constant gain has no width, however much the seeds differ."""
   alone = np.random.default_rng(0).integers(100, 200, 6) / 256

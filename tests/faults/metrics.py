@@ -44,4 +44,8 @@ FAULTS = (
           room('metrics/frechet')),
     Fault('share by halves: every row an example', 'genjax/metrics/estimate.py',
           'if error > 0:', 'if False:', room('metrics/estimate')),
+    Fault('intervals: a normal in place of Student',
+          'genjax/metrics/estimate.py',
+          'float(scipy.special.stdtrit(num - 1, 0.975))', '1.96',
+          room('metrics/estimate')),
 )
