@@ -14,6 +14,7 @@ from experiments import forward_reverse
 from experiments import quality
 from experiments import sample
 from experiments import train_diffusion
+from experiments import train_vae
 
 # (script, its flags, what the line must say). {fresh} is a workdir that does
 # not exist, {digits} and {toy} are runs, {bare} one without a checkpoint,
@@ -106,7 +107,11 @@ RUNS = [
     (demo, '--steps=3', ["'steps'"]),
     (demo, 'fast', ['stray', "'fast'"]),
     (quality, '--num_seeds=0', ['num_seeds', '0']),
+    (train_vae, '--workdir={digits}', ['--workdir', '{digits}', '=']),
+    (train_vae, '--workdir={torn}', ['{torn}', 'JSON']),
+    (train_vae, '--workdir={file}/run', ['{file}/run']),
     (train_diffusion, '', ['workdir']),
+    (train_vae, '', ['workdir']),
     (sample, '', ['workdir']),
     (forward_reverse, '', ['workdir']),
     (sample, '--workdir={missing}', ['--workdir', '{missing}']),

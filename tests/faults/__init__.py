@@ -8,9 +8,10 @@ from tests.faults import interpolation
 from tests.faults import metrics
 from tests.faults import models
 from tests.faults import training
+from tests.faults import vae
 from tests.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
     *families.FAULTS, *models.FAULTS, *diffusion.FAULTS, *training.FAULTS,
     *experiments.FAULTS, *metrics.FAULTS, *discriminative.FAULTS,
-    *interpolation.FAULTS)
+    *interpolation.FAULTS, *vae.FAULTS)
