@@ -10,11 +10,12 @@ import numpy as np
 
 from experiments import classifier_run
 from experiments import common
+from experiments import training_run
+from experiments.training_run import Curve
 from genjax import discriminative
 from genjax.data import pipeline
 from genjax.metrics.calibration import calibration
 from genjax.metrics.estimate import share
-from genjax.training.logs import read_metrics
 from genjax.training.state import State
 from genjax.types import Params
 from genjax.viz import classifiers
@@ -26,6 +27,9 @@ from genjax.viz.panels import save_panels
 Settings = Mapping[str, Any]
 
 _MOST = 2000  # examples whose principal components are found, or are drawn
+_CURVES = (
+    Curve('loss', 'loss', 'nats'), Curve('accuracy', 'accuracy', 'share'),
+    Curve('squared_error', 'squared error', 'squared units'))
 _LIMIT, _GRID = 2.4, 120  # of the map of a decision
 
 
@@ -126,7 +130,7 @@ def report(settings: Settings, data: common.Data, workdir: str) -> str:
   if 'extractor' in params:
     results['extractor'] = classifier_run.extractor_hash(params)
   results |= scores(settings, batch, outputs)
-  _draw_training(workdir)
+  training_run.draw(workdir, _CURVES)
   if classifier_run.is_regression(settings):
     results |= _report_fit(settings, data, model, params, workdir)
   else:
@@ -142,26 +146,6 @@ def _cell(value):
   if isinstance(value, dict):
     return ', '.join(f'{name} {_cell(part)}' for name, part in value.items())
   return f'{value:.4g}' if isinstance(value, float) else str(value)
-
-
-def _draw_training(workdir):
-  records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
-
-  def layer(name, kind, label, color):
-    points = [(r['step'], r[name]) for r in records if r.get(name) is not None]
-    x, y = np.reshape(points, (-1, 2)).T
-    return [Layer(kind, x, y, label, color)] if points else []
-
-  panels = []
-  for name, unit in (('loss', 'nats'), ('accuracy', 'share'),
-                     ('squared_error', 'squared units')):
-    layers = (layer(name, 'line', 'training', figures.BLUE)
-              + layer(f'held_out/{name}', 'marked', 'held-out, EMA weights',
-                      figures.ORANGE))
-    if layers:
-      panels.append(Panel(name.replace('_', ' '), 'step', unit, layers))
-  if panels:
-    save_panels(os.path.join(workdir, 'figures', 'training.png'), [panels])
 
 
 def _report_classes(settings, batch, outputs, model, params, workdir):

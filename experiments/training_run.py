@@ -1,10 +1,11 @@
-"""What every training run shares: loop, work directory, and its weights."""
+"""What training runs share: loop, work directory, weights and curves."""
 
 import contextlib
 import os
-from typing import Any, Callable, Mapping, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 import jax
+import numpy as np
 import optax
 
 from experiments import common
@@ -14,10 +15,15 @@ from genjax.training import loop
 from genjax.training import parallel
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import MetricsWriter
+from genjax.training.logs import read_metrics
 from genjax.training.state import State
 from genjax.training.step import make_step
 from genjax.types import LossFn
 from genjax.types import Source
+from genjax.viz import figures
+from genjax.viz.panels import Layer
+from genjax.viz.panels import Panel
+from genjax.viz.panels import save_panels
 
 # What may differ between two commands that go on with one run.
 FREE = ('steps', 'log_every', 'save_every', 'parallel')
@@ -36,6 +42,15 @@ def parse_widths(words: Sequence[Any], *, none: bool = False) -> list[int]:
         and all(str(word).isdigit() and int(word) for word in words),
         '--width', 'must be positive numbers such as 16,32', words)
   return [int(word) for word in words]
+
+
+class Curve(NamedTuple):
+  """A metric of the logs that is drawn over the steps."""
+
+  name: str  # in metrics.jsonl; its held-out values are held_out/<name>
+  title: str
+  unit: str
+  low: float | None = None  # where the axis begins
 
 
 def train(
@@ -113,3 +128,24 @@ def restore(
     raise ValueError(f"--workdir: '{workdir}' must hold a checkpoint: run "
                      f'{script} until it saves one, got none')
   return restored
+
+
+def draw(workdir: str, curves: Sequence[Curve]) -> None:
+  """Writes figures/training.png: those of `curves` that are in the logs."""
+  records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
+
+  def layers(name, kind, label, color):
+    points = [(r['step'], r[name]) for r in records if r.get(name) is not None]
+    x, y = np.reshape(points, (-1, 2)).T
+    return [Layer(kind, x, y, label, color)] if points else []
+
+  panels = [
+      Panel(curve.title, 'step', curve.unit,
+            layers(curve.name, 'line', 'training', figures.BLUE)
+            + layers(f'held_out/{curve.name}', 'marked',
+                     'held-out, EMA weights', figures.ORANGE),
+            y_limits=None if curve.low is None else (curve.low, None))
+      for curve in curves]
+  panels = [panel for panel in panels if panel.layers]
+  if panels:
+    save_panels(os.path.join(workdir, 'figures', 'training.png'), [panels])

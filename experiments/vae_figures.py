@@ -8,23 +8,24 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import common
+from experiments import training_run
 from experiments import vae_run
+from experiments.training_run import Curve
 from genjax import discriminative
 from genjax import viz
 from genjax.data import pipeline
-from genjax.training.logs import read_metrics
 from genjax.types import Params
 from genjax.types import Source
 from genjax.vae.model import VAE
-from genjax.viz import figures
 from genjax.viz import latents
 from genjax.viz.classifiers import Map
-from genjax.viz.panels import Layer
-from genjax.viz.panels import Panel
-from genjax.viz.panels import save_panels
 
 Settings = Mapping[str, Any]
 
+_CURVES = (
+    Curve('reconstruction', 'reconstruction', 'nats'),
+    Curve('kl', 'KL', 'nats'),
+    Curve('active_units', 'active units', 'dimensions of the code', low=0))
 _COLUMNS = 16  # reconstructions
 _CLASSES, _EACH = 10, 5  # samples: columns and rows
 _CODES = 2000  # that are drawn
@@ -60,7 +61,7 @@ def save_all(
   _save_latents(at('latent'), keys[2], settings, vae, params, batch,
                 codes[:_CODES], label[:_CODES])
   _save_plane(at('manifold'), keys[3], settings, vae, params, codes)
-  _save_training(at('training'), workdir)
+  training_run.draw(workdir, _CURVES)
 
 
 def _save_reconstructions(path, key, settings, vae, params, batch):
@@ -161,25 +162,3 @@ def _save_plane(path, key, settings, vae, params, codes):
       f'{title}; at quantiles of the prior': (
           pipeline.to_uint8(x).reshape(_SIDE, _SIDE, *x.shape[1:]),
           [f'{s:.0%}' for s in share])})
-
-
-def _save_training(path, workdir):
-  records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
-
-  def layer(name, kind, label, color):
-    points = [(r['step'], r[name]) for r in records if r.get(name) is not None]
-    x, y = np.reshape(points, (-1, 2)).T
-    return [Layer(kind, x, y, label, color)] if points else []
-
-  panels = []
-  for name, unit in (('reconstruction', 'nats'), ('kl', 'nats'),
-                     ('active_units', 'dimensions of the code')):
-    layers = (layer(name, 'line', 'training', figures.BLUE)
-              + layer(f'held_out/{name}', 'marked', 'held-out, EMA weights',
-                      figures.ORANGE))
-    if layers:
-      panels.append(Panel(name.replace('_', ' ').replace('kl', 'KL'), 'step',
-                          unit, layers, y_limits=(
-                              (0, None) if name == 'active_units' else None)))
-  if panels:
-    save_panels(path, [panels])

@@ -183,6 +183,7 @@ def report(settings: Settings, data: common.Data, workdir: str) -> str:
               ('reconstruction', found.reconstruction), ('kl', found.kl),
               ('negative_elbo', found.reconstruction + found.kl),
               (f'importance_weighted_{_IMPORTANCE}', -weighted))},
+      f'importance_weighted_{_IMPORTANCE}_examples': len(weighted),
       'active_units': int(objectives.active_units(found.code).sum()),
       'latents': vae.num_latents}
   values = math.prod(settings['shape'])
@@ -192,7 +193,7 @@ def report(settings: Settings, data: common.Data, workdir: str) -> str:
   common.write_json(os.path.join(workdir, 'results.json'), results)
   vae_figures.save_all(settings, vae, params, source, found.code, found.label,
                        workdir)
-  return '\n'.join([*_table(settings, results), f'{workdir} holds '
+  return '\n'.join([*_table(settings, results, len(source)), f'{workdir} holds '
                     'results.json, figures, checkpoints, metrics.jsonl, '
                     'tensorboard'])
 
@@ -239,14 +240,16 @@ def _note(settings):
       f'it is told the class, worth at most {worth:.3f}')
 
 
-def _table(settings, results):
+def _table(settings, results, source_size):
   dequantised = ' dequantised' if vae_run.is_density(settings) else ''
   yield (f'{"step":24}{results["step"]}, {results["parameters"]} parameters, '
          f'{results["examples"]} examples')
   yield f'{"":24}{"nats":>18}{"bits/dim" + dequantised:>24}'
   for name, term in results['terms'].items():
+    few = results.get(f'{name}_examples', source_size)
     yield f'{name:24}{_cell(term["nats"], 2):>18}' + (
-        f'{_cell(term[bits_name(settings)], 4):>24}')
+        f'{_cell(term[bits_name(settings)], 4):>24}') + (
+            '' if few == source_size else f'  of the first {few}')
   collapsed = '' if results['active_units'] else (
       ': the posterior has collapsed')
   yield (f'{"active units":24}{results["active_units"]} of '
