@@ -16,6 +16,7 @@ from genjax.distributions.params import positive
 from genjax.distributions.params import rounded
 from genjax.distributions.params import size
 from genjax.distributions.saddle_point import deviance
+from genjax.distributions.saddle_point import less_product
 from genjax.distributions.saddle_point import log_stirling
 from genjax.distributions.saddle_point import stirling_error
 from genjax.types import Array
@@ -145,7 +146,7 @@ def _gamma_log_prob(params: GammaParams, x: Array) -> Array:
   at_zero = x < jnp.finfo(x.dtype).tiny
   inside = jnp.where(at_zero | (x == jnp.inf), 1.0, x)
   nats = (jnp.log(a) - jnp.log(inside) - log_stirling(a)
-          - deviance(a, rate * inside))
+          - deviance(a, rate * inside, less_product(a, rate, inside)))
   nats = jnp.where(at_zero, _at_end(a - 1, jnp.log(rate)), nats)
   return minus_inf_where((x < 0) | (x == jnp.inf), nats)
 
@@ -193,10 +194,12 @@ def _beta_log_prob(params: BetaParams, x: Array) -> Array:
   total = alpha + beta
   at_zero, at_one = x < jnp.finfo(x.dtype).tiny, x >= 1
   inside = jnp.where(at_zero | at_one, 0.5, x)
+  lost = jnp.minimum(alpha, beta) - (total - jnp.maximum(alpha, beta))
+  excess = less_product(alpha, total, inside) - lost * inside
   # The binomial probability of alpha successes in `total`, and what it lacks.
   nats = (log_stirling(total) - log_stirling(alpha) - log_stirling(beta)
-          - deviance(alpha, total * inside)
-          - deviance(beta, total * (1 - inside))
+          - deviance(alpha, total * inside, excess)
+          - deviance(beta, total * (1 - inside), -excess)
           + jnp.log(alpha) + jnp.log(beta) - jnp.log(total)
           - jnp.log(inside) - jnp.log1p(-inside))
   nats = jnp.where(at_zero, _at_end(alpha - 1, jnp.log(beta)), nats)

@@ -104,16 +104,20 @@ bernoulli = rounded(Distribution(
 """One toss, 1 with log-odds `logits`, else 0; drawn at its rate to 2^-32."""
 
 
-def _log_masses(params: CategoricalParams) -> Array:
-  """Normalised log-probabilities [*batch, K], all NaN where one is bad."""
+def _logits(params: CategoricalParams) -> Array:
+  """[*batch, K]; normalised they are all NaN where one is bad."""
   logits, = params
   check(logits.ndim >= 1 and logits.shape[-1] >= 1, 'categorical',
         'logits must be [..., K] with K >= 1', f'shape {logits.shape}')
-  return jax.nn.log_softmax(logits)
+  return logits
+
+
+def _log_masses(params: CategoricalParams) -> Array:
+  return jax.nn.log_softmax(_logits(params))
 
 
 def _masses(params: CategoricalParams) -> Array:
-  return jnp.exp(_log_masses(params))
+  return jax.nn.softmax(_logits(params))
 
 
 def _categorical_sample(

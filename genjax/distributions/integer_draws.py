@@ -47,8 +47,8 @@ def thresholds(p: Array) -> tuple[Array, Array]:
   bits = 32 - num.bit_length()  # so that a sum of `num` fractions fits
   whole = jnp.floor(scaled)
   part = jnp.round((scaled - whole) * 2.0**bits)
-  total = functools.partial(jnp.cumsum, axis=-1, dtype=jnp.uint32)
-  wholes, parts = (total(n.astype(jnp.uint32)) for n in (whole, part))
+  wholes, parts = jnp.cumsum(
+      jnp.stack([whole, part]).astype(jnp.uint32), axis=-1)
   return wholes + (parts >> bits), largest
 
 

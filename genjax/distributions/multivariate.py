@@ -15,7 +15,9 @@ from genjax.checks import check
 from genjax.distributions.base import Distribution
 from genjax.distributions.params import finite
 from genjax.distributions.params import minus_inf_where
+from genjax.distributions.params import positive
 from genjax.distributions.params import rounded
+from genjax.distributions.params import zero
 from genjax.distributions.saddle_point import deviance
 from genjax.distributions.saddle_point import log_stirling
 from genjax.types import Array
@@ -75,9 +77,9 @@ def _cholesky(params: MultivariateNormalParams) -> MultivariateNormalParams:
   check(dims != () and tril.shape[-2:] == dims + dims, 'multivariate_normal',
         'loc and scale_tril must be [..., D] and [..., D, D]',
         f'shapes {loc.shape} and {tril.shape}')
-  good = _all_positive(_diagonal(tril))[..., None]
-  return MultivariateNormalParams(
-      finite(loc), jnp.where(good, jnp.tril(tril), jnp.nan))
+  # The column of a bad entry is NaN, and with it any product with a vector.
+  bad = zero(positive(_diagonal(tril)))[..., None, :]
+  return MultivariateNormalParams(finite(loc), jnp.tril(tril) + bad)
 
 
 def _all_positive(x: Array) -> Array:
@@ -86,7 +88,9 @@ def _all_positive(x: Array) -> Array:
 
 
 def _diagonal(matrix: Array) -> Array:
-  return jnp.diagonal(matrix, axis1=-2, axis2=-1)
+  # By a mask: the gather of jnp.diagonal takes longer to compile.
+  eye = jnp.eye(matrix.shape[-1], dtype=bool)
+  return jnp.sum(jnp.where(eye, matrix, 0), axis=-1)
 
 
 def _log_diagonal(matrix: Array) -> Array:
@@ -96,10 +100,9 @@ def _log_diagonal(matrix: Array) -> Array:
 def _multivariate_normal_sample(
     key: Key, params: MultivariateNormalParams, shape: Shape = ()
 ) -> Array:
-  params = _cholesky(params)
-  mean = _multivariate_normal_mean(params)
-  return mean + _product(
-      params.scale_tril, _normal(key, params, (*shape, *mean.shape)))
+  loc, tril = params = _cholesky(params)
+  full = (*shape, *jnp.broadcast_shapes(loc.shape, tril.shape[:-1]))
+  return loc + _product(tril, _normal(key, params, full))
 
 
 def _multivariate_normal_log_prob(
@@ -118,7 +121,8 @@ def _multivariate_normal_log_prob(
 
 def _multivariate_normal_mean(params: MultivariateNormalParams) -> Array:
   loc, tril = _cholesky(params)
-  return loc + 0 * _diagonal(tril)  # of the whole batch's shape, NaN where bad
+  # Of the whole batch's shape, NaN where bad.
+  return loc + jnp.sum(zero(tril), axis=-1)
 
 
 def _multivariate_normal_variance(params: MultivariateNormalParams) -> Array:

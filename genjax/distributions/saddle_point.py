@@ -17,8 +17,8 @@ from genjax.types import Array
 # Stirling's series in 1 / n: B_2k / (2k (2k - 1)).
 _SERIES = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 _FROM = 15.0  # the first term left out is then below 4e-18
-# 1 / (2j + 1), j = 1, 2, ...: |v| < 0.1 leaves out 1e-18.
-_ATANH = tuple(1 / (2 * j + 1) for j in range(1, 10))
+# 1 / (2j + 1), j = 1, 2, ...: |v| < 1/4 leaves out 1e-18.
+_ATANH = tuple(1 / (2 * j + 1) for j in range(1, 15))
 
 
 def stirling_error(n: Array) -> Array:
@@ -44,17 +44,25 @@ def log_stirling(n: Array) -> Array:
 
 
 @jax.custom_jvp
-def deviance(x: Array, mean: Array) -> Array:
+def deviance(
+    x: Array, mean: Array, excess: Array | None = None
+) -> Array:
   """x log(x / mean) + mean - x, x >= 0 and mean > 0, in nats.
 
   Exact to rounding near x = mean, where it is a small difference of large
-  terms: there by the series of atanh in (x - mean) / (x + mean).
+  terms: there by the series of atanh in (x - mean) / (x + mean). A rounding of
+  the mean moves it by a rounding of the excess, which grows as sqrt(x).
+
+  Args:
+    x, mean: elementwise.
+    excess: x - mean, where more of it is known than is left in the mean.
   """
-  v = (x - mean) / (x + mean)
-  near = jnp.abs(v) < 0.1
+  excess = x - mean if excess is None else excess
+  v = excess / (x + mean)
+  near = jnp.abs(v) < 0.25
   small = jnp.square(jnp.where(near, v, 0.0))
   tail = small * jnp.polyval(_coefficients(_ATANH, v), small)
-  series = (x - mean) * v + 2 * x * v * tail
+  series = excess * v + 2 * x * v * tail
   # 0 log 0 is 0, and an infinite mean is infinitely far.
   ratio = jnp.where(
       near, 1.0, jnp.maximum(x / mean, jnp.finfo(v.dtype).tiny))
@@ -64,10 +72,27 @@ def deviance(x: Array, mean: Array) -> Array:
 @deviance.defjvp
 def _deviance_jvp(primals, tangents):
   # By the rule of quotients 1 / mean^2 would overflow from 1e19 on.
-  (x, mean), (dx, dmean) = primals, tangents
+  (x, mean, excess), (dx, dmean, _) = primals, tangents
   ratio = jnp.maximum(x / mean, jnp.finfo(mean.dtype).tiny)
-  return (deviance(x, mean),
+  return (deviance(x, mean, excess),
           jnp.log(ratio) * dx + (mean - x) / mean * dmean)
+
+
+def less_product(a: Array, b: Array, c: Array) -> Array:
+  """a - b c, to a rounding of itself also where the two nearly cancel.
+
+  Dekker 1971 (doi:10.1007/BF01397083): products of halves of the digits are
+  exact, so that it does not matter which of them the compiler fuses.
+  """
+
+  def halves(v):
+    info = jnp.finfo(v.dtype)
+    high = jax.lax.reduce_precision(v, info.nexp, (info.nmant - 1) // 2)
+    return high, v - high
+
+  (b_high, b_low), (c_high, c_low) = halves(b), halves(c)
+  return ((a - b_high * c_high) - (b_high * c_low + b_low * c_high)
+          - b_low * c_low)
 
 
 def log_stirling_ratio(a: Array) -> Array:

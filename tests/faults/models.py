@@ -20,8 +20,8 @@ ENERGIES = ('tests/test_energy.py',)
 
 FAULTS = (
     Fault('mixture: K broadcast as the batch', COMBINATORS,
-          'jnp.broadcast_to(jnp.moveaxis(log_weights, 0, -1), (*batch, num))',
-          'jnp.moveaxis(jnp.broadcast_to(log_weights, (num, *batch)), 0, -1)',
+          'jnp.broadcast_to(jnp.moveaxis(logits, 0, -1), (*batch, num))',
+          'jnp.moveaxis(jnp.broadcast_to(logits, (num, *batch)), 0, -1)',
           room('distributions/mixtures')),
     Fault('mixture: one key for index and draw', COMBINATORS,
           'key_index, key_x = jax.random.split(key)',
