@@ -143,7 +143,10 @@ multivariate_normal = rounded(Distribution(
     mean=_multivariate_normal_mean,
     variance=_multivariate_normal_variance,
     entropy=_multivariate_normal_entropy))
-"""Normal distribution of vectors, by the Cholesky factor of its covariance."""
+"""Normal distribution of vectors, by the Cholesky factor of its covariance.
+
+Its log-density at an infinite entry is NaN: -inf would take as long again.
+"""
 
 
 def _low_rank(params: LowRankNormalParams) -> LowRankNormalParams:
@@ -221,7 +224,8 @@ low_rank_normal = rounded(Distribution(
     entropy=_low_rank_entropy))
 """Normal distribution of vectors whose covariance is low-rank plus diagonal.
 
-No [D, D] matrix is formed: a log-density costs D R, and D R^2 once.
+No [D, D] matrix is formed: a log-density costs D R, and D R^2 once. At an
+infinite entry it is NaN.
 """
 
 

@@ -28,12 +28,14 @@ def rounded(dist: Distribution, *, draws: Any = None) -> Distribution:
   params and value, but draws to `draws` if it is given.
   """
 
+  cast = lax.convert_element_type
+
   def computed(f, to=None):
     def of(params, *x):
       dtype = jnp.result_type(*params, *x, float)
       wide = jnp.promote_types(dtype, jnp.float32)
-      params = type(params)(*(jnp.asarray(p, wide) for p in params))
-      return f(params, *(jnp.asarray(v, wide) for v in x)).astype(to or dtype)
+      params = type(params)(*(cast(p, wide) for p in params))
+      return cast(f(params, *(cast(v, wide) for v in x)), to or dtype)
 
     return of
 
