@@ -11,7 +11,7 @@ import os
 import pathlib
 import signal
 import types
-from typing import Any, NamedTuple
+from typing import Any, Iterable, NamedTuple
 import warnings
 
 from absl import flags
@@ -37,6 +37,14 @@ class Result(NamedTuple):
   code: int
   out: str
   err: str  # what it wrote to stderr, logs included
+
+  def check_refusal(self, script: str, said: Iterable[str]) -> None:
+    """Fails unless the script wrote one line, of all that was to be said."""
+    assert (self.code, self.out) == (1, '')
+    assert self.err.startswith(f'{script}: ')
+    assert self.err.count('\n') == 1 and self.err.endswith('\n'), self.err
+    for part in said:
+      assert part in self.err
 
 
 @contextlib.contextmanager

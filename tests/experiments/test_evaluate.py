@@ -187,10 +187,7 @@ def test_evaluate_says_what_is_wrong_with_samples_in_one_line(
   path = tmp_path / name
   write(path)
   result = run(evaluate, f'--samples={path}', f'--workdir={tmp_path}/run')
-  assert (result.code, result.out) == (1, '')
-  assert result.err.startswith('evaluate: ') and result.err.count('\n') == 1
-  for part in (str(path / file), *said):
-    assert part in result.err
+  result.check_refusal('evaluate', (str(path / file), *said))
   assert not (tmp_path / 'run').exists()
 
 
