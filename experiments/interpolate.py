@@ -73,7 +73,7 @@ def define_flags() -> None:
   flags.DEFINE_integer('num_points', 17, 'images on a path, ends included',
                        lower_bound=3)
   flags.DEFINE_integer('descent', None, 'steps that shorten a geodesic; of a '
-                       'diffusion model each takes about a second',
+                       'diffusion model each takes a second or two',
                        lower_bound=1)
   flags.DEFINE_string('classifier', None, 'workdir of train_classifier, whose '
                       'features are used; one is trained where absent')

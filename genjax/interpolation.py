@@ -8,6 +8,7 @@ from typing import Callable
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from genjax.checks import check
 from genjax.checks import check_positive
@@ -16,7 +17,7 @@ from genjax.numerics import broadcast_right
 from genjax.numerics import safe_norm
 from genjax.types import Array
 
-_GROW, _SHRINK = 1.5, 0.5  # of a step that was taken, and that was not
+_MEMORY = 10  # steps of the descent that tell of the curvature
 
 
 def lerp(a: Array, b: Array, t: Array) -> Array:
@@ -116,11 +117,10 @@ def geodesic(
   The codes between the ends minimise the energy of the decoded path, a
   discrete geodesic of the metric that `decode` pulls back to its codes: Shao et
   al., arXiv:1711.08014, algorithm 1; Arvanitidis et al., arXiv:1710.11379. By
-  gradient descent from the straight line, here preconditioned by the inverse of
-  the second difference (with which a linear isometry is solved in a step, at
-  any number of points), and with a step that grows when it lowers the energy
-  and shrinks, untaken, when it does not. Of the result and the line the one
-  with the shorter decoded polyline is returned.
+  L-BFGS from the straight line, over the steps between codes instead of the
+  codes: over them the energy of a linear isometry is curved alike in every
+  direction, at any number of points. Of the result and the line the one with
+  the shorter decoded polyline is returned.
 
   A polyline of few points can cut corners of the decoded surface: measure it
   again with more points where that matters.
@@ -129,7 +129,8 @@ def geodesic(
     decode: codes [T, *event] to points [T, ...], row by row.
     a, b: codes [*event].
     num_points: T.
-    num_steps: of the descent, each decodes T codes and their gradient once.
+    num_steps: of the descent. Each decodes T codes and their gradient once, and
+      again for every length of the step that its line search refuses.
 
   Returns:
     Codes [T, *event], the first being a and the last b. The line where `decode`
@@ -141,22 +142,26 @@ def geodesic(
   check(num_points >= 2, 'geodesic', 'num_points must be 2 or more', num_points)
   t = jnp.linspace(0.0, 1.0, num_points, dtype=jnp.result_type(a, b, 0.0))
   line = lerp(a, b, t)
-  # The Green's function of the second difference that is zero at both ends,
-  # which thereby stay where they are; in units where the first step solves it.
-  green = 0.5 * (jnp.minimum(t[:, None], t) - t[:, None] * t)
-  value_and_grad = jax.value_and_grad(lambda z: energy(decode(z)))
+
+  def bent(steps):  # in units where the isometry's curvature is one
+    off_line = jnp.cumsum(steps - jnp.mean(steps, axis=0), axis=0)[:-1]
+    return line.at[1:-1].add(off_line / (2 * (num_points - 1))**0.5)
+
+  def cost(steps):
+    return energy(decode(bent(steps)))
+
+  solver = optax.lbfgs(memory_size=_MEMORY)
+  value_and_grad = optax.value_and_grad_from_state(cost)
 
   def descend(state, _):
-    z, value, slope, rate = state
-    tried = z - rate * jnp.tensordot(green, slope, axes=1)
-    tried_value, tried_slope = value_and_grad(tried)
-    better = tried_value < value  # never, where it is NaN
-    z, value, slope = jax.tree.map(
-        lambda new, old: jnp.where(better, new, old),
-        (tried, tried_value, tried_slope), (z, value, slope))
-    return (z, value, slope,
-            rate * jnp.where(better, _GROW, _SHRINK)), None
+    steps, solver_state = state
+    value, slope = value_and_grad(steps, state=solver_state)
+    updates, solver_state = solver.update(
+        slope, solver_state, steps, value=value, grad=slope, value_fn=cost)
+    return (optax.apply_updates(steps, updates), solver_state), None
 
-  start = (line, *value_and_grad(line), jnp.ones((), line.dtype))
-  curve = jax.lax.scan(descend, start, None, num_steps)[0][0]
+  steps = jnp.zeros_like(line[1:])
+  (steps, _), _ = jax.lax.scan(descend, (steps, solver.init(steps)), None,
+                               num_steps)
+  curve = bent(steps)
   return jnp.where(length(decode(curve)) < length(decode(line)), curve, line)

@@ -55,8 +55,8 @@ def log_mean_exp(x: Array, axis: int = 0) -> Array:
 def safe_norm(x: Array, axis: int = -1) -> Array:
   """Euclidean norm of `x` along `axis`, with gradient 0 at the origin."""
   squared = jnp.sum(jnp.square(x), axis=axis)
-  positive = squared > 0
-  return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1.0)), 0.0)
+  zero = squared == 0  # a NaN is not
+  return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
 
 
 def fold_in_each(key: Key, index: Array) -> Key:

@@ -144,7 +144,7 @@ def cylinder_length(a, b, num):
   return np.hypot(4 * num * np.sin(angle / 2 / num), height)
 
 
-@pytest.mark.parametrize('num_points', [3, 33])
+@pytest.mark.parametrize('num_points', [2, 3, 33])
 @pytest.mark.parametrize('decode, truth, a, b', [
     (plane, lambda a, b, num: np.linalg.norm(b - a), [-1., .3], [.5, 2.]),
     (sphere, sphere_length, [.6, 0.], [.9, 2.]),

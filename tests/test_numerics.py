@@ -51,6 +51,9 @@ def test_safe_norm_equals_numpy_and_has_no_gradient_at_the_origin():
   np.testing.assert_allclose(
       numerics.safe_norm(jnp.asarray(_X)), np.linalg.norm(_X, axis=-1),
       rtol=1e-6)
+  np.testing.assert_array_equal(
+      numerics.safe_norm(jnp.asarray([[np.nan, 1.], [np.inf, 1.]])),
+      [np.nan, np.inf])
   grad = jax.grad(lambda x: numerics.safe_norm(x).sum())(jnp.zeros((2, 3)))
   np.testing.assert_array_equal(grad, np.zeros((2, 3)))
 
