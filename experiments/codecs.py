@@ -111,15 +111,13 @@ def _vae(workdir: str) -> Codec:
         q, jnp.zeros((len(x), vae.num_latents)))
 
   def decode(params: Params, z: Array, classes: Classes | None) -> Array:
-
-    def mean(label):
-      of = vae.likelihood.mean  # which every likelihood has
-      return of(vae.decode(params, z, label))  # type: ignore[misc]
-
-    if classes is None:
-      return mean(None)
-    return jax.vmap(lerp)(mean(classes.first), mean(classes.second),
-                          classes.share)
+    label = None
+    if classes is not None:
+      first, second = (jax.nn.one_hot(class_, num_classes)
+                       for class_ in (classes.first, classes.second))
+      label = jax.vmap(lerp)(first, second, classes.share)
+    mean = vae.likelihood.mean  # which every likelihood has
+    return mean(vae.decode(params, z, label))  # type: ignore[misc]
 
   def log_prob(params: Params, key: Key, x: Array) -> Array:
     key_inputs, key_draws = jax.random.split(key)

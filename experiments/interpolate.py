@@ -8,11 +8,11 @@ Images are given by position in the run's held-out set (in its training set
 where it has none), or as files of the data's size. Four paths: `pixel` mixes
 the images themselves, `latent` the codes along a line, `slerp` along an arc,
 `geodesic` along a path that is short when decoded. A class-conditional model
-moves from class to class on the way: a VAE mixes the decoded images, a
-diffusion model its denoisers. Written are the paths and what is measured along
-them, figures/interpolation.png and interpolation.json, an animation,
-figures/interpolation.gif, and of class-conditional runs the style of each image
-in every class, and of the two in the other's, figures/styles.png.
+moves from class to class on the way: of a VAE's decoder the label is a share of
+both, of a diffusion model the denoisers are mixed. Written are the paths and
+what is measured along them, figures/interpolation.png and interpolation.json,
+an animation, figures/interpolation.gif, and of class-conditional runs the style
+of each image in every class, and of the two in the other's, figures/styles.png.
 """
 
 import functools

@@ -2,7 +2,8 @@
 
 An encoder maps (x [B, ...], label [B] or None) to [B, num_outputs], a decoder
 (z [B, Z], label) to [B, *shape, num_outputs]. A label equal to the number of
-classes, or none at all, means "no class".
+classes, or none at all, means "no class"; labels [B, K] of real numbers are
+shares of the K classes, as of what lies between two.
 """
 
 import math
@@ -29,12 +30,15 @@ def _with_class(
     return x
   if label is None:
     label = jnp.full(len(x), num_classes)
-  checks.check(label.shape == x.shape[:1], where,
-               f'label must be [{len(x)}]', f'shape {label.shape}')
-  one_hot = jax.nn.one_hot(label, num_classes, dtype=x.dtype)
-  one_hot = one_hot.reshape(len(x), *(1,) * (x.ndim - 2), num_classes)
+  of_class = jnp.issubdtype(label.dtype, jnp.integer)
+  shape = x.shape[:1] if of_class else (len(x), num_classes)
+  checks.check(label.shape == shape, where, f'a label of {label.dtype} must be '
+               f'{list(shape)}', f'shape {label.shape}')
+  shares = jax.nn.one_hot(label, num_classes) if of_class else label
+  shares = shares.astype(x.dtype).reshape(
+      len(x), *(1,) * (x.ndim - 2), num_classes)
   return jnp.concatenate([x, jnp.broadcast_to(
-      one_hot, (*x.shape[:-1], num_classes))], axis=-1)
+      shares, (*x.shape[:-1], num_classes))], axis=-1)
 
 
 def _hidden(h: Array, widths: Sequence[int]) -> Array:
@@ -61,7 +65,8 @@ class MLPEncoder(nn.Module):
     """[B, ...] to [B, O].
 
     Raises:
-      ValueError: a label without classes, or one that is not [B].
+      ValueError: a label without classes, or one that is neither int [B] nor
+        float [B, K].
     """
     h = _with_class('MLPEncoder', x.reshape(len(x), -1), label,
                     self.num_classes)
@@ -88,7 +93,8 @@ class MLPDecoder(nn.Module):
     """[B, Z] to [B, *shape, O].
 
     Raises:
-      ValueError: a label without classes, or one that is not [B].
+      ValueError: a label without classes, or one that is neither int [B] nor
+        float [B, K].
     """
     h = _with_class('MLPDecoder', z, label, self.num_classes)
     h = _hidden(h, self.widths)

@@ -31,8 +31,9 @@ from genjax.vae.likelihoods import Likelihood
 from genjax.vae.posteriors import Posterior
 from genjax.vae.priors import Prior
 
-# Number of outputs -> Flax module; of an encoder (x [B, ...], label [B] or
-# None) -> [B, O], of a decoder (z [B, Z], label) -> [B, *event, P].
+# Number of outputs -> Flax module; of an encoder (x [B, ...], label) -> [B, O],
+# of a decoder (z [B, Z], label) -> [B, *event, P]. A label is int [B], or float
+# [B, K], the shares of K classes, or None.
 MakeNetwork = Callable[[int], Any]
 
 
@@ -47,7 +48,7 @@ class VAE(NamedTuple):
 
   init: Callable[..., Params]  # (key, x [B, *event], label=None) -> params
   encode: Callable[..., Params]  # (params, x, label=None) -> of posterior.dist
-  # (params, z [..., B, Z], label [B] or None) -> params of `likelihood`.
+  # (params, z [..., B, Z], label=None) -> params of `likelihood`.
   decode: Callable[..., Params]
   prior_params: Callable[[Params], Params]  # params -> those of `prior`
   posterior: Posterior
@@ -105,7 +106,9 @@ def make_vae(
   def decode(params: Params, z: Array, label: Array | None = None) -> Params:
     batch = z.shape[:-1]
     if label is not None:
-      label = jnp.broadcast_to(label, batch).reshape(-1)
+      whole = jnp.issubdtype(label.dtype, jnp.integer)
+      shares = () if whole else label.shape[-1:]
+      label = jnp.broadcast_to(label, batch + shares).reshape(-1, *shares)
     outputs = decode_net.apply({'params': params['decoder']},
                                z.reshape(-1, num_latents), label)
     check(outputs.ndim == event_ndims + 2

@@ -79,6 +79,27 @@ def test_vae_knows_the_class(network):
                 - encode(params, x).loc).max() > 1e-3
 
 
+@pytest.mark.parametrize('network', _NETWORKS)
+def test_vae_knows_shares_of_classes(network):
+  """All of one class is that class; half and half is neither of the two."""
+  vae = _model(network)
+  x, label = _images()
+  params = jax.jit(vae.init)(jax.random.key(1), x, label)
+  z = jax.random.normal(jax.random.key(2), (5, 6, 2))
+  encode, decode = jax.jit(vae.encode), jax.jit(vae.decode)
+  whole = jax.nn.one_hot(label, 3)
+  np.testing.assert_array_equal(encode(params, x, whole).loc,
+                                encode(params, x, label).loc)
+  np.testing.assert_array_equal(decode(params, z, whole).loc,
+                                decode(params, z, label).loc)
+  between = decode(params, z, (whole + whole[::-1]) / 2).loc
+  for end in (label, label[::-1]):
+    assert np.abs(between - decode(params, z, end).loc).max() > 1e-3
+  for of_others in (whole[:, :2], whole[:4], label / 3):
+    with pytest.raises(ValueError, match=r'float32 must be \[6, 3\]'):
+      vae.encode(params, x, of_others)
+
+
 def test_vae_without_classes_refuses_a_label():
   vae = _model(num_classes=None)
   x, label = _images()
