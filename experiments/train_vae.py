@@ -19,21 +19,22 @@ from experiments import training_run
 from experiments import vae_report
 from experiments import vae_run
 from genjax.checks import check
+from genjax.vae import likelihoods
 
 # A recipe a kind of data: the flags it sets, then what has no flag. That of
 # digits was chosen on a validation part of their training set.
 _IMAGES: dict[str, Any] = dict(
     data='digits', seed=0, image_size=None, held_out=0.0, parallel='jit',
     conditional=True, network='conv', width=[32, 64, 64], latents=64,
-    likelihood='discretized_logistic', levels=256, prior='normal',
-    posterior='diagonal', objective='elbo', importance_samples=5, beta=1.0,
-    free_bits=0.0, batch_size=64, steps=10_000, learning_rate=1e-3,
-    log_every=100, save_every=1000, components=50, flow_layers=4,
-    context=32, groups=8, warmup=100, weight_decay=0.1, b2=0.99,
+    likelihood='discretized_logistic', levels=256, scale='output',
+    prior='normal', posterior='diagonal', objective='elbo',
+    importance_samples=5, beta=1.0, free_bits=0.0, batch_size=64, steps=10_000,
+    learning_rate=1e-3, log_every=100, save_every=1000, components=50,
+    flow_layers=4, context=32, groups=8, warmup=100, weight_decay=0.1, b2=0.99,
     ema_decay=0.998)
 _DIGITS: dict[str, Any] = dict(
     _IMAGES, network='mlp', width=[256, 256], latents=16, levels=17,
-    steps=2000, learning_rate=2e-3, save_every=500)
+    scale='each', steps=2000, learning_rate=2e-3, save_every=500)
 RECIPES = {
     'digits': _DIGITS,
     'binarized_digits': dict(_DIGITS, likelihood='bernoulli', levels=2),
@@ -44,8 +45,8 @@ _WIDTHS = {'mlp': [256, 256], 'conv': [32, 64]}
 
 _FLAGS = ('data', 'image_size', 'held_out', 'batch_size', 'steps',
           'learning_rate', 'parallel', 'log_every', 'save_every', 'seed',
-          'latents', 'network', 'width', 'likelihood', 'prior', 'posterior',
-          'objective', 'importance_samples', 'beta', 'free_bits',
+          'latents', 'network', 'width', 'likelihood', 'scale', 'prior',
+          'posterior', 'objective', 'importance_samples', 'beta', 'free_bits',
           'conditional')
 
 
@@ -60,6 +61,9 @@ def define_flags() -> None:
                     'or channels of each level of a conv (32,64)')
   flags.DEFINE_enum('likelihood', None, list(vae_run.LIKELIHOODS),
                     'p(x | z) of a pixel; a gaussian is of dequantised ones')
+  flags.DEFINE_enum('scale', None, list(likelihoods.SCALES), 'of the noise of '
+                    'p(x | z), which is learned: one, one for each value of '
+                    'an image, or an output of the decoder')
   flags.DEFINE_enum('prior', None, list(vae_run.PRIORS), 'p(z)')
   flags.DEFINE_enum('posterior', None, list(vae_run.POSTERIORS), 'q(z | x)')
   flags.DEFINE_enum('objective', None, list(vae_run.OBJECTIVES),
@@ -101,6 +105,9 @@ def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], common.Data]:
   check(settings['likelihood'] != 'bernoulli' or settings['levels'] == 2,
         '--likelihood', 'must be another for pixels of more than two levels',
         settings['likelihood'])
+  check(settings['likelihood'] != 'bernoulli' or 'scale' not in chosen,
+        '--scale', 'must be absent for --likelihood=bernoulli',
+        chosen.get('scale'))
 
   data = common.open_data(
       settings['data'], image_size=settings['image_size'],

@@ -26,8 +26,8 @@ _CURVES = (
     Curve('reconstruction', 'reconstruction', 'nats'),
     Curve('kl', 'KL', 'nats'),
     Curve('active_units', 'active units', 'dimensions of the code', low=0))
-_COLUMNS = 16  # reconstructions
-_CLASSES, _EACH = 10, 5  # samples: columns and rows
+_RECONSTRUCTIONS = 16
+_COLUMNS, _ROWS = 10, 5  # of samples; a class has one column or more
 _CODES = 2000  # that are drawn
 _ELLIPSES, _DRAWS = 30, 1000  # posteriors, and draws of each
 _SIDE = 12  # of the decoded plane
@@ -56,7 +56,7 @@ def save_all(
     return os.path.join(workdir, 'figures', f'{name}.png')
 
   _save_reconstructions(at('reconstructions'), keys[0], settings, vae, params,
-                        jax.tree.map(lambda a: a[:_COLUMNS], batch))
+                        jax.tree.map(lambda a: a[:_RECONSTRUCTIONS], batch))
   _save_samples(at('samples'), keys[1], settings, vae, params)
   _save_latents(at('latent'), keys[2], settings, vae, params, batch,
                 codes[:_CODES], label[:_CODES])
@@ -88,15 +88,16 @@ def _save_reconstructions(path, key, settings, vae, params, batch):
 
 
 def _save_samples(path, key, settings, vae, params):
-  names = settings['class_names'] if settings['num_classes'] else []
-  columns = min(len(names) or _CLASSES, _CLASSES)
-  label = jnp.repeat(jnp.arange(columns), _EACH) if names else None
+  names = settings['class_names'] if settings['num_classes'] else ['']
+  class_ = np.repeat(np.arange(len(names)),
+                     max(1, _COLUMNS // len(names)))[:_COLUMNS]
+  label = jnp.repeat(class_, _ROWS) if settings['num_classes'] else None
+  num = len(class_) * _ROWS
   drawn = jax.jit(lambda key, params: vae_run.draw(
-      key, vae, params, columns * _EACH, label))(key, params)
-  captions = names[:columns] if names else [''] * columns
+      key, vae, params, num, label))(key, params)
   viz.save_filmstrips(path, {
-      title: (pipeline.to_uint8(x).reshape(columns, _EACH, *x.shape[1:]),
-              captions)
+      title: (pipeline.to_uint8(x).reshape(len(class_), _ROWS, *x.shape[1:]),
+              [names[k] for k in class_])
       for title, x in zip(('samples from the prior: mean images',
                            'the same with observation noise'), drawn)})
 

@@ -70,8 +70,8 @@ NETWORKS: Mapping[str, Callable[[Settings], tuple]] = {
 
 LIKELIHOODS: Mapping[str, Callable[[Settings], likelihoods.Likelihood]] = {
     'discretized_logistic': lambda s: likelihoods.discretized_logistic(
-        s['levels']),
-    'gaussian': lambda s: likelihoods.gaussian(),
+        s['levels'], s['scale']),
+    'gaussian': lambda s: likelihoods.gaussian(s['scale']),
     'bernoulli': lambda s: likelihoods.bernoulli(),
 }
 

@@ -21,6 +21,7 @@ from genjax.types import Array
 from genjax.types import Params
 from genjax.types import Shape
 
+SCALES = ('shared', 'each', 'output')  # see `gaussian`
 _LOG_SCALE = (-7.0, 3.0)
 
 
@@ -55,12 +56,12 @@ def bernoulli() -> Likelihood:
                     Distribution(sample, log_prob, mean=mean))
 
 
-def gaussian(scale: str = 'each value') -> Likelihood:
+def gaussian(scale: str = 'each') -> Likelihood:
   """A Gaussian, whose scale is learned.
 
   Args:
-    scale: 'shared' is one number, 'each value' one for each value of x that
-      no z changes, 'output' the decoder's second output.
+    scale: 'shared' is one number, 'each' one for each value of x that no z
+      changes, 'output' the decoder's second output.
 
   Raises:
     ValueError: another scale.
@@ -69,7 +70,7 @@ def gaussian(scale: str = 'each value') -> Likelihood:
 
 
 def discretized_logistic(
-    num_levels: int, scale: str = 'each value'
+    num_levels: int, scale: str = 'each'
 ) -> Likelihood:
   """A logistic cut into the levels 2 k / (num_levels - 1) - 1: a mass.
 
@@ -86,13 +87,13 @@ def discretized_logistic(
 
 def _location_scale(where: str, dist: Distribution, family: Any,
                     scale: str) -> Likelihood:
-  check_choice(where, 'scale', scale, ('shared', 'each value', 'output'))
+  check_choice(where, 'scale', scale, SCALES)
 
   def init(shape):
     if scale == 'output':
       return ()
     # Noise as wide as half of the range from black to white.
-    return jnp.full(shape if scale == 'each value' else (), -0.7)
+    return jnp.full(shape if scale == 'each' else (), -0.7)
 
   def params(own, outputs):
     log_scale = outputs[..., 1] if scale == 'output' else own

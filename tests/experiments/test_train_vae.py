@@ -139,7 +139,7 @@ def test_collapsed_posterior_is_reported(run, write_pictures, tmp_path):
   assert 'dequantised_bits_per_dim' not in results
   settings = common.read_settings(str(tmp_path / 'run'))
   assert settings['levels'] == 256 and settings['num_classes'] is None
-  assert settings['network'] == 'conv'
+  assert settings['network'] == 'conv' and settings['scale'] == 'output'
 
 
 def test_dequantised_bits_are_never_in_a_column_without_their_name(
@@ -165,6 +165,20 @@ def test_dequantised_bits_are_never_in_a_column_without_their_name(
   records = read_metrics(tmp_path / 'run' / 'metrics.jsonl')
   assert 'held_out/dequantised_bits_per_dim' in records[-1]
   assert 'held_out/bits_per_dim' not in records[-1]
+
+
+@pytest.mark.parametrize('likelihood', ['gaussian', 'discretized_logistic'])
+def test_scale_of_the_noise_is_the_one_asked_for(likelihood):
+  """Told by what is learned beside the networks: [1], [H, W, C], nothing."""
+  learned = {}
+  for scale in ('shared', 'each', 'output'):
+    settings, _ = train_vae.resolve({
+        'likelihood': likelihood, 'scale': scale, 'width': [8]})
+    params = jax.eval_shape(vae_run.build_model(settings).init,
+                            jax.random.key(0), jnp.zeros((3, 8, 8, 1)))
+    learned[scale] = [leaf.shape for leaf in jax.tree.leaves(
+        params['likelihood'])]
+  assert learned == {'shared': [()], 'each': [(8, 8, 1)], 'output': []}
 
 
 @pytest.mark.parametrize('data, levels, likelihood', [
@@ -285,6 +299,9 @@ BAD = [
     ('--data=binarized_digits --held_out=0.1', ['--held_out', '0.1']),
     ('--data=folder:{missing}', ['existing folder', '{missing}']),
     ('--likelihood=bernoulli', ['--likelihood', 'two levels', 'bernoulli']),
+    ('--data=binarized_digits --scale=shared',
+     ['--scale', 'bernoulli', 'shared']),
+    ('--scale=wide', ['scale', 'wide', 'output']),
     ('--likelihood=poisson', ['likelihood', 'poisson', 'gaussian']),
     ('--latents=0', ['latents', '0']),
     ('--latents=two', ['latents', 'two']),

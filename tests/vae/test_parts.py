@@ -195,8 +195,8 @@ def test_bernoulli_likelihood_is_a_law_of_black_and_white():
 
 def test_gaussian_likelihood_says_which_scale_is_learned():
   shapes = {scale: jnp.shape(likelihoods.gaussian(scale).init((3, 2)))
-            for scale in ('shared', 'each value')}
-  assert shapes == {'shared': (), 'each value': (3, 2)}
+            for scale in ('shared', 'each')}
+  assert shapes == {'shared': (), 'each': (3, 2)}
   assert likelihoods.gaussian('output').num_outputs == 2
   with pytest.raises(ValueError, match='gaussian: scale must be one of'):
     likelihoods.gaussian('fixed')
