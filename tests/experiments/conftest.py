@@ -28,6 +28,7 @@ from experiments import pixel_densities
 from experiments import sample
 from experiments import train_diffusion
 from genjax.data import embedded
+from genjax.data import pipeline
 from genjax.training.checkpoint import Checkpointer
 
 
@@ -162,6 +163,28 @@ def few_fits_of_pixels():
     patch.setattr(pixel_densities, '_FLOORS', (0.1,))
     patch.setattr(pixel_densities, '_STEPS', 1)
     yield
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+  """stop_at(step) is a context in which training is told to stop then."""
+
+  @contextlib.contextmanager
+  def context(step):
+    batches = pipeline.batches
+
+    def interrupted(*args, start_step, **kwargs):
+      inner = batches(*args, start_step=start_step, **kwargs)
+      for number, batch in enumerate(inner, start_step + 1):
+        if number == step:  # the step is finished and saved all the same
+          signal.raise_signal(signal.SIGTERM)
+        yield batch
+
+    with monkeypatch.context() as patch:
+      patch.setattr(pipeline, 'batches', interrupted)
+      yield
+
+  return context
 
 
 @pytest.fixture(scope='session')

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import signal
 
 import chex
 import jax
@@ -65,23 +64,13 @@ def test_training_on_points_draws_what_the_network_sees(points):
     assert name in result.out
 
 
-def test_stopped_and_resumed_is_the_unbroken_run(run, points, tmp_path,
-                                                 monkeypatch):
-  batches = pipeline.batches
-
-  def interrupted(*args, start_step, **kwargs):
-    inner = batches(*args, start_step=start_step, **kwargs)
-    for step, batch in enumerate(inner, start_step + 1):
-      if step == 3:
-        signal.raise_signal(signal.SIGTERM)
-      yield batch
-
-  monkeypatch.setattr(pipeline, 'batches', interrupted)
+def test_stopped_and_resumed_is_the_unbroken_run(
+    run, points, stop_at, tmp_path):
   workdir = tmp_path / 'run'
-  result = run(train_classifier, f'--workdir={workdir}', *POINTS)
+  with stop_at(3):
+    result = run(train_classifier, f'--workdir={workdir}', *POINTS)
   assert result.code == 130 and 'the same command' in result.out
   assert not (workdir / 'results.json').exists()
-  monkeypatch.undo()
   assert run(train_classifier, f'--workdir={workdir}', *POINTS).code == 0
   ours, theirs = (classifier_run.load_run(str(w))
                   for w in (workdir, points[0]))

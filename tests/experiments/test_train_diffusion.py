@@ -87,26 +87,16 @@ def test_training_logs_loss_by_noise_level_gradient_and_held_out(trained):
 
 @pytest.mark.parametrize('stop_after', [1, 5])
 def test_stopped_and_resumed_is_bitwise_the_unbroken_run(
-    run, flags, trained, state_of, tmp_path, monkeypatch, stop_after):
-  batches = pipeline.batches
-
-  def interrupted(*args, start_step, **kwargs):
-    inner = batches(*args, start_step=start_step, **kwargs)
-    for step, batch in enumerate(inner, start_step + 1):
-      if step == stop_after:  # the step is finished and saved all the same
-        signal.raise_signal(signal.SIGTERM)
-      yield batch
-
-  monkeypatch.setattr(pipeline, 'batches', interrupted)
+    run, flags, trained, state_of, tmp_path, stop_at, stop_after):
   workdir = tmp_path / 'run'
-  result = run(train_diffusion, f'--workdir={workdir}', *flags)
+  with stop_at(stop_after):
+    result = run(train_diffusion, f'--workdir={workdir}', *flags)
   assert result.code == 130
   assert 'the same command' in result.out and 'finished' not in result.out
   state, step = state_of(workdir)
   assert step == stop_after == int(state.step)
   assert len(losses_of(workdir)) == stop_after
 
-  monkeypatch.undo()
   result = run(train_diffusion, f'--workdir={workdir}', *flags)
   assert result.code == 0 and 'finished' in result.out
   chex.assert_trees_all_equal(state_of(workdir)[0], state_of(trained[0])[0])

@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import signal
 
 import chex
 import jax
@@ -94,23 +93,13 @@ def test_reported_bounds_are_those_of_the_loaded_model(digits):
       -terms['importance_weighted_1000']['nats']['value'])
 
 
-def test_stopped_and_resumed_is_the_unbroken_run(run, digits, tmp_path,
-                                                 monkeypatch):
-  batches = pipeline.batches
-
-  def interrupted(*args, start_step, **kwargs):
-    inner = batches(*args, start_step=start_step, **kwargs)
-    for step, batch in enumerate(inner, start_step + 1):
-      if step == 3:
-        signal.raise_signal(signal.SIGTERM)
-      yield batch
-
-  monkeypatch.setattr(pipeline, 'batches', interrupted)
+def test_stopped_and_resumed_is_the_unbroken_run(
+    run, digits, stop_at, tmp_path, monkeypatch):
   workdir = tmp_path / 'run'
-  result = run(train_vae, f'--workdir={workdir}', *TINY)
+  with stop_at(3):
+    result = run(train_vae, f'--workdir={workdir}', *TINY)
   assert result.code == 130 and 'the same command' in result.out
   assert not (workdir / 'results.json').exists()
-  monkeypatch.undo()
   # What is reported depends on what was trained, and takes longer.
   monkeypatch.setattr(vae_report, 'report', lambda *args: 'finished')
   assert run(train_vae, f'--workdir={workdir}', *TINY).code == 0
