@@ -73,12 +73,16 @@ def discretized_logistic(num_levels: int = 256) -> Distribution:
     # A compiler may multiply by 1 / top, which makes the last one more than 1.
     return jnp.clip(2 * level / top - 1, -1, 1)
 
-  def masses(params):
-    """Levels [L] and their masses [*batch, L]."""
-    one_more = params._replace(**{
-        name: p[..., None] for name, p in params._asdict().items()})
-    levels = jnp.arange(num_levels)
-    return value(levels), level_log_mass(one_more, levels)
+  def expectation(params, of):
+    """Of `of` (value, log mass): level by level, as a table would be vast."""
+
+    @jax.checkpoint
+    def add(total, level):
+      nats = level_log_mass(params, level)
+      return total + jnp.exp(nats) * of(value(level), nats), None
+
+    nothing = jnp.zeros_like(level_log_mass(params, 0))
+    return jax.lax.scan(add, nothing, jnp.arange(num_levels))[0]
 
   def sample(
       key: Key, params: DiscretizedLogisticParams, shape: Shape = ()
@@ -87,17 +91,14 @@ def discretized_logistic(num_levels: int = 256) -> Distribution:
     return value(nearest(x))
 
   def mean(params):
-    x, nats = masses(params)
-    return jnp.sum(x * jnp.exp(nats), axis=-1)
+    return expectation(params, lambda x, nats: x)
 
   def variance(params):
-    x, nats = masses(params)
-    return jnp.sum(jnp.square(x - mean(params)[..., None]) * jnp.exp(nats),
-                   axis=-1)
+    centre = mean(params)
+    return expectation(params, lambda x, nats: jnp.square(x - centre))
 
   def entropy(params):
-    _, nats = masses(params)
-    return -jnp.sum(jnp.exp(nats) * nats, axis=-1)
+    return -expectation(params, lambda x, nats: nats)
 
   at_level = rounded(Distribution(
       sample, lambda params, x: level_log_mass(params, nearest(x)),
