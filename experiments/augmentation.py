@@ -26,6 +26,7 @@ import numpy as np
 
 from experiments import augmentation_arms
 from experiments import common
+from experiments import flag_numbers
 from experiments import image_data
 from experiments import train_classifier
 from experiments import train_vae
@@ -35,9 +36,6 @@ from genjax.metrics.estimate import of_mean
 from genjax.viz import figures
 from genjax.viz import panels
 
-# Over the recipes of train_classifier and train_vae.
-CLASSIFIER: Mapping[str, Any] = dict(shift=0)
-VAE: Mapping[str, Any] = dict()
 _MOST = 50_000  # images of a set that are read
 
 _BETA = 4.0  # weight of the KL in the VAE's loss
@@ -160,10 +158,8 @@ def draw(
 
 def main() -> None:
   values = flags.FLAGS
-  check(values.per_class and all(n.isdigit() and int(n)
-                                 for n in values.per_class), '--per_class',
-        'must be positive whole numbers such as 10,20', values.per_class)
-  sizes = sorted({int(n) for n in values.per_class})
+  sizes = sorted(set(flag_numbers.counts('per_class', values.per_class,
+                                         '10,20')))
   data = image_data.open_split()
   settings = train_classifier.settings_for(common.Data(*data), values)
   settings['shift'] = 0  # which would be a fourth way

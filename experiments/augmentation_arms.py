@@ -97,8 +97,7 @@ def make_sampler(
 
   @jax.jit
   def draw(key, params):
-    means, _ = vae_run.draw(key, vae, params, len(label), label)
-    return means
+    return vae_run.draw(key, vae, params, len(label), label).mean
 
   def sample(images, seed):
     key_train, key_draw = jax.random.split(common.root_key(seed, 'sample'))

@@ -107,8 +107,7 @@ def _vae(workdir: str) -> Codec:
 
   def encode(params: Params, x: Array, label: Array | None) -> Array:
     q = vae.encode(params, vae_run.on_levels(x, settings['levels']), label)
-    return vae.posterior.reparameterize(
-        q, jnp.zeros((len(x), vae.num_latents)))
+    return vae_run.code(vae, q, len(x))
 
   def decode(params: Params, z: Array, classes: Classes | None) -> Array:
     label = None

@@ -7,7 +7,7 @@ import logging as std_logging
 import math
 import os
 import sys
-from typing import Any, Callable, Collection, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Collection, Mapping, NamedTuple
 
 from absl import app
 from absl import flags
@@ -169,6 +169,21 @@ def open_data(
   return Data(*DATA[kind](argument, options))
 
 
+def reopen_data(settings: Mapping[str, Any]) -> Data:
+  """The data of a run, by its settings.
+
+  Raises:
+    ValueError: they cannot be read, or are others by now.
+  """
+  data = open_data(settings['data'], image_size=settings['image_size'],
+                   held_out=settings['held_out'], seed=settings['seed'])
+  check(data.description.size == settings['num_examples'], '--workdir',
+        f'is of a run whose {settings["data"]} had {settings["num_examples"]} '
+        'examples for training: they must be what they were',
+        data.description.size)
+  return data
+
+
 def data_std(source: Source, *, most: int = 2000) -> float:
   """Standard deviation of the data in model range, of at most `most` items."""
   indices = np.linspace(0, len(source) - 1, min(most, len(source))).astype(int)
@@ -279,31 +294,20 @@ def _use_compile_cache() -> None:
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
 
-def parse_numbers(
-    name: str, words: Sequence[str], num: int | None = None
-) -> list[float]:
-  """The finite numbers of the flag `name`, `num` of them if that is known.
-
-  Raises:
-    ValueError: it holds anything else.
-  """
-  must = f'must be {num or ""} numbers, like --{name}=0.5,0.5'
-  try:
-    numbers = [float(word) for word in words]
-  except ValueError:
-    numbers = []
-  check(bool(numbers) and len(numbers) == (num or len(numbers))
-        and bool(np.all(np.isfinite(numbers))), f'--{name}',
-        ' '.join(must.split()), repr(','.join(words)))
-  return numbers
-
-
 def write_json(path: str, value: Any) -> None:
-  """Writes `value` whole or not at all."""
+  """Writes `value` whole or not at all; what is not finite becomes null."""
   with open(path + '.partial', 'w') as file:
-    json.dump(value, file, indent=2)
+    json.dump(_finite(value), file, indent=2, allow_nan=False)
     file.write('\n')
   os.replace(path + '.partial', path)
+
+
+def _finite(value: Any) -> Any:
+  if isinstance(value, Mapping):
+    return {key: _finite(item) for key, item in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [_finite(item) for item in value]
+  return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def read_json(path: str) -> Any:

@@ -174,10 +174,7 @@ def example_images(
     settings: dict[str, Any], num: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
   """Images [N, H, W, C] of the run's data, and their labels if it uses them."""
-  data = common.open_data(
-      settings['data'], image_size=settings['image_size'],
-      held_out=settings['held_out'], seed=settings['seed'])
-  source = data.train
+  source = common.reopen_data(settings).train
   indices = np.linspace(0, len(source) - 1, num).astype(int)
   batch = pipeline.full_batch(sources.subset(source, indices))
   return batch['x'], batch['label'] if settings['num_classes'] else None

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import common
+from experiments import flag_numbers
 from experiments.gaussian_checks import Check
 from experiments.gaussian_checks import correlation_from_draws
 from experiments.gaussian_checks import from_draws
@@ -76,7 +77,7 @@ def open_page(values: Any) -> Page:
     ValueError: means or scales are not two numbers in range.
   """
   means, scales = (
-      common.parse_numbers(name, getattr(values, name), 2)
+      flag_numbers.reals(name, getattr(values, name), 2)
       for name in ('means', 'scales'))
   for mean, scale in zip(means, scales):
     check_in_range('--means', 'each', mean, -_LARGEST, _LARGEST)

@@ -70,8 +70,8 @@ def define_flags() -> None:
                       'data, or a PNG or JPEG file')
   flags.DEFINE_string('second', '17', 'the other one')
   flags.DEFINE_list('path', list(PATHS), f'of {", ".join(PATHS)}')
-  flags.DEFINE_integer('num_points', 17, 'images on a path, ends included',
-                       lower_bound=3)
+  flags.DEFINE_integer('num_points', 17, 'images on a path, ends included; '
+                       'of fewer the length says little', lower_bound=9)
   flags.DEFINE_integer('descent', None, 'steps that shorten a geodesic; of a '
                        'diffusion model each takes a second or two',
                        lower_bound=1)
@@ -86,7 +86,7 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
     ValueError: no such position or file, or not of the size of the data.
   """
   height, width, channels = describe(source).shape
-  if value.lstrip('-').isdecimal():
+  if value.removeprefix('-').isdecimal():
     check(0 <= int(value) < len(source), f'--{name}',
           f'must be a position below {len(source)} or a file', value)
     return dict(source[int(value)])
@@ -178,9 +178,10 @@ def main() -> None:
     check_choice('--path', 'each', name, PATHS)
   codec = codecs.open_codec(values.workdir)
   settings = codec.settings
-  data = common.open_data(
-      settings['data'], image_size=settings['image_size'],
-      held_out=settings['held_out'], seed=settings['seed'])
+  check(bool(settings['class_names']) or values.classifier is None,
+        '--classifier', 'must be absent for data without classes',
+        values.classifier)
+  data = common.reopen_data(settings)
   source = data.train if data.held_out is None else data.held_out
   items = [read_image('first', values.first, source),
            read_image('second', values.second, source)]

@@ -81,8 +81,9 @@ def table_of(rows: Mapping[str, Mapping[str, Any]]) -> str:
   lines = [('', *(name.replace('_', ' ') for name in names))]
   lines += [(path, *(cell(row[name]) for name in names))
             for path, row in rows.items()]
-  return '\n'.join(''.join(f'{text:>{18 if i else 10}}' for i, text in
-                           enumerate(line)) for line in lines)
+  widths = [max(map(len, column)) + 2 for column in zip(*lines)]
+  return '\n'.join(''.join(f'{text:>{width}}' for text, width in zip(
+      line, widths)) for line in lines)
 
 
 def draw_paths(

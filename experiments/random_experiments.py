@@ -22,6 +22,7 @@ import numpy as np
 from scipy import special
 
 from experiments import common
+from experiments import flag_numbers
 from experiments import guess_experiment
 from genjax.checks import check
 from genjax.distributions.continuous import normal
@@ -253,7 +254,7 @@ def _chosen(values) -> tuple[str, Experiment]:
     return name.replace('_', ' '), make_experiment(*EXPERIMENTS[name])
   check(values.experiment is None, '--experiment',
         'must be absent where --probabilities are given', values.experiment)
-  p = common.parse_numbers('probabilities', values.probabilities)
+  p = flag_numbers.reals('probabilities', values.probabilities)
   return 'your experiment', make_experiment(range(1, len(p) + 1), p)
 
 

@@ -18,6 +18,7 @@ from absl import flags
 from experiments import classifier_report
 from experiments import classifier_run
 from experiments import common
+from experiments import flag_numbers
 from experiments import playground
 from experiments import training_run
 from genjax.checks import check
@@ -100,7 +101,8 @@ def settings_for(
   regression = chosen.get('task') == 'regression'
   settings = {**(_CURVE if regression else _POINTS if flat else _IMAGES),
               **chosen}
-  settings['width'] = training_run.parse_widths(settings['width'], none=flat)
+  settings['width'] = flag_numbers.counts('width', settings['width'], '16,32',
+                                          none=flat)
   for name, right in (('activation', flat), ('label_smoothing', not regression),
                       ('mixup', not regression)):
     check(right or name not in chosen, f'--{name}',

@@ -17,6 +17,7 @@ import numpy as np
 
 from experiments import common
 from experiments import diffusion_run
+from experiments import flag_numbers
 from experiments import training_run
 from genjax import viz
 from genjax.checks import check
@@ -96,7 +97,7 @@ def resolve(
   if 'width' not in chosen and (
       settings['network'] != PRESETS[preset]['network']):
     settings['width'] = _WIDTHS[settings['network']]
-  width = training_run.parse_widths(settings['width'])
+  width = flag_numbers.counts('width', settings['width'], '16,32')
   network = settings['network']
   check(network == 'unet' or len(width) == 1, '--width',
         f'must be one number for a {network}', width)

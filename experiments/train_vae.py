@@ -15,6 +15,7 @@ from typing import Any
 from absl import flags
 
 from experiments import common
+from experiments import flag_numbers
 from experiments import training_run
 from experiments import vae_report
 from experiments import vae_run
@@ -96,7 +97,7 @@ def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], common.Data]:
   settings = {**recipe, **chosen}
   if 'width' not in chosen and settings['network'] != recipe['network']:
     settings['width'] = _WIDTHS[settings['network']]
-  settings['width'] = training_run.parse_widths(settings['width'])
+  settings['width'] = flag_numbers.counts('width', settings['width'], '16,32')
   other = {'elbo': ('importance_samples',), 'iwae': ('beta', 'free_bits')}
   for name in other[settings['objective']]:
     check(name not in chosen, f'--{name}',

@@ -32,18 +32,6 @@ FREE = ('steps', 'log_every', 'save_every', 'parallel')
 HookCall = Callable[[State, int], Mapping[str, float] | None]
 
 
-def parse_widths(words: Sequence[Any], *, none: bool = False) -> list[int]:
-  """The sizes of layers that --width names, of which there may be none.
-
-  Raises:
-    ValueError: anything but positive whole numbers.
-  """
-  check((none or bool(words))
-        and all(str(word).isdigit() and int(word) for word in words),
-        '--width', 'must be positive numbers such as 16,32', words)
-  return [int(word) for word in words]
-
-
 class Curve(NamedTuple):
   """A metric of the logs that is drawn over the steps."""
 

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import common
+from experiments import flag_numbers
 from experiments import vae_run
 from genjax.checks import check
 from genjax.data import pipeline
@@ -70,14 +71,6 @@ def make_weighted(vae) -> Callable[..., Row]:
 
   names = ('ELBO', *(f'IWAE-{k}' for k in _IWAE))
   return lambda *args: dict(zip(names, jax.device_get(call(*args))))
-
-
-def draw(key, vae, params, num: int, num_classes: int | None):
-  """Images that the model draws with their codes and labels, by classes."""
-  key_z, key_x = jax.random.split(key)
-  label = None if num_classes is None else jnp.arange(num) % num_classes
-  z = vae.prior.sample(key_z, vae.prior_params(params), (num,))
-  return vae.likelihood.sample(key_x, vae.decode(params, z, label)), z, label
 
 
 def bound(
@@ -152,31 +145,28 @@ def save_bounds(path: str, results: Mapping[str, Any]) -> None:
 
 
 def main() -> None:
-  given = flags.FLAGS.temperatures
-  check(bool(given) and all(t.isdigit() and int(t) for t in given),
-        '--temperatures', 'must be positive whole numbers such as 10,100',
-        repr(','.join(given)))
-  temperatures = sorted({int(t) for t in given})
+  temperatures = sorted(set(flag_numbers.counts(
+      'temperatures', flags.FLAGS.temperatures, '10,100')))
   workdir, num = flags.FLAGS.workdir, flags.FLAGS.num_images
   vae, params, settings, step = vae_run.load_run(workdir)
-  data = common.open_data(
-      settings['data'], image_size=settings['image_size'],
-      held_out=settings['held_out'], seed=settings['seed'])
-  if data.held_out is None:
-    raise ValueError(f"--workdir: '{workdir}' must be a run with held-out "
-                     'images (train_vae --held_out), got none')
+  data = common.reopen_data(settings)
+  if data.held_out is None or len(data.held_out) < 2:
+    raise ValueError(f"--workdir: '{workdir}' must be a run with two held-out "
+                     'images or more (train_vae --held_out), got fewer')
   check(num <= len(data.held_out), '--num_images',
         f'must be at most the {len(data.held_out)} that are held out', num)
   key_inputs, key_draw, key = jax.random.split(
       common.root_key(flags.FLAGS.seed, 'held_out'), 3)
   batch = vae_run.inputs(settings, key_inputs, next(
       pipeline.eval_batches(data.held_out, num)))
+  num_classes = settings['num_classes']
+  label = None if num_classes is None else jnp.arange(num) % num_classes
+  own = jax.jit(functools.partial(vae_run.draw, vae=vae, num=num))(
+      key_draw, params=params, label=label)
   held_out, drawn, accepted = bound(
       key, vae, params, (batch['x'], batch.get('label')),
-      jax.jit(functools.partial(
-          draw, vae=vae, num=num, num_classes=settings['num_classes']))(
-              key_draw, params=params),
-      temperatures=temperatures, num_chains=flags.FLAGS.num_chains)
+      (own.x, own.z, label), temperatures=temperatures,
+      num_chains=flags.FLAGS.num_chains)
   results = {
       'step': step, 'num_images': num, 'num_chains': flags.FLAGS.num_chains,
       'of': 'density of dequantised pixels' if vae_run.is_density(settings)

@@ -23,6 +23,7 @@ from genjax.viz.classifiers import Map
 Settings = Mapping[str, Any]
 
 _CURVES = (
+    Curve('loss', 'loss', 'nats'),
     Curve('reconstruction', 'reconstruction', 'nats'),
     Curve('kl', 'KL', 'nats'),
     Curve('active_units', 'active units', 'dimensions of the code', low=0))
@@ -72,8 +73,7 @@ def _save_reconstructions(path, key, settings, vae, params, batch):
     given = vae_run.inputs(settings, key_inputs, batch)
     label = given.get('label')
     q = vae.encode(params, given['x'], label)
-    z = vae.posterior.reparameterize(q, jnp.zeros((len(given['x']),
-                                                   vae.num_latents)))
+    z = vae_run.code(vae, q, len(given['x']))
     drawn = vae.posterior.dist.sample(key_z, q)
     return (vae.likelihood.mean(vae.decode(params, z, label)),
             vae.likelihood.sample(key_x, vae.decode(params, drawn, label)))
@@ -98,8 +98,8 @@ def _save_samples(path, key, settings, vae, params):
   viz.save_filmstrips(path, {
       title: (pipeline.to_uint8(x).reshape(len(class_), _ROWS, *x.shape[1:]),
               [names[k] for k in class_])
-      for title, x in zip(('samples from the prior: mean images',
-                           'the same with observation noise'), drawn)})
+      for title, x in (('samples from the prior: mean images', drawn.mean),
+                       ('the same with observation noise', drawn.x))})
 
 
 def _plane_of(codes):

@@ -32,7 +32,7 @@ _IMPORTANCE = 1000  # codes of each example in the tighter bound
 _VALUES = 2**19  # that are decoded at a time for it
 _WORK = 2**25  # of values decoded, beyond which 100 examples must do
 _SAMPLES = 1500
-_SMALL = 200  # values of an image, up to which it is compared with Gaussians
+_SMALL = 100  # values of an image, up to which it is compared with Gaussians
 _FEW = 10_000  # images that may be held in memory for that
 
 # (params, key, batch as the model is given it) -> a pytree of leaves [B, ...].
@@ -86,8 +86,8 @@ def make_scores(
     terms = objectives.elbo_terms(key, vae, params, x, label,
                                   num_samples=_DRAWS, index=batch['index'])
     q = vae.encode(params, x, label)
-    code = vae.posterior.reparameterize(q, jnp.zeros((len(x), vae.num_latents)))
-    return terms.reconstruction, jnp.sum(terms.kl, axis=1), code
+    return (terms.reconstruction, jnp.sum(terms.kl, axis=1),
+            vae_run.code(vae, q, len(x)))
 
   call = _over_batches(settings, of_batch)
 
@@ -154,13 +154,14 @@ def hooks(
     del step
     found = scores(state.ema, held_out)
     nats = found.reconstruction + found.kl
-    return {'held_out/loss': float(nats.mean()),
-            'held_out/reconstruction': float(found.reconstruction.mean()),
-            'held_out/kl': float(found.kl.mean()),
-            f'held_out/{bits_name(settings)}': float(
-                bits(settings, -nats).mean()),
-            'held_out/active_units': int(
-                objectives.active_units(found.code).sum())}
+    scalars = {
+        'held_out/loss': nats.mean(),
+        'held_out/reconstruction': found.reconstruction.mean(),
+        'held_out/kl': found.kl.mean(),
+        f'held_out/{bits_name(settings)}': bits(settings, -nats).mean(),
+        'held_out/active_units': _active_units(found.code)}
+    return {name: float(value) for name, value in scalars.items()
+            if value is not None}
 
   return [hook]
 
@@ -184,7 +185,7 @@ def report(settings: Settings, data: common.Data, workdir: str) -> str:
               ('negative_elbo', found.reconstruction + found.kl),
               (f'importance_weighted_{_IMPORTANCE}', -weighted))},
       f'importance_weighted_{_IMPORTANCE}_examples': len(weighted),
-      'active_units': int(objectives.active_units(found.code).sum()),
+      'active_units': _active_units(found.code),
       'latents': vae.num_latents}
   values = math.prod(settings['shape'])
   if data.held_out is not None and (
@@ -196,6 +197,11 @@ def report(settings: Settings, data: common.Data, workdir: str) -> str:
   return '\n'.join([*_table(settings, results, len(source)), f'{workdir} holds '
                     'results.json, figures, checkpoints, metrics.jsonl, '
                     'tensorboard'])
+
+
+def _active_units(codes):
+  """How many there are; None of one example, over which nothing varies."""
+  return int(objectives.active_units(codes).sum()) if len(codes) > 1 else None
 
 
 def _mean(values):
@@ -219,10 +225,10 @@ def _beside_others(settings, vae, params, data, weighted):
   if settings['num_classes'] is None:
     return results
   label = np.arange(_SAMPLES) % settings['num_classes']
-  _, samples = jax.jit(lambda params: vae_run.draw(
+  drawn = jax.jit(lambda params: vae_run.draw(
       common.root_key(settings['seed'], 'sample'), vae, params, _SAMPLES,
       jnp.asarray(label)))(params)
-  samples = pipeline.to_model_range(pipeline.to_uint8(samples))
+  samples = pipeline.to_model_range(pipeline.to_uint8(drawn.x))
   return {**results, 'recognised': {
       'samples': classification.recognition_rate(
           samples, label, train['x'], train['label']),
@@ -250,10 +256,11 @@ def _table(settings, results, source_size):
     yield f'{name:24}{_cell(term["nats"], 2):>18}' + (
         f'{_cell(term[bits_name(settings)], 4):>24}') + (
             '' if few == source_size else f'  of the first {few}')
-  collapsed = '' if results['active_units'] else (
-      ': the posterior has collapsed')
-  yield (f'{"active units":24}{results["active_units"]} of '
-         f'{results["latents"]}{collapsed}')
+  active = results['active_units']
+  yield f'{"active units":24}' + (
+      'unknown of one example' if active is None else
+      f'{active} of {results["latents"]}' + (
+          '' if active else ': the posterior has collapsed'))
   if 'recognised' in results:
     rates = results['recognised']
     yield (f'{"recognised":24}{rates["samples"]:.3f} of {_SAMPLES} samples '

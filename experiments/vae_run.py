@@ -6,7 +6,7 @@ settings are plain JSON, kept in the work directory's flags.json.
 
 import functools
 import math
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, Mapping, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -120,8 +120,8 @@ def build_model(settings: Settings) -> VAE:
     ValueError: parts that do not fit together, or the settings of another
       kind of run.
   """
-  check('likelihood' in settings, '--workdir',
-        'must be the folder of a run of train_vae', 'another run')
+  check('scale' in settings, '--workdir', 'must be the folder of a run of '
+        'train_vae, of this version', 'another run')
   check(settings['prior'] != 'vamp' or settings['posterior'] == 'diagonal',
         '--prior', 'must be another than vamp, a mixture of diagonal '
         f'posteriors, for --posterior={settings["posterior"]}', 'vamp')
@@ -209,10 +209,23 @@ def init_run(settings: Settings, source: Source) -> State:
                     optimizer(settings))
 
 
+def code(vae: VAE, q: Params, num: int) -> Array:
+  """Codes [N, Z] of N posteriors q, free of their noise."""
+  return vae.posterior.reparameterize(q, jnp.zeros((num, vae.num_latents)))
+
+
+class Drawn(NamedTuple):
+  """N images that a model drew."""
+
+  z: Array  # [N, Z], the codes
+  mean: Array  # [N, *shape], free of the observation noise
+  x: Array  # [N, *shape], with it
+
+
 def draw(
     key: Key, vae: VAE, params: Params, num: int, label: Array | None = None
-) -> tuple[Array, Array]:
-  """Images [N, ...] of codes from the prior: their means, and with noise.
+) -> Drawn:
+  """Images of codes from the prior.
 
   Args:
     key: of the codes and of the observation noise.
@@ -225,7 +238,7 @@ def draw(
   z = vae.prior.sample(key_z, vae.prior_params(params), (num,))
   law = vae.decode(params, z, label)
   mean: Any = vae.likelihood.mean  # which every likelihood has
-  return mean(law), vae.likelihood.sample(key_x, law)
+  return Drawn(z, mean(law), vae.likelihood.sample(key_x, law))
 
 
 def load_run(workdir: str) -> tuple[VAE, Params, dict[str, Any], int]:

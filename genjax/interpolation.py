@@ -53,7 +53,7 @@ def slerp(a: Array, b: Array, t: Array) -> Array:
 
   Args:
     a, b: [*event].
-    t: [*T]; 0 is a and 1 is b, exactly.
+    t: [*T]; 0 is a and 1 is b, exactly. Outside of [0, 1] this is `lerp`.
 
   Returns:
     [*T, *event].

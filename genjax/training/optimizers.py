@@ -50,6 +50,8 @@ def warmup_cosine(
   check(0 <= warmup_steps < num_steps, 'warmup_cosine',
         'warmup_steps must be in [0, num_steps)',
         f'warmup_steps {warmup_steps} and num_steps {num_steps}')
+  if not warmup_steps:  # of which optax would say that it is constant
+    return optax.cosine_decay_schedule(learning_rate, num_steps, final_fraction)
   return optax.warmup_cosine_decay_schedule(
       init_value=learning_rate / (warmup_steps + 1),
       peak_value=learning_rate,

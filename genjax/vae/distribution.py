@@ -47,7 +47,8 @@ def as_distribution(
   def sample(key, params, shape=()):
     own, label = params
     key_z, key_x = jax.random.split(key)
-    batch = () if label is None else jnp.shape(label)
+    label = None if label is None else jnp.asarray(label)
+    batch = () if label is None else label.shape
     z = vae.prior.sample(key_z, vae.prior_params(own), (*shape, *batch))
     return vae.likelihood.sample(key_x, vae.decode(own, z, label))
 

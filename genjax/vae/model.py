@@ -1,12 +1,10 @@
 """Variational autoencoders: a generative model p(z) p(x | z) and its inverse.
 
-    posterior = posteriors.diagonal(16)
-    likelihood = likelihoods.gaussian()
     vae = make_vae(
         partial(MLPEncoder, widths=(256,)),
         partial(MLPDecoder, shape=(8, 8, 1), widths=(256,)),
-        posterior=diagonal(16), prior=standard_normal(16),
-        likelihood=gaussian())
+        posterior=posteriors.diagonal(16), prior=priors.standard_normal(16),
+        likelihood=likelihoods.gaussian(), event_ndims=3)
     params = vae.init(key, x)
     q = vae.encode(params, x)  # params of vae.posterior.dist, a batch [B]
     z = vae.posterior.dist.sample(key, q)

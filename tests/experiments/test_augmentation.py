@@ -9,6 +9,7 @@ from scipy import stats
 
 from experiments import augmentation
 from experiments import augmentation_arms
+from experiments import classifier_run
 from experiments import common
 from experiments import image_data
 from experiments import train_classifier
@@ -17,6 +18,11 @@ from experiments.image_data import Images
 from genjax.data import embedded
 from genjax.data import pipeline
 
+CLASSIFIER = dict(
+    task='classification', extractor='resnet', width=[4], features=16,
+    groups=4, dropout=0.0, num_classes=10, learning_rate=1e-2, steps=80,
+    b2=0.99, weight_decay=0.0, warmup=10, label_smoothing=0.0, shift=0,
+    batch_size=32, ema_decay=0.9, class_names=list('0123456789'))
 SMALL = ('--per_class=2,3', '--num_seeds=2', '--steps=2', '--vae_steps=2')
 
 
@@ -144,6 +150,21 @@ def test_samples_are_of_the_classes_that_they_are_labelled(monkeypatch):
   assert np.mean(distance.argmin(1) == made.label) > 0.5
 
 
+def test_only_the_arm_of_mixup_mixes(monkeypatch):
+  mixed = []
+  make_loss = classifier_run.make_loss
+
+  def recorded(settings):
+    mixed.append(settings['mixup'])
+    return make_loss(settings)
+
+  monkeypatch.setattr(classifier_run, 'make_loss', recorded)
+  monkeypatch.setattr(augmentation_arms, 'make_sampler', lambda settings: None)
+  augmentation_arms.make_arms(CLASSIFIER, {})
+  alone, arm = mixed
+  assert alone == 0 < arm
+
+
 def test_gains_are_paired_within_a_seed():
   """A constant gain has no width, however much the seeds differ."""
   alone = np.random.default_rng(0).integers(100, 200, 6) / 256
@@ -234,11 +255,7 @@ def test_copies_for_samples_leave_the_accuracy_as_it_is(monkeypatch):
                                        np.tile(images.label, 8))
 
   monkeypatch.setattr(augmentation_arms, 'make_sampler', copies)
-  arms = augmentation_arms.make_arms(dict(
-      task='classification', extractor='resnet', width=[4], features=16,
-      groups=4, dropout=0.0, num_classes=10, learning_rate=1e-2, steps=80,
-      b2=0.99, weight_decay=0.0, warmup=10, label_smoothing=0.0, shift=0,
-      batch_size=32, ema_decay=0.9, class_names=list('0123456789')), {})
+  arms = augmentation_arms.make_arms(CLASSIFIER, {})
   test = pipeline.full_batch(embedded.digits('test'))
   alone, copied = ([np.mean(arms[name](few_digits(3, seed), seed)(test['x'])
                             == test['label']) for seed in range(8)]

@@ -2,12 +2,16 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 import pytest
 
 from experiments import train_vae
 from experiments import vae_bounds
+from genjax.metrics.estimate import Estimate
+from genjax.vae import annealing
 
 
 @pytest.fixture(name='workdir', scope='module')
@@ -51,9 +55,36 @@ def test_vae_bounds_writes_what_it_prints(run, workdir):
   assert (workdir / 'bounds.json').read_bytes() == before
 
 
+def test_bound_judges_each_image_with_its_own_class(monkeypatch):
+  """By bounds that are the classes they were given."""
+
+  def weighted(vae):
+    del vae
+    return lambda key, params, x, label: {'ELBO': label, 'IWAE-1000': label}
+
+  def annealed(key, *, label, **given):
+    del key, given
+    return Estimate(label, label, label), jnp.ones(())
+
+  monkeypatch.setattr(vae_bounds, 'make_weighted', weighted)
+  for name in ('annealed_log_likelihood', 'annealed_upper_bound'):
+    monkeypatch.setattr(annealing, name, annealed)
+  held_out, own = jnp.asarray([1., 2.]), jnp.asarray([3., 5.])
+  x = jnp.zeros((2, 8, 8, 1))
+  for found, want in zip(vae_bounds.bound(
+      jax.random.key(0), None, None, (x, held_out),
+      (x, jnp.zeros((2, 3)), own), temperatures=[9], num_chains=2),
+                         (held_out, own)):
+    for name, values in found.items():
+      np.testing.assert_array_equal(
+          values, 0 * want if 'less' in name else want)
+
+
 @pytest.mark.parametrize('args, said', [
     (['--temperatures=10,many'], ['--temperatures', 'many']),
     (['--temperatures=0'], ['--temperatures', "'0'"]),
+    (['--temperatures=²'], ['--temperatures', '²']),
+    (['--temperatures=99999999999'], ['--temperatures', '1000000']),
     (['--num_images=298'], ['--num_images', '297', '298']),
     (['--num_chains=1'], ['num_chains', '1']),
 ])

@@ -32,12 +32,12 @@ def _log_weights(vae, num_samples):
       jax.random.key(0), vae, params, x, num_samples=num_samples))
 
 
-def _small(num_classes=None):
+def _small(num_classes=None, prior=priors.standard_normal(2)):
   """A model of 3-D data whose posterior is not exact."""
   vae = make_vae(
       partial(MLPEncoder, widths=(8,), num_classes=num_classes),
       partial(MLPDecoder, shape=(3,), widths=(8,), num_classes=num_classes),
-      posterior=posteriors.diagonal(2), prior=priors.standard_normal(2),
+      posterior=posteriors.diagonal(2), prior=prior,
       likelihood=likelihoods.gaussian(), event_ndims=1,
       num_classes=num_classes)
   x = jax.random.normal(jax.random.key(0), (6, 3))
@@ -104,13 +104,16 @@ def test_importance_weighted_bound_rises_to_the_evidence():
   assert (np.abs(means[2]) < 0.01 + 4 * errors[2]).all()
 
 
-def test_elbo_terms_add_up_to_the_mean_log_weight():
-  vae, params, x, _ = _small()
+@pytest.mark.parametrize('prior, groups', [
+    (priors.standard_normal(2), 2), (priors.vamp(2, 3), 1)],
+                         ids=['exact KL', 'KL of draws'])
+def test_elbo_terms_add_up_to_the_mean_log_weight(prior, groups):
+  vae, params, x, _ = _small(prior=prior)
   num = 20_000
   nats = _log_weights(vae, num)(params, x)
   terms = jax.jit(lambda params, x: objectives.elbo_terms(
       jax.random.key(3), vae, params, x, num_samples=num))(params, x)
-  assert terms.kl.shape == (6, 2) and (terms.kl > 0).all()
+  assert terms.kl.shape == (6, groups) and (terms.kl > 0).all()
   elbo = -terms.reconstruction - terms.kl.sum(1)
   error = 2**0.5 * jnp.std(nats, axis=0) / num**0.5
   np.testing.assert_array_less(jnp.abs(elbo - nats.mean(0)), 4 * error)
@@ -134,6 +137,19 @@ def test_elbo_loss_weighs_its_terms():
     np.testing.assert_allclose(metrics['kl'], kl.sum(1).mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics['reconstruction'],
                                terms.reconstruction.mean(), rtol=1e-5)
+
+
+def test_elbo_loss_is_a_mean_over_draws():
+  vae, params, x, _ = _small()
+  key, num = jax.random.key(4), 7
+  nats = objectives.log_weights(key, vae, params, x, num_samples=num)
+  terms = objectives.elbo_terms(key, vae, params, x, num_samples=num)
+  loss, _ = objectives.make_elbo_loss(vae, num_samples=num)(
+      params, key, _batch(x))
+  np.testing.assert_allclose(
+      loss, (terms.reconstruction + terms.kl.sum(1)).mean(), rtol=1e-5)
+  # Of one draw it is another, by far more than rounding.
+  assert abs(loss + nats[0].mean()) > 1e-3
 
 
 def test_elbo_loss_does_not_depend_on_how_a_batch_is_split():
