@@ -121,11 +121,16 @@ def restore(
 def draw(workdir: str, curves: Sequence[Curve]) -> None:
   """Writes figures/training.png: those of `curves` that are in the logs."""
   records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
+  explained: set[str] = set()  # once is enough
 
   def layers(name, kind, label, color):
     points = [(r['step'], r[name]) for r in records if r.get(name) is not None]
+    if not points:
+      return []
     x, y = np.reshape(points, (-1, 2)).T
-    return [Layer(kind, x, y, label, color)] if points else []
+    known = label in explained
+    explained.add(label)
+    return [Layer(kind, x, y, None if known else label, color)]
 
   panels = [
       Panel(curve.title, 'step', curve.unit,
@@ -136,4 +141,5 @@ def draw(workdir: str, curves: Sequence[Curve]) -> None:
       for curve in curves]
   panels = [panel for panel in panels if panel.layers]
   if panels:
-    save_panels(os.path.join(workdir, 'figures', 'training.png'), [panels])
+    save_panels(os.path.join(workdir, 'figures', 'training.png'), [panels],
+                width=max(9, 3 * len(panels)))
