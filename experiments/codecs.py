@@ -49,7 +49,7 @@ class Codec(NamedTuple):
   params: Params
   settings: Mapping[str, Any]
   step: int
-  descent: int  # steps of a geodesic; they take about a minute at most
+  descent: int  # steps of a geodesic, of digits in about a minute at most
 
 
 def open_codec(workdir: str) -> Codec:
