@@ -173,7 +173,7 @@ def reopen_data(settings: Mapping[str, Any]) -> Data:
   """The data of a run, by its settings.
 
   Raises:
-    ValueError: they cannot be read, or are others by now.
+    ValueError: they cannot be read, or are no longer as many.
   """
   data = open_data(settings['data'], image_size=settings['image_size'],
                    held_out=settings['held_out'], seed=settings['seed'])

@@ -17,7 +17,7 @@ class Check(NamedTuple):
   """A number of the library beside the same one found another way."""
 
   quantity: str
-  library: float
+  value: float  # the library's
   found: float
   by: str  # 'quadrature' or 'draws'
   standard_error: float | None = None  # of `found`, by draws
@@ -45,8 +45,8 @@ def moments(
     errors: Sequence[float | None] = (None, None)
 ) -> list[Check]:
   """A Gaussian's mean and standard deviation, `found` by another way."""
-  return [Check(f'{name}: {what}', library, other, by, error)
-          for what, library, other, error in zip(
+  return [Check(f'{name}: {what}', value, other, by, error)
+          for what, value, other, error in zip(
               ('mean', 'standard deviation'), law, found, errors)]
 
 
@@ -60,20 +60,20 @@ def from_draws(
 
 
 def correlation_from_draws(
-    name: str, library: float, points: np.ndarray
+    name: str, value: float, points: np.ndarray
 ) -> Check:
   """A Gaussian's correlation, by draws [N, 2] from it."""
-  return Check(name, library, float(np.corrcoef(points.T)[0, 1]), 'draws',
-               (1 - library**2) / math.sqrt(len(points)))
+  return Check(name, value, float(np.corrcoef(points.T)[0, 1]), 'draws',
+               (1 - value**2) / math.sqrt(len(points)))
 
 
 def table(checks: Sequence[Check]) -> str:
   """The checks as text."""
   lines = [f'{"":<46} {"library":>11} {"found":>11} {"off by":>9}']
   for check in checks:
-    error = abs(check.found - check.library)
+    error = abs(check.found - check.value)
     lines.append(
-        f'{check.quantity:<46} {check.library:11.6g} {check.found:11.6g} '
+        f'{check.quantity:<46} {check.value:11.6g} {check.found:11.6g} '
         + (f'{error:9.1e} by quadrature' if check.standard_error is None else
            f'{error / check.standard_error:9.2f} standard errors'))
   return '\n'.join(lines)

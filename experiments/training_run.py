@@ -119,24 +119,25 @@ def restore(
 
 
 def draw(workdir: str, curves: Sequence[Curve]) -> None:
-  """Writes figures/training.png: those of `curves` that are in the logs."""
-  records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
-  explained: set[str] = set()  # once is enough
+  """Writes figures/training.png: those of `curves` that are in the logs.
 
-  def layers(name, kind, label, color):
+  The first of them must be there: its legend stands for all.
+  """
+  records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
+
+  def layers(curve, prefix, kind, label, color):
+    name = prefix + curve.name
     points = [(r['step'], r[name]) for r in records if r.get(name) is not None]
-    if not points:
-      return []
     x, y = np.reshape(points, (-1, 2)).T
-    known = label in explained
-    explained.add(label)
-    return [Layer(kind, x, y, None if known else label, color)]
+    # The first, which every run logs, explains the others too.
+    said = label if curve is curves[0] else None
+    return [Layer(kind, x, y, said, color)] if points else []
 
   panels = [
       Panel(curve.title, 'step', curve.unit,
-            layers(curve.name, 'line', 'training', figures.BLUE)
-            + layers(f'held_out/{curve.name}', 'marked',
-                     'held-out, EMA weights', figures.ORANGE),
+            layers(curve, '', 'line', 'training', figures.BLUE)
+            + layers(curve, 'held_out/', 'marked', 'held-out, EMA weights',
+                     figures.ORANGE),
             y_limits=None if curve.low is None else (curve.low, None))
       for curve in curves]
   panels = [panel for panel in panels if panel.layers]

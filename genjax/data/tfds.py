@@ -94,8 +94,7 @@ def tfds_source(
   try:
     records = builder.as_data_source(split, file_format=_FORMAT)
   except Exception as error:
-    # By type this can be almost anything: KeyError, NotImplementedError,
-    # AssertionError, ValueError, for sets that are absent or in other files.
+    # Of almost any type, for sets that are absent or in other files.
     raise ValueError(_not_prepared(where, builder, name, data_dir)) from error
   if splits:
     _check_complete(where, splits[split], len(records), name)
