@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy import special
 
+from genjax.distributions import special
 from genjax.distributions.base import Distribution
 from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import positive
@@ -158,7 +158,11 @@ def _gamma_entropy(params: GammaParams) -> Array:
 
 def _gamma_cdf(params: GammaParams, x: Array) -> Array:
   a, rate = _both_positive(params)
-  return special.gammainc(a, rate * jnp.maximum(x, 0))
+  log_t = jnp.log(rate) + special.log(x)
+  x = jnp.maximum(x, 0)
+  lower, _ = special.gamma_tails(
+      a, rate * x, log_t, less_product(a, rate, x))
+  return lower
 
 
 def _gamma_mean(params: GammaParams) -> Array:
@@ -189,13 +193,19 @@ def _beta_sample(key: Key, params: BetaParams, shape: Shape = ()) -> Array:
   return jnp.where(good, x, jnp.nan)
 
 
+def _beta_excess(alpha: Array, beta: Array, x: Array) -> Array:
+  """alpha - (alpha + beta) x, with all digits."""
+  total = alpha + beta
+  lost = jnp.minimum(alpha, beta) - (total - jnp.maximum(alpha, beta))
+  return less_product(alpha, total, x) - lost * x
+
+
 def _beta_log_prob(params: BetaParams, x: Array) -> Array:
   alpha, beta = _both_positive(params)
   total = alpha + beta
   at_zero, at_one = x < jnp.finfo(x.dtype).tiny, x >= 1
   inside = jnp.where(at_zero | at_one, 0.5, x)
-  lost = jnp.minimum(alpha, beta) - (total - jnp.maximum(alpha, beta))
-  excess = less_product(alpha, total, inside) - lost * inside
+  excess = _beta_excess(alpha, beta, inside)
   # The binomial probability of alpha successes in `total`, and what it lacks.
   nats = (log_stirling(total) - log_stirling(alpha) - log_stirling(beta)
           - deviance(alpha, total * inside, excess)
@@ -223,12 +233,17 @@ def _beta_entropy(params: BetaParams) -> Array:
   total = alpha + beta
   # x is a share of a gamma sum of concentration `total`, independent of it.
   return (_unit_entropy(alpha) + _unit_entropy(beta) - _unit_entropy(total)
-          - special.digamma(total))
+          - jax.scipy.special.digamma(total))
 
 
 def _beta_cdf(params: BetaParams, x: Array) -> Array:
   alpha, beta = _both_positive(params)
-  return special.betainc(alpha, beta, jnp.clip(x, 0, 1))
+  log_x = jnp.minimum(special.log(x), 0)
+  x = jnp.clip(x, 0, 1)
+  lower, _ = special.beta_tails(
+      alpha, beta, x, 1 - x, log_x, jnp.log1p(-x),
+      _beta_excess(alpha, beta, x))
+  return lower
 
 
 beta = rounded(Distribution(

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy import special
 
+from genjax.distributions import special
 from genjax.distributions.base import Distribution
 from genjax.distributions.params import finite
 from genjax.distributions.params import positive
@@ -108,7 +108,8 @@ normal = rounded(Distribution(
     mean=_loc,
     variance=_times_scale(1.0),
     entropy=_log_scale_plus(0.5 + 0.5 * _LOG_2PI),
-    cdf=lambda params, x: special.ndtr(_unit(_located(params), x)[0])))
+    cdf=lambda params, x: jax.scipy.special.ndtr(
+        _unit(_located(params), x)[0])))
 """Normal distribution of mean `loc` and standard deviation `scale`."""
 
 
@@ -195,16 +196,40 @@ def _student_t_entropy(params: StudentTParams) -> Array:
           + jnp.log(scale) + 0 * loc)
 
 
+@jax.custom_jvp
+def _student_t_reach(df: Array, distance: Array, scale: Array) -> Array:
+  """P(X <= loc + distance)."""
+  # In logarithms: z^2 / df may leave the range of floats either way.
+  endless = df == jnp.inf  # the normal's
+  a = jnp.where(endless, 1, df / 2)
+  log_odds = (2 * (jnp.log(jnp.abs(distance)) - jnp.log(scale))
+              - jnp.log(2 * a))
+  outer, inner = jax.nn.sigmoid(-log_odds), jax.nn.sigmoid(log_odds)
+  both, _ = special.beta_tails(
+      a, jnp.full_like(a, 0.5), outer, inner, -jax.nn.softplus(log_odds),
+      -jax.nn.softplus(-log_odds), a * inner - 0.5 * outer)
+  value = jnp.where(distance < 0, 0.5 * both, 1 - 0.5 * both)
+  return jnp.where(endless, jax.scipy.special.ndtr(distance / scale), value)
+
+
+@_student_t_reach.defjvp
+def _student_t_reach_jvp(primals, tangents):
+  # At the centre, where `both` has a kink, only the density has a slope.
+  (df, distance, scale), (d_df, d_distance, d_scale) = primals, tangents
+  centre = distance == 0
+  _, by_df = jax.jvp(
+      lambda df: _student_t_reach.__wrapped__(
+          df, jnp.where(centre, scale, distance), scale), (df,), (d_df,))
+  density = jnp.exp(_student_t_log_prob(
+      StudentTParams(df, jnp.zeros_like(scale), scale), distance))
+  by_place = density * (d_distance - distance / scale * d_scale)
+  return _student_t_reach(df, distance, scale), (
+      jnp.where(centre, 0, by_df) + jnp.where(density > 0, by_place, 0))
+
+
 def _student_t_cdf(params: StudentTParams, x: Array) -> Array:
   df, loc, scale = _heavy(params)
-  z = (x - loc) / scale
-  # The smaller of the two arguments keeps its digits.
-  squared = jnp.square(z)
-  share = squared / (df + squared)
-  inner = 0.5 * special.betainc(0.5, df / 2, share)
-  tail = 0.5 * special.betainc(df / 2, 0.5, df / (df + squared))
-  return jnp.where(
-      share < 0.5, 0.5 + jnp.sign(z) * inner, jnp.where(z < 0, tail, 1 - tail))
+  return _student_t_reach(df, x - loc, scale)
 
 
 student_t = rounded(Distribution(

@@ -10,9 +10,9 @@ from typing import Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.scipy import special
 
 from genjax.checks import check
+from genjax.distributions import special
 from genjax.distributions.base import Distribution
 from genjax.distributions.integer_draws import draw_bits
 from genjax.distributions.integer_draws import draw_category
@@ -67,9 +67,10 @@ def _cumulate(
 ) -> Array:
   """cdf(floor(x)) of a whole number in 0 ... `most`, 0 below and 1 above."""
   whole = jnp.floor(x)
-  inner = cdf(jnp.clip(whole, 0, most))
-  value = jnp.where(whole < 0, 0 * inner, inner)
-  value = jnp.where(whole >= most, 1 + 0 * inner, value)
+  below, reached = whole < 0, whole >= most
+  inner = cdf(jnp.where(below | reached, 0, whole))
+  value = jnp.where(below, 0 * inner, inner)
+  value = jnp.where(reached, 1 + 0 * inner, value)
   return jnp.where(jnp.isnan(x), x, value)
 
 
@@ -224,12 +225,28 @@ def _binomial_sample(
                     (*shape, *mean.shape))
 
 
+def _binomial_excess(n: Array, logits: Array, x: Array) -> Array:
+  """n p - x, with p of log-odds `logits`, with as many digits as these have.
+
+  A rounding of p, times n, is more than their difference may be: so n p is
+  taken from whichever of 0, n / 2 and n it is nearest to.
+  """
+  half = 0.5 * n
+  near_end = jnp.where(logits < 0, n * jax.nn.sigmoid(logits) - x,
+                       (n - x) - n * jax.nn.sigmoid(-logits))
+  return jnp.where(jnp.abs(logits) < 1,
+                   (half - x) + half * jnp.tanh(0.5 * logits), near_end)
+
+
 def _binomial_cdf(params: BinomialParams, x: Array) -> Array:
   n, logits = _tosses(params)
 
   def cdf(x):
-    return special.betainc(
-        jnp.maximum(n - x, 1), x + 1, jax.nn.sigmoid(-logits))
+    p, q = jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)
+    lower, _ = special.beta_tails(
+        jnp.maximum(n - x, 1), x + 1, q, p, jax.nn.log_sigmoid(-logits),
+        jax.nn.log_sigmoid(logits), _binomial_excess(n, logits, x) - q)
+    return lower
 
   return _cumulate(cdf, x, n)
 
@@ -269,7 +286,13 @@ def _poisson_sample(
 
 def _poisson_cdf(params: PoissonParams, x: Array) -> Array:
   rate = _rate(params)
-  return _cumulate(lambda x: special.gammaincc(x + 1, rate), x, jnp.inf)
+
+  def cdf(x):
+    _, upper = special.gamma_tails(
+        x + 1, rate, jnp.log(rate), (x - rate) + 1)
+    return upper
+
+  return _cumulate(cdf, x, jnp.inf)
 
 
 poisson = rounded(Distribution(

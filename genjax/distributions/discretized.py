@@ -13,6 +13,7 @@ from genjax.distributions.params import finite
 from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import positive
 from genjax.distributions.params import rounded
+from genjax.distributions.saddle_point import less_product
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Shape
@@ -50,7 +51,8 @@ def discretized_logistic(num_levels: int = 256) -> Distribution:
   def edge(params, level):
     """(x - loc) / scale at the lower edge of a level."""
     loc, scale = finite(params.loc), positive(params.scale)
-    return (2 * level - 1 - top - top * loc) / (top * scale)
+    from_loc = less_product((2 * level - 1 - top) + 0 * loc, top + 0 * loc, loc)
+    return from_loc / (top * scale)
 
   def level_log_mass(params, level):
     low, high = edge(params, level), edge(params, level + 1)

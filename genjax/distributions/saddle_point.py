@@ -17,7 +17,7 @@ from genjax.types import Array
 # Stirling's series in 1 / n: B_2k / (2k (2k - 1)).
 _SERIES = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 _FROM = 15.0  # the first term left out is then below 4e-18
-# 1 / (2j + 1), j = 1, 2, ...: |v| < 1/4 leaves out 1e-18.
+# 1 / (2j + 1), j = 1, 2, ...: |v| < 1/4 leaves out 1e-18, and 1e-9 after six.
 _ATANH = tuple(1 / (2 * j + 1) for j in range(1, 15))
 
 
@@ -38,14 +38,19 @@ def log_stirling(n: Array) -> Array:
   What n! has beside e^-n n^n. Gamma, beta, binomial and Poisson
   log-probabilities are differences of these and of deviances.
   """
-  some = jnp.where(n > 0, n, 1.0)
-  nats = stirling_error(some) + 0.5 * jnp.log(2 * math.pi * some)
+  large = n > _FROM
+  safe = jnp.where(large, n, _FROM)
+  series = stirling_error(safe) + 0.5 * jnp.log(2 * math.pi * safe)
+  small = jnp.where((n > 0) & ~large, n, 1.0)
+  exact = jax.lax.lgamma(small + 1) - small * jnp.log(small) + small
+  nats = jnp.where(large, series, exact)
   return jnp.where(n == 0, 0.0, jnp.where(n > 0, nats, jnp.nan))
 
 
 @jax.custom_jvp
 def deviance(
-    x: Array, mean: Array, excess: Array | None = None
+    x: Array, mean: Array, excess: Array | None = None,
+    log_ratio: Array | None = None
 ) -> Array:
   """x log(x / mean) + mean - x, x >= 0 and mean > 0, in nats.
 
@@ -61,21 +66,23 @@ def deviance(
   v = excess / (x + mean)
   near = jnp.abs(v) < 0.25
   small = jnp.square(jnp.where(near, v, 0.0))
-  tail = small * jnp.polyval(_coefficients(_ATANH, v), small)
+  tail = small * _series(_ATANH, small)
   series = excess * v + 2 * x * v * tail
   # 0 log 0 is 0, and an infinite mean is infinitely far.
-  ratio = jnp.where(
-      near, 1.0, jnp.maximum(x / mean, jnp.finfo(v.dtype).tiny))
-  return jnp.where(near, series, x * jnp.log(ratio) + mean - x)
+  if log_ratio is None:
+    log_ratio = jnp.log(jnp.where(
+        near, 1.0, jnp.maximum(x / mean, jnp.finfo(v.dtype).tiny)))
+  return jnp.where(near, series, x * log_ratio + mean - x)
 
 
 @deviance.defjvp
 def _deviance_jvp(primals, tangents):
   # By the rule of quotients 1 / mean^2 would overflow from 1e19 on.
-  (x, mean, excess), (dx, dmean, _) = primals, tangents
-  ratio = jnp.maximum(x / mean, jnp.finfo(mean.dtype).tiny)
-  return (deviance(x, mean, excess),
-          jnp.log(ratio) * dx + (mean - x) / mean * dmean)
+  (x, mean, excess, log_ratio), (dx, dmean, _, _) = primals, tangents
+  slope = (jnp.log(jnp.maximum(x / mean, jnp.finfo(mean.dtype).tiny))
+           if log_ratio is None else log_ratio)
+  return (deviance(x, mean, excess, log_ratio),
+          slope * dx + (mean - x) / mean * dmean)
 
 
 def less_product(a: Array, b: Array, c: Array) -> Array:
@@ -108,6 +115,26 @@ def log_stirling_ratio(a: Array) -> Array:
   small = jnp.where(large, 1.0, a)
   exact = jax.lax.lgamma(small + 0.5) - jax.lax.lgamma(small)
   return jnp.where(large, series, exact)
+
+
+# e^d - 1 - d = d^2 (1/2! + d/3! + ...): |d| < 0.1 leaves out 1e-17 of it, and
+# 4e-9 after six terms.
+_EXP = tuple(1 / math.factorial(k) for k in range(2, 11))
+
+
+def exp_remainder(d: Array) -> Array:
+  """e^d - 1 - d, to rounding also near d = 0."""
+  near = jnp.abs(d) < 0.1
+  small = jnp.where(near, d, 0.0)
+  series = jnp.square(small) * _series(_EXP, small)
+  return jnp.where(near, series, jnp.expm1(d) - d)
+
+
+def _series(ascending, x: Array) -> Array:
+  """A power series in x; six of its terms are all that float32 sees."""
+  if x.dtype == jnp.float32:
+    ascending = ascending[:6]
+  return jnp.polyval(_coefficients(ascending, x), x)
 
 
 def _coefficients(ascending, like: Array) -> np.ndarray:
