@@ -37,10 +37,10 @@ _RAISED_BY = 8
 _NEWTON_STEPS = 4
 # The tail from here up of a gamma distribution, and of a beta distribution
 # whose other exponent is no smaller, fits the nodes at any concentration.
-_SHORT = 3
+_SHORT = 6
 # By the number of digits: nats at which an integral ends, and nodes over it.
 _FALL = {np.dtype(np.float32): 17.0, np.dtype(np.float64): 38.0}
-_NODES = {np.dtype(np.float32): 12, np.dtype(np.float64): 24}
+_NODES = {np.dtype(np.float32): 12, np.dtype(np.float64): 28}
 
 
 def log(x: Array) -> Array:
