@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy import special
 
-from genjax.distributions import special
 from genjax.distributions.base import Distribution
 from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import positive
@@ -19,6 +19,9 @@ from genjax.distributions.saddle_point import deviance
 from genjax.distributions.saddle_point import less_product
 from genjax.distributions.saddle_point import log_stirling
 from genjax.distributions.saddle_point import stirling_error
+from genjax.distributions.special import beta_tails
+from genjax.distributions.special import gamma_tails
+from genjax.distributions.special import wide_log
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Shape
@@ -158,9 +161,9 @@ def _gamma_entropy(params: GammaParams) -> Array:
 
 def _gamma_cdf(params: GammaParams, x: Array) -> Array:
   a, rate = _both_positive(params)
-  log_t = jnp.log(rate) + special.log(x)
+  log_t = jnp.log(rate) + wide_log(x)
   x = jnp.maximum(x, 0)
-  lower, _ = special.gamma_tails(
+  lower, _ = gamma_tails(
       a, rate * x, log_t, less_product(a, rate, x))
   return lower
 
@@ -233,14 +236,14 @@ def _beta_entropy(params: BetaParams) -> Array:
   total = alpha + beta
   # x is a share of a gamma sum of concentration `total`, independent of it.
   return (_unit_entropy(alpha) + _unit_entropy(beta) - _unit_entropy(total)
-          - jax.scipy.special.digamma(total))
+          - special.digamma(total))
 
 
 def _beta_cdf(params: BetaParams, x: Array) -> Array:
   alpha, beta = _both_positive(params)
-  log_x = jnp.minimum(special.log(x), 0)
+  log_x = jnp.minimum(wide_log(x), 0)
   x = jnp.clip(x, 0, 1)
-  lower, _ = special.beta_tails(
+  lower, _ = beta_tails(
       alpha, beta, x, 1 - x, log_x, jnp.log1p(-x),
       _beta_excess(alpha, beta, x))
   return lower

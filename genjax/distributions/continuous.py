@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.scipy import special
 
-from genjax.distributions import special
 from genjax.distributions.base import Distribution
 from genjax.distributions.params import finite
 from genjax.distributions.params import positive
@@ -18,6 +18,7 @@ from genjax.distributions.params import rounded
 from genjax.distributions.params import size
 from genjax.distributions.params import zero
 from genjax.distributions.saddle_point import log_stirling_ratio
+from genjax.distributions.special import beta_tails
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Shape
@@ -108,8 +109,7 @@ normal = rounded(Distribution(
     mean=_loc,
     variance=_times_scale(1.0),
     entropy=_log_scale_plus(0.5 + 0.5 * _LOG_2PI),
-    cdf=lambda params, x: jax.scipy.special.ndtr(
-        _unit(_located(params), x)[0])))
+    cdf=lambda params, x: special.ndtr(_unit(_located(params), x)[0])))
 """Normal distribution of mean `loc` and standard deviation `scale`."""
 
 
@@ -205,11 +205,11 @@ def _student_t_reach(df: Array, distance: Array, scale: Array) -> Array:
   log_odds = (2 * (jnp.log(jnp.abs(distance)) - jnp.log(scale))
               - jnp.log(2 * a))
   outer, inner = jax.nn.sigmoid(-log_odds), jax.nn.sigmoid(log_odds)
-  both, _ = special.beta_tails(
+  both, _ = beta_tails(
       a, jnp.full_like(a, 0.5), outer, inner, -jax.nn.softplus(log_odds),
       -jax.nn.softplus(-log_odds), a * inner - 0.5 * outer)
   value = jnp.where(distance < 0, 0.5 * both, 1 - 0.5 * both)
-  return jnp.where(endless, jax.scipy.special.ndtr(distance / scale), value)
+  return jnp.where(endless, special.ndtr(distance / scale), value)
 
 
 @_student_t_reach.defjvp
@@ -217,9 +217,9 @@ def _student_t_reach_jvp(primals, tangents):
   # At the centre, where `both` has a kink, only the density has a slope.
   (df, distance, scale), (d_df, d_distance, d_scale) = primals, tangents
   centre = distance == 0
+  away = jnp.where(centre, scale, distance)
   _, by_df = jax.jvp(
-      lambda df: _student_t_reach.__wrapped__(
-          df, jnp.where(centre, scale, distance), scale), (df,), (d_df,))
+      lambda df: _student_t_reach.fun(df, away, scale), (df,), (d_df,))
   density = jnp.exp(_student_t_log_prob(
       StudentTParams(df, jnp.zeros_like(scale), scale), distance))
   by_place = density * (d_distance - distance / scale * d_scale)

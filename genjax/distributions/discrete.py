@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 
 from genjax.checks import check
-from genjax.distributions import special
 from genjax.distributions.base import Distribution
 from genjax.distributions.integer_draws import draw_bits
 from genjax.distributions.integer_draws import draw_category
@@ -21,6 +20,8 @@ from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import rounded
 from genjax.distributions.saddle_point import deviance
 from genjax.distributions.saddle_point import log_stirling
+from genjax.distributions.special import beta_tails
+from genjax.distributions.special import gamma_tails
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Shape
@@ -243,7 +244,7 @@ def _binomial_cdf(params: BinomialParams, x: Array) -> Array:
 
   def cdf(x):
     p, q = jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)
-    lower, _ = special.beta_tails(
+    lower, _ = beta_tails(
         jnp.maximum(n - x, 1), x + 1, q, p, jax.nn.log_sigmoid(-logits),
         jax.nn.log_sigmoid(logits), _binomial_excess(n, logits, x) - q)
     return lower
@@ -288,7 +289,7 @@ def _poisson_cdf(params: PoissonParams, x: Array) -> Array:
   rate = _rate(params)
 
   def cdf(x):
-    _, upper = special.gamma_tails(
+    _, upper = gamma_tails(
         x + 1, rate, jnp.log(rate), (x - rate) + 1)
     return upper
 

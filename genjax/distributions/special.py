@@ -43,7 +43,7 @@ _FALL = {np.dtype(np.float32): 17.0, np.dtype(np.float64): 38.0}
 _NODES = {np.dtype(np.float32): 12, np.dtype(np.float64): 28}
 
 
-def log(x: Array) -> Array:
+def wide_log(x: Array) -> Array:
   """log x, of subnormal numbers too, which XLA takes for 0; -inf below 0."""
   info = jnp.finfo(x.dtype)
   bits = jax.lax.bitcast_convert_type(x, jnp.dtype(f'uint{info.bits}'))
@@ -185,7 +185,6 @@ def _integral(
     place, weight = node
     return total + weight * jnp.exp(-fall(end * place)), None
 
-  total, _ = jax.lax.scan(
-      add, jnp.zeros_like(end),
-      (jnp.asarray(0.5 + 0.5 * nodes, dtype), jnp.asarray(0.5 * weights, dtype)))
+  rule = (jnp.asarray(v, dtype) for v in (0.5 + 0.5 * nodes, 0.5 * weights))
+  total, _ = jax.lax.scan(add, jnp.zeros_like(end), tuple(rule))
   return end * total

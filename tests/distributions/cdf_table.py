@@ -15,8 +15,8 @@ deviations of the mean. Takes minutes.
 import pathlib
 import warnings
 
-import mpmath as mp
 from mpmath import mpf
+import mpmath as mp
 import numpy as np
 from scipy import stats
 

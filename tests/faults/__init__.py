@@ -7,6 +7,7 @@ from tests.faults import families
 from tests.faults import interpolation
 from tests.faults import metrics
 from tests.faults import models
+from tests.faults import special
 from tests.faults import training
 from tests.faults import vae
 from tests.faults.fault import Fault
@@ -14,4 +15,4 @@ from tests.faults.fault import Fault
 FAULTS: tuple[Fault, ...] = (
     *families.FAULTS, *models.FAULTS, *diffusion.FAULTS, *training.FAULTS,
     *experiments.FAULTS, *metrics.FAULTS, *discriminative.FAULTS,
-    *interpolation.FAULTS, *vae.FAULTS)
+    *interpolation.FAULTS, *special.FAULTS, *vae.FAULTS)

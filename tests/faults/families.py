@@ -29,7 +29,7 @@ FAULTS = (
           'for j in range(1, 15)', 'for j in range(1, 2)',
           room('distributions/continuous')),
     Fault('beta: what rounding took from the sum', BOUNDED,
-          ' - lost * inside', '', room('distributions/continuous')),
+          ' - lost * x', '', room('distributions/continuous')),
     Fault('less_product: low halves left out',
           'genjax/distributions/saddle_point.py',
           ' - (b_high * c_low + b_low * c_high)', '',

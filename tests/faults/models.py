@@ -78,7 +78,7 @@ FAULTS = (
           'jnp.where(last, 0, jax', 'jnp.where(False, 0, jax',
           room('distributions/discretized')),
     Fault('pixels: half a step off', DISCRETIZED,
-          '(2 * level - 1 - top - top * loc)', '(2 * level - top - top * loc)',
+          '(2 * level - 1 - top) + 0', '(2 * level - top) + 0',
           room('distributions/discretized')),
     Fault('EM: weights of components forgotten', FITTING,
           'joint = jax.nn.log_softmax(params.logits) + multi',
