@@ -1,11 +1,16 @@
-"""How fast is it? Ratios to other libraries, side by side in one process.
+"""How fast is it? Ratios of times, side by side in one process.
 
   python -m pip install -e ".[bench]"
   python -m experiments.benchmark distributions --workdir=runs/benchmark
+  python -m experiments.benchmark cdf --num_points=100000 --workdir=runs/cdf
+
+`distributions` compares with other libraries; `cdf` needs none: it compares
+cumulative probabilities with log-densities, and with themselves at params of
+1e8.
 
 Machines are noisy and differ: only ratios are reported. Every round times all
 libraries in turn, and a ratio is the median over the rounds of the time of the
-faster of the others over ours: above 1 we are faster. First calls, which trace
+faster of the others over ours: above 1 ours is faster. First calls, which trace
 and compile, are timed in processor seconds, which other programs stretch less
 than those on the wall. Before anything is timed, the libraries must agree on
 the numbers. Writes benchmark.json.
@@ -29,6 +34,7 @@ from genjax.checks import check
 _OURS = 'genjax'
 _DIM, _COMPONENTS = 8, 8
 _COMPILATIONS = 25
+_LARGE = 1e8
 
 
 def define_flags() -> None:
@@ -44,12 +50,12 @@ class Case(NamedTuple):
 
   calls: Mapping[str, Callable[..., Any]]  # library -> f(*args)
   args: tuple[Any, ...]
-  # Largest relative difference allowed; None for draws, which differ.
+  # Largest relative difference allowed; None where the numbers differ.
   rtol: float | None
 
 
 class Row(NamedTuple):
-  """How the faster of the others compares to us: above 1 we are faster."""
+  """Time of the faster of the others over ours."""
 
   speed: float  # median over the rounds
   low: float  # least
@@ -156,7 +162,64 @@ def _library(name: str) -> Any:
         f'-e ".[bench]", got {error}') from error
 
 
-SUITES = {'distributions': distribution_cases}
+def cdf_cases(num_points: int, seed: int) -> dict[str, Case]:
+  """What a cdf takes next to a log-density, and at large params.
+
+  Points are within some standard deviations of the mean. The one that is timed
+  as ours is the log-density, or the cdf of ordinary params: a ratio says how
+  many times as long the other takes.
+  """
+  d = distributions
+  z = jnp.asarray(np.random.default_rng(seed).normal(size=num_points),
+                  jnp.float32)
+
+  def whole(mean, std):
+    return jnp.maximum(jnp.round(mean + std * z), 0)
+
+  def members(size):
+    """Of each family one of about this size, and its points."""
+    size = jnp.asarray(size)
+    root, one = jnp.sqrt(size), jnp.ones(())
+    return {
+        'student_t': (d.student_t, d.StudentTParams(size, 0 * one, one), z),
+        'gamma': (d.gamma, d.GammaParams(size, size),
+                  jnp.maximum(1 + z / root, 0.01)),
+        'beta': (d.beta, d.BetaParams(size, size),
+                 jnp.clip(0.5 + 0.3 * z / root, 0.01, 0.99)),
+        'binomial': (d.binomial, d.BinomialParams(2 * size, 0.3 * one),
+                     jnp.minimum(whole(1.15 * size, 0.7 * root), 2 * size)),
+        'poisson': (d.poisson, d.PoissonParams(size), whole(size, root)),
+    }
+
+  cases = {}
+  large = members(_LARGE)
+  for name, (dist, *inputs) in members(8.0).items():
+    cases[f'{name} cdf / log_prob'] = Case(
+        {_OURS: lambda f, g, dist=dist: dist.log_prob(*f),
+         'cdf': lambda f, g, dist=dist: dist.cdf(*f)},
+        (inputs, ()), None)
+    cases[f'{name} cdf at {_LARGE:.0e} / at 8'] = Case(
+        {_OURS: lambda f, g, dist=dist: dist.cdf(*f),
+         'large': lambda f, g, dist=dist: dist.cdf(*g)},
+        (inputs, large[name][1:]), None)
+  return cases
+
+
+class Suite(NamedTuple):
+  """A table of the benchmark."""
+
+  cases: Callable[[int, int], dict[str, Case]]  # of number of points and seed
+  caption: str
+  compilations: int  # first calls that are timed
+
+
+SUITES = {
+    'distributions': Suite(
+        distribution_cases,
+        'ratios to the faster of the others, above 1 ours is faster',
+        _COMPILATIONS),
+    'cdf': Suite(cdf_cases, 'ratios of the first named to the second', 3),
+}
 
 
 def check_agreement(name: str, case: Case) -> None:
@@ -173,7 +236,8 @@ def check_agreement(name: str, case: Case) -> None:
 
 def measure(
     case: Case, rounds: int, clock: Callable[[], float] = time.perf_counter,
-    cpu_clock: Callable[[], float] = time.process_time
+    cpu_clock: Callable[[], float] = time.process_time,
+    compilations: int = _COMPILATIONS
 ) -> Row:
   """Times every library of `case` in turn, `rounds` times over."""
 
@@ -186,7 +250,7 @@ def measure(
     jax.clear_caches()  # what one library traced would help the next
     return timed(jax.jit(call), cpu_clock)
 
-  compiling = _in_turn(first, case.calls, _COMPILATIONS)
+  compiling = _in_turn(first, case.calls, compilations)
   jitted = {name: jax.jit(call) for name, call in case.calls.items()}
   for call in jitted.values():
     timed(call)
@@ -216,19 +280,18 @@ def _ratios(times: Mapping[str, Sequence[float]]) -> np.ndarray:
 
 def main(suite: str) -> None:
   values = flags.FLAGS
-  cases = SUITES[suite](values.num_points, values.seed)
+  cases, caption, compilations = SUITES[suite]
   # What is kept on disk would not be compiled.
   jax.config.update('jax_enable_compilation_cache', False)
   device = jax.devices()[0]
-  print(f'{values.num_points} points on {device.device_kind}; ratios to the '
-        'faster of the others, above 1 we are faster')
-  print(f'{"":26}{"median":>8}{"least":>8}{"most":>8}{"compile":>9}')
+  print(f'{values.num_points} points on {device.device_kind}; {caption}')
+  print(f'{"":32}{"median":>8}{"least":>8}{"most":>8}{"compile":>9}')
   rows = {}
-  for name, case in cases.items():
+  for name, case in cases(values.num_points, values.seed).items():
     check_agreement(name, case)
-    row = measure(case, values.rounds)
+    row = measure(case, values.rounds, compilations=compilations)
     rows[name] = row._asdict()
-    print(f'{name:26}{row.speed:8.2f}{row.low:8.2f}{row.high:8.2f}'
+    print(f'{name:32}{row.speed:8.2f}{row.low:8.2f}{row.high:8.2f}'
           f'{row.compile:9.2f}', flush=True)
   os.makedirs(values.workdir, exist_ok=True)
   common.write_json(os.path.join(values.workdir, 'benchmark.json'), {

@@ -39,8 +39,8 @@ def test_check_agreement_sees_a_library_that_differs():
 
 
 @pytest.mark.parametrize('words, said', [
-    ([], 'must be told one of distributions, got nothing'),
-    (['diffusion'], 'must be told one of distributions, got diffusion'),
+    ([], 'must be told one of distributions, cdf, got nothing'),
+    (['diffusion'], 'must be told one of distributions, cdf, got diffusion'),
     (['distributions', 'fast'], 'got distributions fast'),
 ])
 def test_benchmark_wants_the_name_of_a_suite(run, tmp_path, words, said):
