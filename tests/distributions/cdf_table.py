@@ -209,10 +209,12 @@ def columns():
       rate, np.round(_points(rng, stats.poisson(rate), 0)))
   yield 'categorical', _categorical, (
       *rng.normal(scale=5, size=(4, NUM)), rng.integers(-1, 5, NUM))
-  loc, scale = rng.uniform(-1.5, 1.5, NUM), _spread(rng)
-  x = np.clip(_points(rng, stats.logistic(loc, np.minimum(scale, 1))), -1, 1)
+  # A location from which the upper edge of the level is not far.
+  scale, level = _spread(rng), rng.integers(LEVELS, size=NUM)
+  step = 2 / (LEVELS - 1)
+  loc = (level + 0.5) * step - 1 - scale * stats.logistic.ppf(_shares(rng))
   yield 'discretized_logistic', _discretized_logistic, (
-      loc, scale, np.round((x + 1) * (LEVELS - 1) / 2) * 2 / (LEVELS - 1) - 1)
+      loc, scale, level * step - 1)
 
 
 def main():

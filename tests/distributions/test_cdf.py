@@ -15,6 +15,7 @@ from tests import laws
 # Written by cdf_table.py: [500, params, x, probability at these, and at what
 # float32 rounds them to].
 _TABLE = dict(np.load(pathlib.Path(__file__).with_name('cdf_table.npz')))
+_PIXELS = d.discretized_logistic(256)
 
 
 def _categorical(*logits):
@@ -36,8 +37,7 @@ FAMILIES = {
     'binomial': (d.binomial, d.BinomialParams, 0),
     'poisson': (d.poisson, d.PoissonParams, 0),
     'categorical': (d.categorical, _categorical, None),
-    'discretized_logistic': (d.discretized_logistic(256),
-                             d.DiscretizedLogisticParams, None),
+    'discretized_logistic': (_PIXELS, d.DiscretizedLogisticParams, None),
 }
 each_family = pytest.mark.parametrize('name', FAMILIES)
 
@@ -46,7 +46,9 @@ def _probabilities(name: str, dtype) -> np.ndarray:
   dist, make, _ = FAMILIES[name]
   with np.errstate(over='ignore'):  # to infinity, which is a point too
     columns = [jnp.asarray(v, dtype) for v in _TABLE[name][:, :-2].T]
-  return np.asarray(jax.jit(lambda *v: dist.cdf(make(*v[:-1]), v[-1]))(
+  # Op by op where that is quick: a compiler may fuse a rounding away.
+  compiled = jax.jit if dist.cdf is not _PIXELS.cdf else lambda f: f
+  return np.asarray(compiled(lambda *v: dist.cdf(make(*v[:-1]), v[-1]))(
       *columns))
 
 
@@ -122,3 +124,13 @@ def test_wide_log_sees_subnormal_numbers():
   with np.errstate(divide='ignore'):
     want = np.log(x.astype(float))
   np.testing.assert_allclose(jax.jit(special.wide_log)(x), want, rtol=1e-6)
+
+
+@pytest.mark.parametrize('dist, params', [
+    (d.poisson, d.PoissonParams(jnp.array([0., 5., 1e7]))),
+    (d.binomial, d.BinomialParams(
+        jnp.array([0., 3., 1e7]), jnp.array([0., -np.inf, 2.])))])
+def test_cdf_at_infinity_is_one_and_below_zero_none(dist, params):
+  np.testing.assert_array_equal(dist.cdf(params, jnp.full(3, np.inf)), 1)
+  np.testing.assert_array_equal(dist.cdf(params, jnp.full(3, -np.inf)), 0)
+  np.testing.assert_array_equal(dist.cdf(params, jnp.full(3, -0.5)), 0)

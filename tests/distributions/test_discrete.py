@@ -294,13 +294,3 @@ def test_hat_is_above_every_distribution_of_its_standard_deviation():
     a, b, bound = (float(v) for v in integer_draws.hat(frozen.std()))
     k = np.floor((2 * a / edge + b) * u + mean + 0.5)
     assert np.all(frozen.pmf(k) * (a / edge**2 + b) <= bound), frozen.args
-
-
-@pytest.mark.parametrize('dist, params', [
-    (discrete.poisson, discrete.PoissonParams(jnp.array([0., 5., 1e7]))),
-    (discrete.binomial, discrete.BinomialParams(
-        jnp.array([0., 3., 1e7]), jnp.array([0., -_INF, 2.])))])
-def test_cdf_at_infinity_is_one_and_below_zero_none(dist, params):
-  np.testing.assert_array_equal(dist.cdf(params, jnp.full(3, _INF)), 1)
-  np.testing.assert_array_equal(dist.cdf(params, jnp.full(3, -_INF)), 0)
-  np.testing.assert_array_equal(dist.cdf(params, jnp.full(3, -0.5)), 0)
