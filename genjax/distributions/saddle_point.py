@@ -43,9 +43,18 @@ def log_stirling(n: Array) -> Array:
   return jnp.where(n == 0, 0.0, jnp.where(n > 0, nats, jnp.nan))
 
 
+def log_quotient(x: Array, y: Array) -> Array:
+  """log(x / y), x >= 0 and y > 0, also where x / y is no ordinary float."""
+  ratio = jnp.sqrt(x) / jnp.sqrt(y)
+  return 2 * jnp.log(jnp.maximum(ratio, jnp.finfo(ratio.dtype).tiny))
+
+
 @jax.custom_jvp
 def deviance(
-    x: Array, mean: Array, excess: Array | None = None
+    x: Array,
+    mean: Array,
+    excess: Array | None = None,
+    log_ratio: Array | None = None,
 ) -> Array:
   """x log(x / mean) + mean - x, x >= 0 and mean > 0, in nats.
 
@@ -56,26 +65,38 @@ def deviance(
   Args:
     x, mean: elementwise.
     excess: x - mean, where more of it is known than is left in the mean.
+    log_ratio: log(x / mean), x > 0, where the mean may under- or overflow; its
+      own slopes then stand for those of the mean.
   """
   excess = x - mean if excess is None else excess
-  v = excess / (x + mean)
-  near = jnp.abs(v) < 0.25
+  near, v = _nearness(x, mean, excess)
   small = jnp.square(jnp.where(near, v, 0.0))
   tail = small * jnp.polyval(_coefficients(_ATANH, v), small)
   series = excess * v + 2 * x * v * tail
+  if log_ratio is None:
+    log_ratio = log_quotient(x, jnp.where(near, 1.0, mean))
   # 0 log 0 is 0, and an infinite mean is infinitely far.
-  ratio = jnp.where(
-      near, 1.0, jnp.maximum(x / mean, jnp.finfo(v.dtype).tiny))
-  return jnp.where(near, series, x * jnp.log(ratio) + mean - x)
+  return jnp.where(near, series, x * log_ratio + mean - x)
+
+
+def _nearness(x: Array, mean: Array, excess: Array) -> tuple[Array, Array]:
+  """Whether the series of v = excess / (x + mean) converges, and v."""
+  v = excess / (x + mean)
+  return jnp.abs(v) < 0.25, v
 
 
 @deviance.defjvp
 def _deviance_jvp(primals, tangents):
   # By the rule of quotients 1 / mean^2 would overflow from 1e19 on.
-  (x, mean, excess), (dx, dmean, _) = primals, tangents
-  ratio = jnp.maximum(x / mean, jnp.finfo(mean.dtype).tiny)
-  return (deviance(x, mean, excess),
-          jnp.log(ratio) * dx + (mean - x) / mean * dmean)
+  (x, mean, excess, log_ratio), (dx, dmean, _, dlog_ratio) = primals, tangents
+  nats = deviance(x, mean, excess, log_ratio)
+  if log_ratio is None:
+    away = mean - x if excess is None else -excess
+    return nats, log_quotient(x, mean) * dx + away / mean * dmean
+  known = x - mean if excess is None else excess
+  near, _ = _nearness(x, mean, known)
+  away = jnp.where(near, -known, mean - x)
+  return nats, (log_ratio + away / x) * dx - away * dlog_ratio
 
 
 def less_product(a: Array, b: Array, c: Array) -> Array:
