@@ -125,19 +125,27 @@ def mixture(base: Distribution) -> Distribution:
     return _log_sum_exp(joint, log_weights, params.components)
 
   def average(f, params: MixtureParams, *x: Array) -> Array:
+    return total(lambda c, weight, _: weight * f(c, *x), params)
+
+  def total(f, params: MixtureParams) -> Array:
+    """Sum of f(component, weight, its root) of those that have a weight."""
 
     def term(weight, component):
-      value = f(component, *x)
       weight = broadcast_right(weight, weight.ndim + base.event_ndims)
-      return jnp.where(weight == 0, 0, weight * value)
+      root = jnp.sqrt(jnp.where(weight == 0, 1, weight))
+      return jnp.where(weight == 0, 0, f(component, weight, root))
 
     weights = jax.nn.softmax(logits_of(params), axis=0)
     return jnp.sum(jax.vmap(term)(weights, params.components), axis=0)
 
   def total_variance(mean, variance, params: MixtureParams) -> Array:
     centre = average(mean, params)
-    return average(lambda component: (
-        variance(component) + jnp.square(mean(component) - centre)), params)
+
+    def term(component, _, root):
+      # By the root of the weight: a square alone may overflow.
+      return jnp.square(root * (mean(component) - centre))
+
+    return average(variance, params) + total(term, params)
 
   return Distribution(
       sample, log_prob, base.event_ndims, base.density,

@@ -17,6 +17,7 @@ from genjax.types import Array
 # Stirling's series in 1 / n: B_2k / (2k (2k - 1)).
 _SERIES = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360)
 _FROM = 15.0  # the first term left out is then below 4e-18
+SURE = 60  # log-odds at which the rarer outcome has probability 1e-26
 # 1 / (2j + 1), j = 1, 2, ...: |v| < 1/4 leaves out 1e-18.
 _ATANH = tuple(1 / (2 * j + 1) for j in range(1, 15))
 
@@ -43,10 +44,19 @@ def log_stirling(n: Array) -> Array:
   return jnp.where(n == 0, 0.0, jnp.where(n > 0, nats, jnp.nan))
 
 
-def log_quotient(x: Array, y: Array) -> Array:
-  """log(x / y), x >= 0 and y > 0, also where x / y is no ordinary float."""
-  ratio = jnp.sqrt(x) / jnp.sqrt(y)
+@jax.custom_jvp
+def log_quotient(x: Array, *ys: Array) -> Array:
+  """log of x >= 0 divided by every y > 0, also where no float holds that."""
+  ratio = jnp.sqrt(x)
+  for y in ys:
+    ratio = ratio / jnp.sqrt(y)
   return 2 * jnp.log(jnp.maximum(ratio, jnp.finfo(ratio.dtype).tiny))
+
+
+@log_quotient.defjvp
+def _log_quotient_jvp(primals, tangents):
+  dx, *dys = (dy / y for y, dy in zip(primals, tangents))
+  return log_quotient(*primals), dx - sum(dys)
 
 
 @jax.custom_jvp
@@ -81,8 +91,8 @@ def deviance(
 
 def _nearness(x: Array, mean: Array, excess: Array) -> tuple[Array, Array]:
   """Whether the series of v = excess / (x + mean) converges, and v."""
-  v = excess / (x + mean)
-  return jnp.abs(v) < 0.25, v
+  v = excess / (x + mean)  # 0 where a compiler divides by an infinite mean
+  return (jnp.abs(v) < 0.25) & (mean <= 2 * x), v
 
 
 @deviance.defjvp
@@ -116,18 +126,49 @@ def less_product(a: Array, b: Array, c: Array) -> Array:
           - b_low * c_low)
 
 
-def log_stirling_ratio(a: Array) -> Array:
-  """log Gamma(a + 1/2) - log Gamma(a), a > 0, in nats.
+def unit_entropy(a: Array) -> Array:
+  """Entropy of the gamma distribution of rate 1 [*a], nats.
 
-  Above 20 by its series, 1/2 log a - 1/(8a) + 1/(192a^3) - 1/(640a^5) + ...
+  a + log Gamma(a) + (1 - a) digamma(a), by Stirling's formula and its slope.
+  """
+  error, slope = jax.jvp(stirling_error, (a,), (jnp.ones_like(a),))
+  return (error + (1 - a) * slope + 0.5 * jnp.log(2 * math.pi * a)
+          + 0.5 - 0.5 / a)
+
+
+def rarer_probability(logits: Array) -> tuple[Array, Array]:
+  """Probability of the rarer outcome of a toss, and what its rounding left.
+
+  A rounding of it moves the mean of n tosses by up to sqrt(n) roundings of the
+  standard deviation. With s a number near to |logits| of a table of double
+  precision, sigmoid(-|logits|) = p + p (1 - p) d / (1 + p d), p = sigmoid(-s),
+  d = e^(s - |logits|) - 1. Beyond log-odds of 60 it is that of 60.
+  """
+  per_unit = 16
+  # With a slope at 0, too.
+  away = jnp.minimum(jnp.where(logits < 0, -logits, logits), SURE)
+  nearest = jnp.round(away * per_unit)
+  exact = 1 / (1 + np.exp(np.arange(SURE * per_unit + 1) / per_unit))
+  high = exact.astype(logits.dtype)
+  low = (exact - high).astype(logits.dtype)
+  index = jnp.where(jnp.isnan(nearest), 0, nearest).astype(jnp.int32)
+  p, rest = jnp.asarray(high)[index], jnp.asarray(low)[index]
+  d = jnp.expm1(nearest / per_unit - away)
+  return p, rest + p * (1 - p) * d / (1 + p * d)
+
+
+def log_stirling_ratio(a: Array) -> Array:
+  """log Gamma(a + 1/2) - log Gamma(a) - 1/2 log a, a > 0, in nats.
+
+  Above 20 by its series, -1/(8a) + 1/(192a^3) - 1/(640a^5) + ...
   """
   large = a > 20.0
   safe = jnp.where(large, a, 20.0)
   terms = (-1 / 8, 1 / 192, -1 / 640, 17 / 14336)
-  series = (0.5 * jnp.log(safe)
-            + jnp.polyval(_coefficients(terms, a), 1 / jnp.square(safe)) / safe)
+  series = jnp.polyval(_coefficients(terms, a), 1 / jnp.square(safe)) / safe
   small = jnp.where(large, 1.0, a)
-  exact = jax.lax.lgamma(small + 0.5) - jax.lax.lgamma(small)
+  exact = (jax.lax.lgamma(small + 0.5) - jax.lax.lgamma(small)
+           - 0.5 * jnp.log(small))
   return jnp.where(large, series, exact)
 
 

@@ -308,5 +308,13 @@ def test_shapes_that_do_not_fit_are_refused(dist, params):
 
 
 @each_dist
+@pytest.mark.parametrize('shape', [(), (1,), (4, 1), (3,)])
+def test_points_that_are_no_vectors_of_the_event_are_refused(name, shape):
+  """They would be broadcast to vectors, and scored as these."""
+  with pytest.raises(ValueError, match=name + r': x must be \[\.\.\., 4\]'):
+    jax.eval_shape(DISTS[name].log_prob, _params(name), jnp.zeros(shape))
+
+
+@each_dist
 def test_event_ndims_is_one(name):
   assert DISTS[name].event_ndims == 1
