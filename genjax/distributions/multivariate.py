@@ -21,6 +21,8 @@ from genjax.distributions.params import quotient
 from genjax.distributions.params import rounded
 from genjax.distributions.params import zero
 from genjax.distributions.saddle_point import deviance
+from genjax.distributions.saddle_point import less_product
+from genjax.distributions.saddle_point import log_quotient
 from genjax.distributions.saddle_point import log_stirling
 from genjax.distributions.saddle_point import unit_entropy
 from genjax.types import Array
@@ -60,10 +62,11 @@ def _product(matrix: Array, x: Array) -> Array:
                     precision=jax.lax.Precision.HIGHEST)
 
 
-def _check_axes(where: str, x: Array, loc: Array) -> None:
+def _check_axes(where: str, x: Array, vector: Array) -> None:
   """Raises ValueError for x that would be broadcast to a vector."""
-  check(x.shape[-1:] == loc.shape[-1:], where,
-        f'x must be [..., {loc.shape[-1]}]', f'shape {x.shape}')
+  dims = jnp.shape(vector)[-1:]
+  check(not dims or jnp.shape(x)[-1:] == dims, where,
+        f'x must be [..., {dims[-1] if dims else ""}]', f'shape {jnp.shape(x)}')
 
 
 def _normal(key: Key, params, shape: Shape) -> Array:
@@ -260,18 +263,30 @@ def _dirichlet_sample(
 def _dirichlet_nats(params: DirichletParams, x: Array) -> Array:
   """Log-density on the simplex; elsewhere NaN where x is, or any number."""
   c = _concentration(params)
-  _check_axes('dirichlet', x, c)
-  total = jnp.sum(c, axis=-1, keepdims=True)
+  total, lost = _exact_sum(c)
   zero = jnp.abs(x) < jnp.finfo(x.dtype).tiny  # XLA takes subnormals for 0
   inside = jnp.where(zero, 1.0, jnp.abs(x))
   # Loader's form, as of the beta distribution: of every log Gamma only what
   # does not cancel.
+  excess = less_product(c, total, inside) - lost * inside
   nats = (jnp.log(c) - log_stirling(c) - jnp.log(inside)
-          - total * deviance(quotient(c, total), inside))
+          - deviance(c, total * inside, excess,
+                     log_quotient(c, total, inside)))
   at_zero = jnp.where(c == 1, jnp.log(total),
                       jnp.where(c < 1, jnp.inf, -jnp.inf) + 0 * c)
   nats = jnp.sum(jnp.where(zero, at_zero, nats), axis=-1, keepdims=True)
   return (nats + log_stirling(total) - jnp.log(total))[..., 0]
+
+
+def _exact_sum(c: Array) -> tuple[Array, Array]:
+  """Two numbers [..., 1] whose sum is that of the entries, unrounded.
+
+  Of entries rounded to one last place every sum is exact.
+  """
+  total = jax.lax.stop_gradient(3 * jnp.sum(c, axis=-1, keepdims=True))
+  high = (c + total) - total
+  return (jnp.sum(high, axis=-1, keepdims=True),
+          jnp.sum(c - high, axis=-1, keepdims=True))
 
 
 def _dirichlet_mean(params: DirichletParams) -> Array:
@@ -310,6 +325,7 @@ _on_simplex = rounded(Distribution(
 
 
 def _dirichlet_log_prob(params: DirichletParams, x: Array) -> Array:
+  _check_axes('dirichlet', x, params.concentration)
   # Here the value has its own dtype still, which says how far it is rounded.
   tolerance = jnp.finfo(jnp.result_type(x, float)).eps**0.5
   off = jnp.abs(jnp.sum(x, axis=-1) - 1) > tolerance
