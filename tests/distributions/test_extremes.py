@@ -68,7 +68,8 @@ LOG_PROBS = {
     'beta': (beta, BetaParams, (
         (.01, .01, 1e-37, 79.0455367), (1e-3, 5, 1e-30, 62.1028026),
         (1e-20, 1, .5, -45.3585547), (1e7, 1e7, .5001, 7.77969732),
-        (1e10, 1e3, .9999999, 2.09482251), (1e30, 1e30, .5, 34.6595586))),
+        (1e10, 1e3, .9999999, 2.09482251), (1e30, 1e30, .5, 34.6595586),
+        (1500000.125, 1.1e6, .5782, -1.51598605))),
     # L((v + 1) / 2) - L(v / 2) - log(pi v) / 2 - log(s)
     # - (v + 1) / 2 log(1 + z^2 / v), z = (x - l) / s
     'student_t': (student_t, StudentTParams, (
@@ -109,7 +110,7 @@ def test_log_prob_where_an_intermediate_leaves_the_floats(name):
 
 def test_dirichlet_of_two_shares_is_the_beta_at_large_concentrations():
   """To the last digits: x and 1 - x are exact, and so is their excess."""
-  a, b, x, want = (np.array(v)[[0, 3, 4]] for v in zip(*LOG_PROBS['beta'][2]))
+  a, b, x, want = (np.array(v)[[0, 3, 4, 6]] for v in zip(*LOG_PROBS['beta'][2]))
   a, b, x = np.float32([a, b, x])
   got = dirichlet.log_prob(DirichletParams(np.stack([a, b], -1)),
                            np.stack([x, 1 - x], -1))
