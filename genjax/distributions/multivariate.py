@@ -245,7 +245,8 @@ infinite entry it is NaN.
 
 def _concentration(params: DirichletParams) -> Array:
   (concentration,) = params
-  check(concentration.ndim > 0, 'dirichlet', 'concentration must be [..., K]',
+  check(concentration.ndim > 0 and concentration.shape[-1] > 0, 'dirichlet',
+        'concentration must be [..., K] with K >= 1',
         f'shape {concentration.shape}')
   return jnp.where(_all_positive(concentration), concentration, jnp.nan)
 
@@ -263,12 +264,12 @@ def _dirichlet_sample(
 def _dirichlet_nats(params: DirichletParams, x: Array) -> Array:
   """Log-density on the simplex; elsewhere NaN where x is, or any number."""
   c = _concentration(params)
-  total, lost = _exact_sum(c)
+  total = jnp.sum(c, axis=-1, keepdims=True)
   zero = jnp.abs(x) < jnp.finfo(x.dtype).tiny  # XLA takes subnormals for 0
   inside = jnp.where(zero, 1.0, jnp.abs(x))
   # Loader's form, as of the beta distribution: of every log Gamma only what
-  # does not cancel.
-  excess = less_product(c, total, inside) - lost * inside
+  # does not cancel. A rounding of the total does, as all excess is 0.
+  excess = less_product(c, total, inside)
   nats = (jnp.log(c) - log_stirling(c) - jnp.log(inside)
           - deviance(c, total * inside, excess,
                      log_quotient(c, total, inside)))
@@ -276,17 +277,6 @@ def _dirichlet_nats(params: DirichletParams, x: Array) -> Array:
                       jnp.where(c < 1, jnp.inf, -jnp.inf) + 0 * c)
   nats = jnp.sum(jnp.where(zero, at_zero, nats), axis=-1, keepdims=True)
   return (nats + log_stirling(total) - jnp.log(total))[..., 0]
-
-
-def _exact_sum(c: Array) -> tuple[Array, Array]:
-  """Two numbers [..., 1] whose sum is that of the entries, unrounded.
-
-  Of entries rounded to one last place every sum is exact.
-  """
-  total = jax.lax.stop_gradient(3 * jnp.sum(c, axis=-1, keepdims=True))
-  high = (c + total) - total
-  return (jnp.sum(high, axis=-1, keepdims=True),
-          jnp.sum(c - high, axis=-1, keepdims=True))
 
 
 def _dirichlet_mean(params: DirichletParams) -> Array:

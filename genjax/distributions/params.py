@@ -63,6 +63,27 @@ def rounded(
   return dist._replace(**functions | {'sample': sample})
 
 
+def widened(f: Callable[..., Array]) -> Callable[..., Array]:
+  """`f` of any tree of params and of values, whose sums 16 bits would spoil.
+
+  Params, not values, are taken to float32; the result is rounded to the common
+  dtype of both.
+  """
+
+  def of(params, *x):
+    dtype = jnp.result_type(*jax.tree.leaves((params, x)), float)
+    if jnp.finfo(dtype).bits >= 32:
+      return f(params, *x)
+
+    def wide(leaf):
+      whole = jnp.issubdtype(jnp.result_type(leaf), jnp.integer)
+      return leaf if whole else jnp.asarray(leaf, jnp.float32)
+
+    return f(jax.tree.map(wide, params), *x).astype(dtype)
+
+  return of
+
+
 def within(x: Array, low: float, high: float) -> Array:
   """`x` moved from the ends `low` and `high` to the numbers next to them.
 

@@ -110,7 +110,8 @@ def test_log_prob_where_an_intermediate_leaves_the_floats(name):
 
 def test_dirichlet_of_two_shares_is_the_beta_at_large_concentrations():
   """To the last digits: x and 1 - x are exact, and so is their excess."""
-  a, b, x, want = (np.array(v)[[0, 3, 4, 6]] for v in zip(*LOG_PROBS['beta'][2]))
+  rows = [LOG_PROBS['beta'][2][i] for i in (0, 3, 4, 6)]
+  a, b, x, want = np.array(rows).T
   a, b, x = np.float32([a, b, x])
   got = dirichlet.log_prob(DirichletParams(np.stack([a, b], -1)),
                            np.stack([x, 1 - x], -1))

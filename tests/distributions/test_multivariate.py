@@ -299,6 +299,7 @@ def test_dirichlet_gradients_match_differences():
     (low_rank_normal, LowRankNormalParams(
         jnp.ones(3), jnp.ones((3, 1)), 1.0)),
     (dirichlet, DirichletParams(1.0)),
+    (dirichlet, DirichletParams(jnp.ones((3, 0)))),
 ])
 def test_shapes_that_do_not_fit_are_refused(dist, params):
   with pytest.raises(ValueError, match=r'must be \[\.\.\., [DK]\]'):
