@@ -65,7 +65,7 @@ def _product(matrix: Array, x: Array) -> Array:
 def _check_axes(where: str, x: Array, vector: Array) -> None:
   """Raises ValueError for x that would be broadcast to a vector."""
   dims = jnp.shape(vector)[-1:]
-  check(not dims or jnp.shape(x)[-1:] == dims, where,
+  check(not any(dims) or jnp.shape(x)[-1:] == dims, where,
         f'x must be [..., {dims[-1] if dims else ""}]', f'shape {jnp.shape(x)}')
 
 
