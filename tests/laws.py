@@ -138,6 +138,23 @@ def closed_forms_match_scipy(family: Family):
                                frozen.cdf(x), rtol=1e-9, atol=1e-12)
 
 
+def moments_match_scipy_in_float32(family: Family):
+  """And the entropy, of the params as they are rounded."""
+  frozen = family.scipy(*(np.asarray(p, np.float32).astype(np.float64)
+                          for p in family.params))
+  for name, want in (('mean', 'mean'), ('variance', 'var'),
+                     ('entropy', 'entropy')):
+    closed = getattr(family.dist, name)
+    if closed is not None:
+      got = closed(params_of(family, jnp.float32))
+      want = np.broadcast_to(getattr(frozen, want)(), got.shape)
+      kept = np.isfinite(want)  # scipy has inf for some that do not exist
+      assert kept.any()
+      np.testing.assert_allclose(
+          np.asarray(got)[kept], want[kept], rtol=2e-5,
+          atol=2e-5 * (name == 'entropy'), err_msg=name)
+
+
 @float64
 def probabilities_sum_to_one(family: Family):
   """By adaptive quadrature or a sum, for the first member of the batch."""
@@ -259,6 +276,30 @@ def dtype_is_kept(family: Family):
     chex.assert_type(x, jnp.int32 if family.discrete else dtype)
 
 
+def values_of_any_dtype_are_scored(family: Family):
+  """Also whole numbers; the result has the dtype that jax's rules give."""
+  params = params_of(family, jnp.float32)
+  full = batch_shape(family) + family.event_shape
+  for dtype in (jnp.bfloat16, jnp.float16, jnp.float32, jnp.int32, jnp.int8,
+                jnp.uint8, jnp.uint32, jnp.bool_):
+    x = jnp.zeros(full, dtype)
+    nats = jax.eval_shape(family.dist.log_prob, params, x)
+    chex.assert_type(nats, jnp.float32)
+    if family.dist.cdf is not None:
+      chex.assert_type(jax.eval_shape(family.dist.cdf, params, x), jnp.float32)
+
+
+def nothing_is_drawn_and_scored_as_anything_else(family: Family):
+  """Of no draws, and of an empty batch: no error, and empty results."""
+  empty = [jnp.zeros((0, *family.event_shape)) for _ in family.params]
+  for params, shape in ((params_of(family, jnp.float32), (0,)),
+                        (family.make(*empty), (2,))):
+    x = jax.eval_shape(functools.partial(family.dist.sample, shape=shape),
+                       jax.random.key(0), params)
+    assert x.size == 0 and x.shape[0] == shape[0]
+    assert jax.eval_shape(family.dist.log_prob, params, x).size == 0
+
+
 def event_ndims_is_the_rank_of_the_event(family: Family):
   assert family.dist.event_ndims == len(family.event_shape)
   assert family.dist.density == 'exact'
@@ -332,9 +373,10 @@ LAWS = (
     outside_is_minus_inf_and_nan_is_nan, samples_agree_with_density,
     jit_equals_eager, vmap_over_params_equals_loop, dtype_is_kept,
     bad_params_give_nan, gradients_are_finite_in_the_tails,
-    event_ndims_is_the_rank_of_the_event)
-OF_SCALARS = (closed_forms_match_scipy, probabilities_sum_to_one,
-              sample_of_bfloat16_is_rounded)
+    event_ndims_is_the_rank_of_the_event, values_of_any_dtype_are_scored,
+    nothing_is_drawn_and_scored_as_anything_else)
+OF_SCALARS = (closed_forms_match_scipy, moments_match_scipy_in_float32,
+              probabilities_sum_to_one, sample_of_bfloat16_is_rounded)
 
 
 def over(families: dict[str, Family], laws=LAWS):

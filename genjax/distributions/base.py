@@ -89,6 +89,13 @@ def expectation(
 def mean_of(draws: Array) -> MonteCarlo:
   """Mean of independent draws [N, ...] and its standard error."""
   num = draws.shape[0]
-  draws = jnp.asarray(draws, jnp.result_type(draws, float))
-  return MonteCarlo(jnp.mean(draws, axis=0),
-                    jnp.std(draws, axis=0, ddof=1) / num**0.5)
+  dtype = jnp.result_type(draws, float)
+  draws = jnp.asarray(draws, jnp.promote_types(dtype, jnp.float32))
+  mean = jnp.mean(draws, axis=0)
+  away = draws - mean
+  # In a unit of the greatest, as squares of others may leave the floats.
+  unit = jax.lax.stop_gradient(jnp.max(jnp.abs(away), axis=0, initial=0))
+  unit = jnp.where(unit == 0, 1, unit)
+  spread = unit * jnp.sqrt(jnp.sum(jnp.square(away / unit), axis=0)
+                           / (num - 1))
+  return MonteCarlo(mean.astype(dtype), (spread / num**0.5).astype(dtype))

@@ -1,7 +1,8 @@
 """Invertible maps with known log-determinants, as pure functions.
 
 A map whose range is not the whole line inverts what lies outside to an infinity
-(of the side that it is on, but in chains), and never to a number.
+(of the side that it is on, but in chains), and never to a number; it never maps
+to an end of its range, but to the number next to it.
 """
 
 import math
@@ -12,6 +13,8 @@ import jax.numpy as jnp
 
 from genjax.distributions.params import finite
 from genjax.distributions.params import floating
+from genjax.distributions.params import quotient
+from genjax.distributions.params import within
 from genjax.numerics import sum_trailing
 from genjax.types import Array
 from genjax.types import Params
@@ -51,7 +54,7 @@ def _affine_forward(params: AffineParams, x: Array) -> Array:
 
 def _affine_inverse(params: AffineParams, y: Array) -> Array:
   shift, scale = _affine(params)
-  return (y - shift) / scale
+  return quotient(y - shift, scale)
 
 
 def _affine_log_det(params: AffineParams, x: Array) -> Array:
@@ -68,6 +71,7 @@ def _onto(high: float, inverse: Callable[[Array], Array]):
   """The inverse of a map onto (0, high), infinite at and beyond the ends."""
 
   def extended(params: tuple[()], y: Array) -> Array:
+    y = _float(y)
     outside = (y <= 0) | (y >= high)
     x = inverse(jnp.where(outside, 0.5, y))
     return jnp.where(outside, jnp.where(y <= 0, -jnp.inf, jnp.inf), x)
@@ -75,28 +79,38 @@ def _onto(high: float, inverse: Callable[[Array], Array]):
   return extended
 
 
+def _float(x: Array) -> Array:
+  return jnp.asarray(x, jnp.result_type(x, float))
+
+
+def _inside(high: float, forward: Callable[[Array], Array]):
+  """A map onto (0, high), never rounded to an end, which has no inverse."""
+  return lambda params, x: within(forward(_float(x)), 0, high)
+
+
 exp = Bijector(
-    forward=lambda params, x: jnp.exp(x),
+    forward=_inside(math.inf, jnp.exp),
     inverse=_onto(math.inf, jnp.log),
-    log_det=lambda params, x: x)
+    log_det=lambda params, x: _float(x))
 """y = e^x, elementwise, onto (0, inf); params are ()."""
 
 
 softplus = Bijector(
-    forward=lambda params, x: jax.nn.softplus(x),
+    forward=_inside(math.inf, jax.nn.softplus),
     inverse=_onto(math.inf, lambda y: y + jnp.log(-jnp.expm1(-y))),
-    log_det=lambda params, x: jax.nn.log_sigmoid(x))
+    log_det=lambda params, x: jax.nn.log_sigmoid(_float(x)))
 """y = log(1 + e^x), elementwise, onto (0, inf); params are ()."""
 
 
 sigmoid = Bijector(
-    forward=lambda params, x: jax.nn.sigmoid(x),
+    forward=_inside(1.0, jax.nn.sigmoid),
     inverse=_onto(1.0, lambda y: jnp.log(y) - jnp.log1p(-y)),
-    log_det=lambda params, x: jax.nn.log_sigmoid(x) + jax.nn.log_sigmoid(-x))
+    log_det=lambda params, x: (jax.nn.log_sigmoid(_float(x))
+                               + jax.nn.log_sigmoid(-_float(x))))
 """y = 1 / (1 + e^-x), elementwise, onto (0, 1); params are ().
 
-Above 17 in float32, and 6 in bfloat16, y rounds to 1, which has no inverse;
-below zero it keeps all its digits.
+Above 17 in float32, and 6 in bfloat16, y is the number next to 1; below zero it
+keeps all its digits.
 """
 
 

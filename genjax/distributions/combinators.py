@@ -14,6 +14,7 @@ from genjax.distributions.bijectors import Bijector
 from genjax.distributions.discrete import categorical
 from genjax.distributions.discrete import CategoricalParams
 from genjax.distributions.params import minus_inf_where
+from genjax.distributions.params import widened
 from genjax.numerics import broadcast_right
 from genjax.numerics import sum_trailing
 from genjax.types import Array
@@ -51,8 +52,10 @@ def independent(base: Distribution, ndims: int) -> Distribution:
     axes fewer.
 
   Raises:
-    ValueError: a draw, or log_prob of a value, with fewer axes than the event.
+    ValueError: `ndims` below 0; a draw, or log_prob of a value, with fewer axes
+      than the event.
   """
+  check(ndims >= 0, 'independent', 'ndims must be 0 or more', ndims)
 
   def check_axes(found: int) -> None:
     check(found >= ndims, 'independent',
@@ -69,9 +72,9 @@ def independent(base: Distribution, ndims: int) -> Distribution:
 
   entropy = base.entropy
   return Distribution(
-      sample, lambda params, x: total(base.log_prob(params, x)),
+      sample, widened(lambda params, x: total(base.log_prob(params, x))),
       base.event_ndims + ndims, base.density, base.mean, base.variance,
-      entropy and (lambda params: total(entropy(params))))
+      entropy and widened(lambda params: total(entropy(params))))
 
 
 def mixture(base: Distribution) -> Distribution:
@@ -98,7 +101,8 @@ def mixture(base: Distribution) -> Distribution:
 
   def logits_of(params: MixtureParams) -> Array:
     shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(params)]
-    check(len({s[:1] for s in shapes}) == 1 and () not in shapes, 'mixture',
+    check(len({s[:1] for s in shapes}) == 1 and () not in shapes
+          and shapes[0][0] > 0, 'mixture',
           'logits and components must begin with one axis K',
           f'shapes {", ".join(map(str, shapes))}')
     return jnp.asarray(params.logits)
@@ -125,26 +129,34 @@ def mixture(base: Distribution) -> Distribution:
     return _log_sum_exp(joint, log_weights, params.components)
 
   def average(f, params: MixtureParams, *x: Array) -> Array:
+    return total(lambda c, weight, _: weight * f(c, *x), params)
+
+  def total(f, params: MixtureParams) -> Array:
+    """Sum of f(component, weight, its root) of those that have a weight."""
 
     def term(weight, component):
-      value = f(component, *x)
       weight = broadcast_right(weight, weight.ndim + base.event_ndims)
-      return jnp.where(weight == 0, 0, weight * value)
+      root = jnp.sqrt(jnp.where(weight == 0, 1, weight))
+      return jnp.where(weight == 0, 0, f(component, weight, root))
 
     weights = jax.nn.softmax(logits_of(params), axis=0)
     return jnp.sum(jax.vmap(term)(weights, params.components), axis=0)
 
   def total_variance(mean, variance, params: MixtureParams) -> Array:
     centre = average(mean, params)
-    return average(lambda component: (
-        variance(component) + jnp.square(mean(component) - centre)), params)
+
+    def term(component, _, root):
+      # By the root of the weight: a square alone may overflow.
+      return jnp.square(root * (mean(component) - centre))
+
+    return average(variance, params) + total(term, params)
 
   return Distribution(
-      sample, log_prob, base.event_ndims, base.density,
-      mean=base.mean and partial(average, base.mean),
-      variance=base.mean and base.variance and partial(
-          total_variance, base.mean, base.variance),
-      cdf=base.cdf and partial(average, base.cdf))
+      sample, widened(log_prob), base.event_ndims, base.density,
+      mean=base.mean and widened(partial(average, base.mean)),
+      variance=base.mean and base.variance and widened(partial(
+          total_variance, base.mean, base.variance)),
+      cdf=base.cdf and widened(partial(average, base.cdf)))
 
 
 def _members(

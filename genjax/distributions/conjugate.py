@@ -29,6 +29,7 @@ from genjax.distributions.discrete import CategoricalParams
 from genjax.distributions.multivariate import DirichletParams
 from genjax.distributions.params import floating
 from genjax.distributions.params import positive
+from genjax.distributions.saddle_point import log_quotient
 from genjax.numerics import broadcast_right
 from genjax.types import Array
 from genjax.types import Params
@@ -66,10 +67,12 @@ def normal_normal(noise_scale: Array | float) -> Conjugate:
     total = _running_sum(x - prior.loc)
     num = broadcast_right(jnp.arange(len(total), dtype=total.dtype), x.ndim)
     noise = positive(jnp.asarray(noise_scale))
-    ratio = jnp.square(positive(prior.scale) / noise)
-    shrink = 1 / (1 + num * ratio)
-    return NormalParams(prior.loc + ratio * shrink * total,
-                        prior.scale * jnp.sqrt(shrink))
+    ratio = positive(prior.scale) / noise
+    # By the share of each: squares of a vague prior's ratio overflow.
+    wider = jnp.hypot(1.0, jnp.sqrt(num) * ratio)
+    share = ratio / wider
+    return NormalParams(prior.loc + share * (share * total),
+                        prior.scale / wider)
 
   def predictive(params: NormalParams) -> NormalParams:
     loc, scale = floating(params)
@@ -85,10 +88,18 @@ def _conjugate(
     predictive: Callable[[Params], Params],
     event_ndims: int = 0,
 ) -> Conjugate:
-  """From `learn`: (prior, x) -> params after 0 ... N of x, [N + 1, ...]."""
+  """From `learn`: (prior, x) -> params after 0 ... N of x, [N + 1, ...].
+
+  Sums are taken in float32 or better, of whatever dtype prior and x are.
+  """
+
+  def dtype_of(prior: Params, x: Array):
+    return jnp.result_type(*prior, x, float)
 
   def path(prior: Params, x: Array) -> tuple[Params, Array]:
-    prior, x = floating(prior), jnp.asarray(x)
+    wide = jnp.promote_types(dtype_of(prior, x), jnp.float32)
+    prior = jax.tree.map(lambda p: jnp.asarray(p, wide), prior)
+    x = jnp.asarray(x)
     check(x.ndim >= 1, 'conjugate', 'x must be [N, ...]', f'shape {x.shape}')
     batch = max(jnp.ndim(p) for p in prior) - event_ndims
     # N must not meet a batch axis of the prior.
@@ -98,14 +109,15 @@ def _conjugate(
   def log_evidence(prior: Params, x: Array) -> Array:
     after, x = path(prior, x)
     before = jax.tree.map(lambda p: p[:-1], after)
-    return jnp.sum(likelihood.log_prob(predictive(before), x), axis=0)
+    nats = jnp.sum(likelihood.log_prob(predictive(before), x), axis=0)
+    return nats.astype(dtype_of(prior, x))
 
   def posterior(prior: Params, x: Array) -> Params:
     after, _ = path(prior, x)
     possible = log_evidence(prior, x) > -jnp.inf
     return jax.tree.map(
         lambda p: jnp.where(broadcast_right(possible, p.ndim - 1), p[-1],
-                            jnp.nan), after)
+                            jnp.nan).astype(dtype_of(prior, x)), after)
 
   return Conjugate(posterior, log_evidence, predictive)
 
@@ -122,8 +134,8 @@ def _learn_tosses(prior: BetaParams, x: Array) -> BetaParams:
 
 
 def _next_toss(params: BetaParams) -> BernoulliParams:
-  log_alpha, log_beta = (jnp.log(positive(p)) for p in floating(params))
-  return BernoulliParams(log_alpha - log_beta)
+  alpha, beta = (positive(p) for p in floating(params))
+  return BernoulliParams(log_quotient(alpha, beta))
 
 
 def _learn_counts(prior: DirichletParams, x: Array) -> DirichletParams:

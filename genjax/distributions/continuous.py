@@ -12,11 +12,14 @@ import jax.numpy as jnp
 from jax.scipy import special
 
 from genjax.distributions.base import Distribution
+from genjax.distributions.gamma_draws import draw_gamma
 from genjax.distributions.params import finite
 from genjax.distributions.params import positive
+from genjax.distributions.params import quotient
 from genjax.distributions.params import rounded
 from genjax.distributions.params import size
 from genjax.distributions.params import zero
+from genjax.distributions.saddle_point import log_quotient
 from genjax.distributions.saddle_point import log_stirling_ratio
 from genjax.distributions.special import beta_tails
 from genjax.types import Array
@@ -48,7 +51,7 @@ class LogisticParams(NamedTuple):
 
 
 class StudentTParams(NamedTuple):
-  """Degrees of freedom, location and scale."""
+  """Degrees of freedom, location and scale; infinite df are the normal's."""
 
   df: Array
   loc: Array
@@ -74,7 +77,7 @@ def _shifted(unit_sample):
 def _unit(params, x):
   """(x - loc) / scale, and log scale: NaN where params are bad."""
   log_scale = jax.lax.log(params.scale)  # of a good scale only it is finite
-  return ((x - params.loc) / params.scale,
+  return (quotient(x - params.loc, params.scale),
           log_scale + zero(params.loc + log_scale))
 
 
@@ -85,7 +88,7 @@ def _loc(params) -> Array:
 
 def _times_scale(variance: float):
   """Variance of a location-scale family from that of its unit member."""
-  return lambda params: variance * jnp.square(_spread(params))
+  return lambda params: jnp.square(math.sqrt(variance) * _spread(params))
 
 
 def _spread(params) -> Array:
@@ -151,8 +154,15 @@ logistic = rounded(Distribution(
 
 
 def _heavy(params: StudentTParams) -> StudentTParams:
+  """Params, NaN where they are bad; df may be inf."""
   params = _located(params)
-  return params._replace(df=positive(params.df))
+  return params._replace(df=jnp.where(params.df > 0, params.df, jnp.nan))
+
+
+def _degrees(df: Array) -> tuple[Array, Array]:
+  """Whether df are infinite, and df that are not."""
+  endless = df == jnp.inf
+  return endless, jnp.where(endless, 1.0, df)
 
 
 def _student_t_sample(
@@ -161,39 +171,52 @@ def _student_t_sample(
   df, loc, scale = _heavy(params)
   key_normal, key_gamma = jax.random.split(key)
   full = size(shape, (df, loc, scale))
-  half = 0.5 * jnp.where(df > 0, df, 1.0)
-  # In logarithms: a chi-square of few degrees underflows to zero.
-  log_precision = (
-      jax.random.loggamma(key_gamma, half, full, df.dtype) - jnp.log(half))
+  endless, df = _degrees(df)
+  # Half of a chi-square, of which few degrees are below all floats, as their
+  # inverse is above them; a small scale brings a draw back.
+  g, b = draw_gamma(key_gamma, jnp.broadcast_to(0.5 * df, full), full)
+  wider = jnp.where(endless, 1.0, jnp.sqrt(0.5 * df / g))
+  boost = jnp.where(endless, 1.0, jnp.exp(jnp.minimum(-0.25 * b, 80.0)))
   z = jax.random.normal(key_normal, full, df.dtype)
-  return loc + scale * z * jnp.exp(-0.5 * log_precision) + 0 * df
+  return loc + scale * z * wider * boost * boost
 
 
 def _student_t_log_prob(params: StudentTParams, x: Array) -> Array:
   df, loc, scale = _heavy(params)
-  w = (x - loc) / scale / jnp.sqrt(df)
-  # log(1 + w^2), where w^2 may overflow.
-  far = jnp.abs(w) > 1e9
-  log_tail = jnp.where(
-      far, 2 * jnp.log(jnp.abs(jnp.where(far, w, 1.0))),
-      jnp.log1p(jnp.square(jnp.where(far, 0.0, w))))
-  return (log_stirling_ratio(df / 2) - 0.5 * jnp.log(math.pi * df)
-          - jnp.log(scale) - 0.5 * (df + 1) * log_tail)
+  endless, df = _degrees(df)
+  half = 0.5 * x - 0.5 * loc  # as x - loc may overflow
+  # log(1 + w^2), where w or its square may overflow.
+  far = jnp.abs(jax.lax.stop_gradient(half / scale / jnp.sqrt(df))) > 1e9
+  far &= ~endless
+  w = 2 * quotient(jnp.where(far, 0.0, half), scale) * (1 / jnp.sqrt(df))
+  log_w = log_quotient(jnp.abs(jnp.where(far, half, 1.0)), scale) + math.log(2)
+  log_tail = jnp.where(far, 2 * log_w - jnp.log(df), jnp.log1p(jnp.square(w)))
+  return (_student_t_peak(endless, df) - jnp.log(scale)
+          - 0.5 * jnp.where(endless, jnp.square(w), (df + 1) * log_tail))
+
+
+def _student_t_peak(endless: Array, df: Array) -> Array:
+  """Log-density at the location for scale 1, nats."""
+  return (jnp.where(endless, 0.0, log_stirling_ratio(df / 2))
+          - 0.5 * _LOG_2PI)
 
 
 def _student_t_variance(params: StudentTParams) -> Array:
   df, loc, scale = _heavy(params)
+  endless, df = _degrees(df)
   finite = df / (jnp.where(df > 2, df, 3.0) - 2)
   factor = jnp.where(df > 2, finite, jnp.where(df > 1, jnp.inf, jnp.nan))
-  return factor * jnp.square(scale) + 0 * loc
+  return scale * jnp.where(endless, 1.0, factor) * scale + 0 * loc
 
 
 def _student_t_entropy(params: StudentTParams) -> Array:
   df, loc, scale = _heavy(params)
+  endless, df = _degrees(df)
   # The derivative of the ratio is a difference of digamma functions.
-  ratio, slope = jax.jvp(log_stirling_ratio, (df / 2,), (jnp.ones_like(df),))
-  return (0.5 * (df + 1) * slope - ratio + 0.5 * jnp.log(math.pi * df)
-          + jnp.log(scale) + 0 * loc)
+  slope = 1 / df + jax.jvp(
+      log_stirling_ratio, (df / 2,), (jnp.ones_like(df),))[1]
+  away = jnp.where(endless, 0.5, 0.5 * (df + 1) * slope)
+  return away - _student_t_peak(endless, df) + jnp.log(scale) + 0 * loc
 
 
 @jax.custom_jvp

@@ -16,17 +16,21 @@ from genjax.distributions.base import Distribution
 from genjax.distributions.integer_draws import draw_bits
 from genjax.distributions.integer_draws import draw_category
 from genjax.distributions.integer_draws import draw_count
+from genjax.distributions.integer_draws import nearest_count
+from genjax.distributions.integer_draws import parts
+from genjax.distributions.params import computed
 from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import rounded
 from genjax.distributions.saddle_point import deviance
+from genjax.distributions.saddle_point import less_product
 from genjax.distributions.saddle_point import log_stirling
+from genjax.distributions.saddle_point import rarer_probability
+from genjax.distributions.saddle_point import SURE
 from genjax.distributions.special import beta_tails
 from genjax.distributions.special import gamma_tails
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Shape
-
-_SURE = 60.0  # log-odds at which the rarer outcome has probability 1e-26
 
 
 class BernoulliParams(NamedTuple):
@@ -190,22 +194,56 @@ def _tosses(params: BinomialParams) -> BinomialParams:
   return BinomialParams(*(jnp.where(good, p, jnp.nan) for p in params))
 
 
-def _binomial_log_mass(n: Array, logits: Array, x: Array) -> Array:
-  """Loader's saddle-point form; nats at whole x of 0 ... n."""
-  near = jnp.clip(logits, -_SURE, _SURE)
+def _binomial_log_mass(
+    n: Array, logits: Array, rarer: Array, excess: Array
+) -> Array:
+  """Loader's saddle-point form, nats at whole numbers of 0 ... n.
+
+  Args:
+    n: how many tosses.
+    logits: of the ones.
+    rarer: how many tosses had the rarer outcome.
+    excess: that less its mean.
+  """
+  p, rest = rarer_probability(logits)
   some = jnp.maximum(n, 1)
-  nats = (log_stirling(n) - log_stirling(x) - log_stirling(n - x)
-          - deviance(x, some * jax.nn.sigmoid(near))
-          - deviance(n - x, some * jax.nn.sigmoid(-near)))
+  nats = (log_stirling(n) - log_stirling(rarer) - log_stirling(n - rarer)
+          - deviance(rarer, some * (p + rest), excess)
+          - deviance(n - rarer, some * (1 - p - rest), -excess))
   # Where the rarer outcome's probability may underflow, nats are linear in it.
-  rarer = jnp.where(logits < 0, x, n - x)
-  beyond = jnp.where(rarer == 0, 0, jnp.maximum(jnp.abs(logits) - _SURE, 0))
+  beyond = jnp.where(rarer == 0, 0, jnp.maximum(jnp.abs(logits) - SURE, 0))
   return jnp.where(n == 0, 0, nats - rarer * beyond)
 
 
-def _binomial_log_prob(params: BinomialParams, x: Array) -> Array:
+def _binomial_excess(
+    n: Array, n_low: Array, logits: Array, rarer: Array, low: Array | float
+) -> Array:
+  """A count of the rarer outcome, rarer + low, less its mean of n + n_low."""
+  p, rest = rarer_probability(logits)
+  return less_product(rarer, n, p) + (low - n_low * p - (n + n_low) * rest)
+
+
+def _binomial_nats(
+    params: BinomialParams, n_low: Array, x: Array, low: Array
+) -> Array:
+  """Log-probability of x + low ones, where params lack n_low tosses."""
   n, logits = _tosses(params)
-  return _score(lambda x: _binomial_log_mass(n, logits, x), x, n)
+  others, others_low = n - x, n_low - low
+  inside = ((x == jnp.floor(x)) & (x + low >= 0) & (others + others_low >= 0)
+            & (x < jnp.inf))
+  ones = logits < 0
+  rarer = jnp.where(inside, jnp.where(ones, x, others), 0)
+  low = jnp.where(inside, jnp.where(ones, low, others_low), 0)
+  nats = _binomial_log_mass(
+      n + n_low, logits, rarer + low,
+      _binomial_excess(n, n_low, logits, rarer, low))
+  return minus_inf_where(~inside, jnp.where(jnp.isnan(x), x, nats))
+
+
+def _binomial_log_prob(params: BinomialParams, x: Array) -> Array:
+  n, n_low = parts(params.total_count)
+  return computed(_binomial_nats)(
+      BinomialParams(n, params.logits), n_low, *parts(x))
 
 
 def _binomial_mean(params: BinomialParams) -> Array:
@@ -220,23 +258,31 @@ def _binomial_variance(params: BinomialParams) -> Array:
 def _binomial_sample(
     key: Key, params: BinomialParams, shape: Shape = ()
 ) -> Array:
-  mean = _binomial_mean(params)
-  std = jnp.sqrt(_binomial_variance(params))
-  return draw_count(key, lambda x: _binomial_log_prob(params, x), mean, std,
-                    (*shape, *mean.shape))
+  n, n_low = parts(params.total_count)
 
+  def draw(params: BinomialParams, n_low: Array) -> Array:
+    n, logits = _tosses(params)
+    tosses = n + n_low
+    p, _ = rarer_probability(logits)
+    centre = nearest_count(tosses * p)
+    rest = -_binomial_excess(n, n_low, logits, centre, 0)
 
-def _binomial_excess(n: Array, logits: Array, x: Array) -> Array:
-  """n p - x, with p of log-odds `logits`, with as many digits as these have.
+    def log_mass(offset):
+      rarer = centre + offset
+      inside = (rarer >= 0) & (rarer <= tosses)
+      return minus_inf_where(~inside, _binomial_log_mass(
+          tosses, logits, jnp.where(inside, rarer, 0), offset - rest))
 
-  A rounding of p, times n, is more than their difference may be: so n p is
-  taken from whichever of 0, n / 2 and n it is nearest to.
-  """
-  half = 0.5 * n
-  near_end = jnp.where(logits < 0, n * jax.nn.sigmoid(logits) - x,
-                       (n - x) - n * jax.nn.sigmoid(-logits))
-  return jnp.where(jnp.abs(logits) < 1,
-                   (half - x) + half * jnp.tanh(0.5 * logits), near_end)
+    std = jnp.sqrt(tosses * p * (1 - p))
+    rarer = draw_count(key, log_mass, centre, rest, std, (*shape, *n.shape))
+    # Of more than 2^32 tosses half are more than int32 holds.
+    some = jnp.where(n < 2.0**32, n, 0).astype(jnp.uint32)
+    others = some + n_low.astype(jnp.uint32) - rarer.astype(jnp.uint32)
+    held = (n < 2.0**32) & (others < jnp.uint32(2**31)) & (rarer >= 0)
+    others = jnp.where(held, others, 0).astype(jnp.int32)
+    return jnp.where(logits < 0, rarer, jnp.where(held, others, -1))
+
+  return computed(draw, jnp.int32)(BinomialParams(n, params.logits), n_low)
 
 
 def _binomial_cdf(params: BinomialParams, x: Array) -> Array:
@@ -244,9 +290,12 @@ def _binomial_cdf(params: BinomialParams, x: Array) -> Array:
 
   def cdf(x):
     p, q = jax.nn.sigmoid(logits), jax.nn.sigmoid(-logits)
+    rarer = jnp.where(logits < 0, x, n - x)
+    excess = _binomial_excess(n, jnp.zeros_like(n), logits, rarer, 0)
     lower, _ = beta_tails(
         jnp.maximum(n - x, 1), x + 1, q, p, jax.nn.log_sigmoid(-logits),
-        jax.nn.log_sigmoid(logits), _binomial_excess(n, logits, x) - q)
+        jax.nn.log_sigmoid(logits),
+        jnp.where(logits < 0, -excess, excess) - q)
     return lower
 
   return _cumulate(cdf, x, n)
@@ -257,7 +306,8 @@ binomial = rounded(Distribution(
     log_prob=_binomial_log_prob,
     mean=_binomial_mean,
     variance=_binomial_variance,
-    cdf=_binomial_cdf), draws=jnp.int32)
+    cdf=_binomial_cdf), draws=jnp.int32)._replace(
+        sample=_binomial_sample, log_prob=_binomial_log_prob)
 """Number of ones in `total_count` tosses, each 1 with log-odds `logits`."""
 
 
@@ -266,23 +316,51 @@ def _rate(params: PoissonParams) -> Array:
   return jnp.where((rate >= 0) & (rate < jnp.inf), rate, jnp.nan)
 
 
-def _poisson_log_prob(params: PoissonParams, x: Array) -> Array:
+def _poisson_log_mass(rate: Array, x: Array, excess: Array) -> Array:
+  """Loader's saddle-point form, nats at whole x; excess is x - rate."""
+  none = x == 0
+  events = deviance(*(jnp.where(none, 1, v) for v in (x, rate)),
+                    jnp.where(none, 0, excess))
+  return -log_stirling(x) - jnp.where(none, rate, events)
+
+
+def _poisson_nats(
+    params: PoissonParams, rate_low: Array, x: Array, low: Array
+) -> Array:
+  """Log-probability of x + low, where the rate lacks rate_low."""
   rate = _rate(params)
+  inside = (x == jnp.floor(x)) & (x + low >= 0) & (x < jnp.inf)
+  nats = _poisson_log_mass(
+      rate + rate_low, jnp.where(inside, x + low, 0),
+      jnp.where(inside, (x - rate) + (low - rate_low), 0))
+  return minus_inf_where(~inside, jnp.where(jnp.isnan(x), x, nats))
 
-  def log_mass(x):
-    none = x == 0
-    events = deviance(*(jnp.where(none, 1, v) for v in (x, rate)))
-    return -log_stirling(x) - jnp.where(none, rate, events)
 
-  return _score(log_mass, x, jnp.inf)
+def _poisson_log_prob(params: PoissonParams, x: Array) -> Array:
+  rate, rate_low = parts(params.rate)
+  return computed(_poisson_nats)(PoissonParams(rate), rate_low, *parts(x))
 
 
 def _poisson_sample(
     key: Key, params: PoissonParams, shape: Shape = ()
 ) -> Array:
-  rate = _rate(params)
-  return draw_count(key, lambda x: _poisson_log_prob(params, x), rate,
-                    jnp.sqrt(rate), (*shape, *rate.shape))
+  rate, rate_low = parts(params.rate)
+
+  def draw(params: PoissonParams, rate_low: Array) -> Array:
+    rate = _rate(params)
+    mean = rate + rate_low
+    centre = nearest_count(mean)
+    rest = (rate - centre) + rate_low
+
+    def log_mass(offset):
+      inside = centre + offset >= 0
+      return minus_inf_where(~inside, _poisson_log_mass(
+          mean, jnp.where(inside, centre + offset, 0), offset - rest))
+
+    return draw_count(key, log_mass, centre, rest, jnp.sqrt(mean),
+                      (*shape, *mean.shape))
+
+  return computed(draw, jnp.int32)(PoissonParams(rate), rate_low)
 
 
 def _poisson_cdf(params: PoissonParams, x: Array) -> Array:
@@ -301,5 +379,6 @@ poisson = rounded(Distribution(
     log_prob=_poisson_log_prob,
     mean=_rate,
     variance=_rate,
-    cdf=_poisson_cdf), draws=jnp.int32)
+    cdf=_poisson_cdf), draws=jnp.int32)._replace(
+        sample=_poisson_sample, log_prob=_poisson_log_prob)
 """Number of events, of mean `rate`."""

@@ -1,5 +1,6 @@
 """The discretized logistic: pixels as a logistic variable cut into levels."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -9,9 +10,11 @@ from genjax.checks import check
 from genjax.distributions.base import Distribution
 from genjax.distributions.continuous import logistic
 from genjax.distributions.continuous import LogisticParams
+from genjax.distributions.params import computed
 from genjax.distributions.params import finite
 from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import positive
+from genjax.distributions.params import quotient
 from genjax.distributions.params import rounded
 from genjax.distributions.saddle_point import less_product
 from genjax.types import Array
@@ -51,16 +54,23 @@ def discretized_logistic(num_levels: int = 256) -> Distribution:
   def edge(params, level):
     """(x - loc) / scale at the lower edge of a level."""
     loc, scale = finite(params.loc), positive(params.scale)
-    from_loc = less_product((2 * level - 1 - top) + 0 * loc, top + 0 * loc, loc)
-    return from_loc / (top * scale)
+    whole = jnp.asarray(2 * level - 1 - top, loc.dtype)
+    # The product is rounded by more than a small scale.
+    away = less_product(whole, jnp.asarray(top, loc.dtype), loc)
+    return quotient(away / top, scale)
 
   def level_log_mass(params, level):
     low, high = edge(params, level), edge(params, level + 1)
-    width = 2 / (top * positive(params.scale))
+    scale = positive(params.scale)
+    width = quotient(jnp.asarray(2 / top, scale.dtype), scale)
+    narrow = width < 1e-4  # or even below all floats
+    log_share = jnp.where(
+        narrow, math.log(2 / top) - jnp.log(scale) - width / 2,
+        jnp.log(-jnp.expm1(-jnp.where(narrow, 1, width))))
     first, last = level == 0, level == top
     return (-jnp.where(first, 0, jax.nn.softplus(low))
             - jnp.where(last, 0, jax.nn.softplus(-high))
-            + jnp.where(first | last, 0, jnp.log(-jnp.expm1(-width))))
+            + jnp.where(first | last, 0, log_share))
 
   def position(x):
     """Levels below x, with a fraction, and how far it may be rounded."""
@@ -81,7 +91,9 @@ def discretized_logistic(num_levels: int = 256) -> Distribution:
     @jax.checkpoint
     def add(total, level):
       nats = level_log_mass(params, level)
-      return total + jnp.exp(nats) * of(value(level), nats), None
+      mass = jnp.exp(nats)
+      term = mass * of(value(level), nats)
+      return total + jnp.where(mass == 0, 0, term), None
 
     nothing = jnp.zeros_like(level_log_mass(params, 0))
     return jax.lax.scan(add, nothing, jnp.arange(num_levels))[0]
@@ -115,7 +127,8 @@ def discretized_logistic(num_levels: int = 256) -> Distribution:
   def cdf(params: DiscretizedLogisticParams, x: Array) -> Array:
     level, error = position(x)
     level = jnp.floor(level + error)
-    inner = jax.nn.sigmoid(edge(params, level + 1))
+    inner = computed(
+        lambda p, level: jax.nn.sigmoid(edge(p, level + 1)))(params, level)
     below_top = jnp.where(level < 0, 0 * inner, inner)
     value = jnp.where(level >= top, 1 + 0 * inner, below_top)
     return value.astype(jnp.result_type(*params, x, float))

@@ -40,13 +40,15 @@ from genjax.distributions.params import floating
 from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import P
 from genjax.distributions.params import positive
+from genjax.distributions.params import quotient
+from genjax.distributions.params import zero
 from genjax.distributions.saddle_point import deviance
+from genjax.distributions.saddle_point import exp_remainder
+from genjax.distributions.saddle_point import log_quotient
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Params
 
-# e^d - 1 - d = d^2 (1/2! + d/3! + ...): |d| < 0.1 leaves out 1e-17 of it.
-_EXP_SERIES = tuple(1 / math.factorial(k) for k in range(2, 11))
 # log Gamma(z) = (z - 1/2) log z - z + log sqrt(2 pi) + sum of c z^-n over n: c;
 # from z = 16 on, what is left out is 1e-10 of the sum.
 _STIRLING = {1: 1 / 12, 3: -1 / 360, 5: 1 / 1260, 7: -1 / 1680}
@@ -57,40 +59,52 @@ def kl_normal(p: NormalParams, q: NormalParams) -> Array:
   """KL of two normal distributions [*batch], nats."""
   p, q = _wide(p), _wide(q)
   p_scale, q_scale = positive(p.scale), positive(q.scale)
-  change = jnp.square((p_scale - q_scale) / q_scale)
-  shift = jnp.square(finite(p.loc - q.loc) / q_scale)
-  return deviance(q_scale, p_scale) / q_scale + 0.5 * (change + shift)
+  change = jnp.square(quotient(p_scale - q_scale, q_scale))
+  shift = jnp.square(quotient(finite(p.loc - q.loc), q_scale))
+  return _unit_deviance(q_scale, p_scale) + 0.5 * (change + shift)
 
 
 def kl_laplace(p: LaplaceParams, q: LaplaceParams) -> Array:
   """KL of two Laplace distributions [*batch], nats."""
   p, q = _wide(p), _wide(q)
   p_scale, q_scale = positive(p.scale), positive(q.scale)
-  shift = jnp.abs(finite(p.loc - q.loc)) / p_scale
-  return (deviance(q_scale, p_scale)
-          + p_scale * _exp_remainder(-shift)) / q_scale
+  shift = jnp.abs(finite(p.loc - q.loc))
+  # Beyond 100 scales e^-d is 0, and the quotient may overflow.
+  away = -quotient(jnp.minimum(shift, 100 * p_scale), p_scale)
+  ratio = quotient(p_scale, q_scale)
+  return _unit_deviance(q_scale, p_scale) + jnp.where(
+      shift > p_scale, quotient(shift, q_scale) + ratio * jnp.expm1(away),
+      ratio * exp_remainder(away))
 
 
 def kl_uniform(p: UniformParams, q: UniformParams) -> Array:
   """KL of two uniform distributions [*batch], nats; inf where q is within p."""
   p, q = _wide(p), _wide(q)
-  p_width, q_width = positive(p.high - p.low), positive(q.high - q.low)
+  # In a unit of 8 where a width in one of 1 overflows.
+  unit = jnp.where(jnp.isinf(p.high - p.low) | jnp.isinf(q.high - q.low), 8, 1)
+  (p_low, p_high), (q_low, q_high) = (
+      [end / unit for end in r] for r in (p, q))
+  p_width, q_width = positive(p_high - p_low), positive(q_high - q_low)
   outside = (p.low < q.low) | (p.high > q.high)
-  wider = jnp.maximum((q.high - p.high) + (p.low - q.low), 0)
-  nats = jnp.log1p(wider / p_width) + 0 * q_width
+  wider = jnp.maximum((q_high - p_high) + (p_low - q_low), 0)
+  nats = jnp.log1p(quotient(wider, p_width)) + 0 * q_width
   return -minus_inf_where(outside, -nats)
 
 
 def kl_exponential(p: ExponentialParams, q: ExponentialParams) -> Array:
   """KL of two exponential distributions [*batch], nats."""
   p_rate, q_rate = positive(_wide(p).rate), positive(_wide(q).rate)
-  return deviance(p_rate, q_rate) / p_rate
+  return _unit_deviance(p_rate, q_rate)
 
 
 def kl_gamma(p: GammaParams, q: GammaParams) -> Array:
   """KL of two gamma distributions [*batch], nats."""
   (a, p_rate), (b, q_rate) = (map(positive, _wide(r)) for r in (p, q))
-  nats = deviance(b, a * (q_rate / p_rate)) + _log_gamma_gap(b, a)
+  change = b - a
+  excess = change + a * quotient(p_rate - q_rate, p_rate)
+  nats = deviance(b, a * quotient(q_rate, p_rate), excess,
+                  log_quotient(b, a) + log_quotient(p_rate, q_rate))
+  nats = nats + _log_gamma_gap(b, a, change)
   return jnp.maximum(nats, 0)  # one rounding from equal, either sign
 
 
@@ -109,17 +123,27 @@ def kl_dirichlet(p: DirichletParams, q: DirichletParams) -> Array:
   """
   a, b = (positive(_wide(r).concentration) for r in (p, q))
   _check_sizes('kl_dirichlet', a, b)
-  a_total, b_total = (jnp.sum(c, axis=-1, keepdims=True) for c in (a, b))
-  each = deviance(b, a * (b_total / a_total)) + _log_gamma_gap(b, a)
-  nats = jnp.sum(each, axis=-1) - _log_gamma_gap(b_total, a_total)[..., 0]
+  # What the two differ in is taken before anything is rounded.
+  change = b - a
+  a_total, b_total, total_change = (
+      jnp.sum(c, axis=-1, keepdims=True) for c in (a, b, change))
+  excess = change - a / a_total * total_change
+  each = (deviance(b, a * quotient(b_total, a_total), excess,
+                   log_quotient(b, a) + log_quotient(a_total, b_total))
+          + _log_gamma_gap(b, a, change))
+  nats = jnp.sum(each, axis=-1) - _log_gamma_gap(
+      b_total, a_total, total_change)[..., 0]
   return jnp.maximum(nats, 0)  # one rounding from equal, either sign
 
 
 def kl_bernoulli(p: BernoulliParams, q: BernoulliParams) -> Array:
   """KL of two Bernoulli distributions [*batch], nats."""
+  log_odds = (_wide(r).logits for r in (p, q))
+  # Of sure outcomes, which no finite logits have, the other one is absent.
   return _relative_entropy(*(
-      jnp.stack([jax.nn.log_sigmoid(-r.logits), jax.nn.log_sigmoid(r.logits)],
-                axis=-1) for r in (_wide(p), _wide(q))))
+      jnp.stack([jnp.where(a == jnp.inf, -jnp.inf, 0.0),
+                 jnp.where(a == jnp.inf, 0.0, a)], axis=-1)
+      for a in jnp.broadcast_arrays(*log_odds)))
 
 
 def kl_binomial(p: BinomialParams, q: BinomialParams) -> Array:
@@ -132,8 +156,10 @@ def kl_binomial(p: BinomialParams, q: BinomialParams) -> Array:
   n, most = (jnp.where((r.total_count >= 0)
                        & (r.total_count == jnp.floor(r.total_count)),
                        finite(r.total_count), jnp.nan) for r in (p, q))
-  nats = jnp.where(n < most, jnp.nan, n + 0 * most) * kl_bernoulli(
-      BernoulliParams(p.logits), BernoulliParams(q.logits))
+  each = kl_bernoulli(BernoulliParams(p.logits), BernoulliParams(q.logits))
+  # Of no tosses, too, where one toss would be infinitely far.
+  each = jnp.where((n == 0) & (each == jnp.inf), 0, each)
+  nats = jnp.where(n < most, jnp.nan, n + 0 * most) * each
   return -minus_inf_where(n > most, -nats)
 
 
@@ -143,9 +169,9 @@ def kl_categorical(p: CategoricalParams, q: CategoricalParams) -> Array:
   Raises:
     ValueError: the two have different K.
   """
-  log_p, log_q = (jax.nn.log_softmax(_wide(r).logits) for r in (p, q))
-  _check_sizes('kl_categorical', log_p, log_q)
-  return _relative_entropy(log_p, log_q)
+  a, b = (_wide(r).logits for r in (p, q))
+  _check_sizes('kl_categorical', a, b)
+  return _relative_entropy(*jnp.broadcast_arrays(a, b))
 
 
 def kl_poisson(p: PoissonParams, q: PoissonParams) -> Array:
@@ -174,7 +200,7 @@ def kl_multivariate_normal(
   change, shift = change + 0 * shift, shift + 0 * change[..., :1]
   z = jax.scipy.linalg.solve_triangular(
       q_tril, jnp.concatenate([change, shift], axis=-1), lower=True)
-  return (jnp.sum(deviance(q_diagonal, p_diagonal) / q_diagonal, axis=-1)
+  return (jnp.sum(_unit_deviance(q_diagonal, p_diagonal), axis=-1)
           + 0.5 * jnp.sum(jnp.square(z), axis=(-2, -1)))
 
 
@@ -280,48 +306,78 @@ def _check_sizes(where: str, p: Array, q: Array) -> None:
         f'shapes {p.shape} and {q.shape}')
 
 
-def _exp_remainder(d: Array) -> Array:
-  """e^d - 1 - d, to rounding also near d = 0."""
-  near = jnp.abs(d) < 0.1
-  small = jnp.where(near, d, 0.0)
-  series = jnp.square(small) * jnp.polyval(
-      np.asarray(_EXP_SERIES[::-1], d.dtype), small)
-  return jnp.where(near, series, jnp.expm1(d) - d)
+def _unit_deviance(
+    x: Array, mean: Array, excess: Array | None = None
+) -> Array:
+  """deviance(x, mean, excess) / x, which has no unit."""
+  excess = x - mean if excess is None else excess
+  return deviance(jnp.ones_like(excess), quotient(mean, x),
+                  quotient(excess, x), log_quotient(x, mean))
 
 
-def _relative_entropy(log_p: Array, log_q: Array) -> Array:
-  """KL of log-masses [..., K] that sum to one: [...].
+def _difference(x: Array, y: Array) -> tuple[Array, Array]:
+  """x - y, and what its rounding lost (Knuth's sum of two)."""
+  total = x - y
+  taken = total - x
+  return total, (x - (total - taken)) - (y + taken)
 
-  The sum of p log(p / q) + q - p, which is no less than zero term by term.
+
+def _relative_entropy(a: Array, b: Array) -> Array:
+  """KL of categorical distributions of logits [..., K]: [...].
+
+  With d = b - a less its mean under p it is log E_p[e^d], and E_p[e^d - 1 - d]
+  is a sum of no negative terms, which vanish with the square of d. Before the
+  mean, the d of the most probable category is taken off, so that the others'
+  shares count, however small.
   """
-  absent = log_p == -jnp.inf
-  missed = ~absent & (log_q == -jnp.inf)
-  d = jnp.where(absent | missed, 0.0, log_q - log_p)
-  p, q = jnp.exp(log_p), jnp.exp(log_q)
-  above = absent | (d > 1)  # where e^d may overflow
-  terms = jnp.where(above, q - p - p * d,
-                    p * _exp_remainder(jnp.where(above, 0.0, d)))
-  return jnp.sum(jnp.where(missed, jnp.inf, terms), axis=-1)
+  log_p = jax.nn.log_softmax(a)
+  p, log_total = jnp.exp(log_p), jax.nn.logsumexp(a, axis=-1, keepdims=True)
+  absent = a == -jnp.inf
+  missed = ~absent & (b == -jnp.inf)
+  skipped = absent | missed
+  top = jnp.arange(a.shape[-1]) == jnp.argmax(a, axis=-1)[..., None]
+
+  def sum_of(mask, v):
+    return jnp.sum(jnp.where(mask, v, 0), axis=-1, keepdims=True)
+
+  parts = _difference(*(jnp.where(skipped, 0, v) for v in (b, a)))
+  level = sum_of(top, parts[0])
+  d = jnp.where(skipped, 0, sum(v - sum_of(top, v) for v in parts))
+  mean = sum_of(~skipped, p * d)
+  d = jnp.where(skipped, 0, d - mean)
+  # Logarithms of p e^d, also of what only q has.
+  nats = jnp.where(absent, b - log_total - level - mean, log_p + d)
+  far = jnp.max(nats, axis=-1) > 1  # a sum of the e^d may overflow
+  some = jnp.where(far[..., None], 0, nats)
+  terms = jnp.where(
+      absent, jnp.exp(some), jnp.where(
+          d > 1, jnp.exp(some) - p - p * d,
+          p * exp_remainder(jnp.minimum(d, 1))))
+  kl = jnp.where(far, jax.nn.logsumexp(nats, axis=-1),
+                 jnp.log1p(jnp.where(far, 0, jnp.sum(terms, axis=-1))))
+  kl = kl + zero(jnp.max(b, axis=-1))  # NaN of bad logits
+  return jnp.where(jnp.any(missed, axis=-1) & ~jnp.isnan(kl), jnp.inf, kl)
 
 
-def _log_gamma_gap(y: Array, x: Array) -> Array:
+def _log_gamma_gap(y: Array, x: Array, change: Array) -> Array:
   """The Bregman divergence of log Gamma, less that of x log x, y from x > 0.
 
   log Gamma(y) - log Gamma(x) - digamma(x) (y - x) - deviance(y, x), no less
   than zero. The recurrence Gamma(x + 1) = x Gamma(x) adds one deviance a step,
   until Stirling's formula is exact; its terms z^-n differ by polynomials in
-  1 / x and 1 / y with the factor (y - x)^2.
+  1 / x and 1 / y with the factor (y - x)^2. `change` is y - x, which a rounding
+  of x + 15 would spoil.
   """
   small = jnp.minimum(x, y) < _RAISED_BY
   steps = np.arange(_RAISED_BY, dtype=x.dtype)
-  below_x, below_y = x[..., None] + steps, y[..., None] + steps
-  raised = jnp.sum(deviance(below_x, below_y) / below_x, axis=-1)
+  raised = jnp.sum(_unit_deviance(
+      x[..., None] + steps, y[..., None] + steps, -change[..., None]), axis=-1)
   high_x = jnp.where(small, x + _RAISED_BY, x)
   high_y = jnp.where(small, y + _RAISED_BY, y)
-  raised = raised + deviance(high_y, high_x) - deviance(y, x)
-  a, b, change = 1 / high_x, 1 / high_y, high_y - high_x
+  raised = raised + deviance(high_y, high_x, change) - deviance(y, x, change)
+  a, b = 1 / high_x, 1 / high_y
   series = sum(c * sum((n - i) * a**(n - i) * b**i for i in range(n))
                for n, c in _STIRLING.items())
   return (jnp.where(small, raised, 0.0)
-          + 0.5 * deviance(high_x, high_y) * a
+          + 0.5 * _unit_deviance(high_x, high_y, -change)
           + (change * a) * (change * b) * series)

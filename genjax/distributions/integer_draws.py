@@ -4,7 +4,9 @@ Uniform floats at 32 bits are multiples of 2^-23, too coarse for an event of
 probability 1e-6; here 32 random bits are used as they are. The samplers of
 jax.random also decide by log-gamma functions at 32 bits, which at a mean of 1e5
 have lost the digits that tell neighbours apart (a chi-square test of 4e6 draws
-rejects its Poisson law); here a log-mass decides.
+rejects its Poisson law); here a log-mass decides. And float32 has no odd
+numbers beyond 2^24: a large count is two floats, or a distance from a whole
+number near the mean, and is put together in int32.
 """
 
 import functools
@@ -12,6 +14,7 @@ from typing import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax.types import Array
 from genjax.types import Key
@@ -19,6 +22,19 @@ from genjax.types import Shape
 
 # Up to here comparing with every threshold is faster than a binary search.
 _FEW = 32
+
+
+def parts(x: Array) -> tuple[Array, Array]:
+  """Two numbers of sum x, each of which float32 holds.
+
+  Those of int32 have up to 31 digits, float32 has 24: the second are the last
+  seven. What is of no such type is its own first part, and the second is 0.
+  """
+  x = jnp.asarray(x)
+  if not (jnp.issubdtype(x.dtype, jnp.integer) and x.dtype.itemsize >= 4):
+    return x, jnp.zeros_like(x)
+  low = x & 127
+  return x - low, low
 
 
 def draw_bits(key: Key, shape: Shape) -> Array:
@@ -78,7 +94,8 @@ def hat(std: Array) -> tuple[Array, Array, Array]:
 def draw_count(
     key: Key,
     log_mass: Callable[[Array], Array],
-    mean: Array,
+    centre: Array,
+    rest: Array,
     std: Array,
     shape: Shape,
 ) -> Array:
@@ -90,30 +107,41 @@ def draw_count(
 
   Args:
     key: of the draws.
-    log_mass: nats at whole numbers, and -inf outside of the support.
-    mean: of the distribution, [*batch]; where it is NaN, the draw is -1.
-    std: its standard deviation.
+    log_mass: nats at the centre plus whole numbers, of which it is a function,
+      and -inf outside of the support.
+    centre: a whole number of int32 near to the mean, as a float [*batch].
+    rest: the mean less the centre, [*batch]; where it is NaN, the draw is -1.
+    std: the standard deviation, [*batch].
     shape: [*shape, *batch] of the draws.
 
   Returns:
-    whole numbers of the dtype of `mean`, -1 where int32 does not hold them.
+    int32, -1 where that does not hold them.
   """
   a, b, bound = hat(std)
+  dtype = rest.dtype
 
   def propose(state):
     key, x, open_ = state
     key, key_u, key_v = jax.random.split(key, 3)
-    u = jax.random.uniform(key_u, shape, mean.dtype, -0.5, 0.5)
+    u = draw_bits(key_u, shape).astype(jnp.int32).astype(dtype) * 2.0**-32
     edge = jnp.maximum(0.5 - jnp.abs(u), 2.0**-25)
     slope = a / jnp.square(edge) + b
-    proposal = jnp.floor((2 * a / edge + b) * u + mean + 0.5)
-    v = (draw_bits(key_v, shape).astype(mean.dtype) + 1) * 2.0**-32
+    proposal = jnp.floor((2 * a / edge + b) * u + rest + 0.5)
+    v = (draw_bits(key_v, shape).astype(dtype) + 1) * 2.0**-32
     accepted = jnp.log(v * bound / slope) <= log_mass(proposal)
     return key, jnp.where(open_ & accepted, proposal, x), open_ & ~accepted
 
-  start = jnp.full(shape, -1, mean.dtype)
   # A comparison with NaN would never accept.
-  open_ = jnp.broadcast_to(~jnp.isnan(mean), shape)
+  good = jnp.broadcast_to(~jnp.isnan(rest), shape)
   _, x, _ = jax.lax.while_loop(
-      lambda state: jnp.any(state[2]), propose, (key, start, open_))
-  return jnp.where(x < 2.0**31, x, -1)
+      lambda state: jnp.any(state[2]), propose,
+      (key, jnp.zeros(shape, dtype), good))
+  first = jnp.where(jnp.isnan(centre), 0, centre).astype(jnp.int32)
+  good &= x <= (np.int32(2**31 - 1) - first).astype(dtype)
+  return jnp.where(good, first + jnp.where(good, x, 0).astype(jnp.int32), -1)
+
+
+def nearest_count(mean: Array) -> Array:
+  """The whole number of int32 that is nearest to a mean, as a float."""
+  most = np.floor(np.nextafter(np.asarray(2**31, mean.dtype), 0))
+  return jnp.minimum(jnp.round(mean), most)

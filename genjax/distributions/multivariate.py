@@ -13,13 +13,18 @@ from jax.scipy import special
 
 from genjax.checks import check
 from genjax.distributions.base import Distribution
+from genjax.distributions.gamma_draws import draw_gamma
 from genjax.distributions.params import finite
 from genjax.distributions.params import minus_inf_where
 from genjax.distributions.params import positive
+from genjax.distributions.params import quotient
 from genjax.distributions.params import rounded
 from genjax.distributions.params import zero
 from genjax.distributions.saddle_point import deviance
+from genjax.distributions.saddle_point import less_product
+from genjax.distributions.saddle_point import log_quotient
 from genjax.distributions.saddle_point import log_stirling
+from genjax.distributions.saddle_point import unit_entropy
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Shape
@@ -55,6 +60,13 @@ def _product(matrix: Array, x: Array) -> Array:
   """[..., D, R] times [..., R], in full precision on every device."""
   return jnp.einsum('...dr,...r->...d', matrix, x,
                     precision=jax.lax.Precision.HIGHEST)
+
+
+def _check_axes(where: str, x: Array, vector: Array) -> None:
+  """Raises ValueError for x that would be broadcast to a vector."""
+  dims = jnp.shape(vector)[-1:]
+  check(not any(dims) or jnp.shape(x)[-1:] == dims, where,
+        f'x must be [..., {dims[-1] if dims else ""}]', f'shape {jnp.shape(x)}')
 
 
 def _normal(key: Key, params, shape: Shape) -> Array:
@@ -109,6 +121,7 @@ def _multivariate_normal_log_prob(
     params: MultivariateNormalParams, x: Array
 ) -> Array:
   loc, tril = _cholesky(params)
+  _check_axes('multivariate_normal', x, loc)
   # One inverse for all points and a product for each is several times faster
   # than a solve for each, and as accurate: both lose cond(L) roundings.
   eye = jnp.eye(loc.shape[-1], dtype=tril.dtype)
@@ -170,7 +183,7 @@ def _whitened(params: LowRankNormalParams) -> tuple[Array, Array, Array]:
   not. By the determinant lemma |I + W W^T| = |I + W^T W| = |R^T R|.
   """
   _, factor, scale = params
-  w = factor / scale[..., None]
+  w = quotient(factor, scale[..., None])
   eye = jnp.eye(factor.shape[-1], dtype=factor.dtype)
   eye = jnp.broadcast_to(eye, (*w.shape[:-2], *eye.shape))
   q, r = jnp.linalg.qr(jnp.concatenate([w, eye], axis=-2))
@@ -191,8 +204,9 @@ def _low_rank_sample(
 
 def _low_rank_log_prob(params: LowRankNormalParams, x: Array) -> Array:
   params = _low_rank(params)
+  _check_axes('low_rank_normal', x, params.loc)
   top, bottom, log_det = _whitened(params)
-  u = (x - params.loc) / params.scale
+  u = quotient(x - params.loc, params.scale)
   shared = _product(jnp.swapaxes(top, -1, -2), u)
   squared = (jnp.sum(jnp.square(u - _product(top, shared)), axis=-1)
              + jnp.sum(jnp.square(_product(bottom, shared)), axis=-1))
@@ -231,7 +245,8 @@ infinite entry it is NaN.
 
 def _concentration(params: DirichletParams) -> Array:
   (concentration,) = params
-  check(concentration.ndim > 0, 'dirichlet', 'concentration must be [..., K]',
+  check(concentration.ndim > 0 and concentration.shape[-1] > 0, 'dirichlet',
+        'concentration must be [..., K] with K >= 1',
         f'shape {concentration.shape}')
   return jnp.where(_all_positive(concentration), concentration, jnp.nan)
 
@@ -240,10 +255,10 @@ def _dirichlet_sample(
     key: Key, params: DirichletParams, shape: Shape = ()
 ) -> Array:
   c = _concentration(params)
-  # In logarithms: gamma draws of small concentrations underflow to zero.
-  log_gamma = jax.random.loggamma(
-      key, jnp.where(c > 0, c, 1.0), (*shape, *c.shape), c.dtype)
-  return jnp.where(c > 0, jax.nn.softmax(log_gamma, axis=-1), jnp.nan)
+  g, b = draw_gamma(key, c, (*shape, *c.shape))
+  # Boosts may be below all floats, but not next to the greatest.
+  shares = g * jnp.exp(b - jnp.max(b, axis=-1, keepdims=True))
+  return shares / jnp.sum(shares, axis=-1, keepdims=True)
 
 
 def _dirichlet_nats(params: DirichletParams, x: Array) -> Array:
@@ -253,9 +268,11 @@ def _dirichlet_nats(params: DirichletParams, x: Array) -> Array:
   zero = jnp.abs(x) < jnp.finfo(x.dtype).tiny  # XLA takes subnormals for 0
   inside = jnp.where(zero, 1.0, jnp.abs(x))
   # Loader's form, as of the beta distribution: of every log Gamma only what
-  # does not cancel.
+  # does not cancel. A rounding of the total does, as all excess is 0.
+  excess = less_product(c, total, inside)
   nats = (jnp.log(c) - log_stirling(c) - jnp.log(inside)
-          - total * deviance(c / total, inside))
+          - deviance(c, total * inside, excess,
+                     log_quotient(c, total, inside)))
   at_zero = jnp.where(c == 1, jnp.log(total),
                       jnp.where(c < 1, jnp.inf, -jnp.inf) + 0 * c)
   nats = jnp.sum(jnp.where(zero, at_zero, nats), axis=-1, keepdims=True)
@@ -268,17 +285,24 @@ def _dirichlet_mean(params: DirichletParams) -> Array:
 
 
 def _dirichlet_variance(params: DirichletParams) -> Array:
-  mean = _dirichlet_mean(params)
-  total = jnp.sum(_concentration(params), axis=-1, keepdims=True)
-  return mean * (1 - mean) / (total + 1)
+  c = _concentration(params)
+  total = jnp.sum(c, axis=-1, keepdims=True)
+  return c / total * (_others(c) / total) / (total + 1)
+
+
+def _others(c: Array) -> Array:
+  """Sums of all entries but each one; the total less it loses digits."""
+  before = jnp.cumulative_sum(c, axis=-1, include_initial=True)[..., :-1]
+  after = jnp.cumulative_sum(c[..., ::-1], axis=-1, include_initial=True)
+  return before + after[..., -2::-1]
 
 
 def _dirichlet_entropy(params: DirichletParams) -> Array:
   c = _concentration(params)
   total = jnp.sum(c, axis=-1)
-  return (jnp.sum(special.gammaln(c) - (c - 1) * special.digamma(c), axis=-1)
-          - special.gammaln(total)
-          + (total - c.shape[-1]) * special.digamma(total))
+  # Shares of a gamma sum of concentration `total`, independent of it.
+  return (jnp.sum(unit_entropy(c), axis=-1) - unit_entropy(total)
+          - (c.shape[-1] - 1) * special.digamma(total))
 
 
 _on_simplex = rounded(Distribution(
@@ -287,10 +311,11 @@ _on_simplex = rounded(Distribution(
     event_ndims=1,
     mean=_dirichlet_mean,
     variance=_dirichlet_variance,
-    entropy=_dirichlet_entropy))
+    entropy=_dirichlet_entropy), ends=(0, jnp.inf))
 
 
 def _dirichlet_log_prob(params: DirichletParams, x: Array) -> Array:
+  _check_axes('dirichlet', x, params.concentration)
   # Here the value has its own dtype still, which says how far it is rounded.
   tolerance = jnp.finfo(jnp.result_type(x, float)).eps**0.5
   off = jnp.abs(jnp.sum(x, axis=-1) - 1) > tolerance

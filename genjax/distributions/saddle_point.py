@@ -23,6 +23,7 @@ def _from(n: Array) -> float:
   return 3.0 if n.dtype == jnp.float32 else 15.0
 
 
+SURE = 60  # log-odds at which the rarer outcome has probability 1e-26
 # 1 / (2j + 1), j = 1, 2, ...: |v| < 1/4 leaves out 1e-18, and 1e-9 after six.
 _ATANH = tuple(1 / (2 * j + 1) for j in range(1, 15))
 
@@ -54,9 +55,26 @@ def log_stirling(n: Array) -> Array:
 
 
 @jax.custom_jvp
+def log_quotient(x: Array, *ys: Array) -> Array:
+  """log of x >= 0 divided by every y > 0, also where no float holds that."""
+  ratio = jnp.sqrt(x)
+  for y in ys:
+    ratio = ratio / jnp.sqrt(y)
+  return 2 * jnp.log(jnp.maximum(ratio, jnp.finfo(ratio.dtype).tiny))
+
+
+@log_quotient.defjvp
+def _log_quotient_jvp(primals, tangents):
+  dx, *dys = (dy / y for y, dy in zip(primals, tangents))
+  return log_quotient(*primals), dx - sum(dys)
+
+
+@jax.custom_jvp
 def deviance(
-    x: Array, mean: Array, excess: Array | None = None,
-    log_ratio: Array | None = None
+    x: Array,
+    mean: Array,
+    excess: Array | None = None,
+    log_ratio: Array | None = None,
 ) -> Array:
   """x log(x / mean) + mean - x, x >= 0 and mean > 0, in nats.
 
@@ -67,28 +85,38 @@ def deviance(
   Args:
     x, mean: elementwise.
     excess: x - mean, where more of it is known than is left in the mean.
+    log_ratio: log(x / mean), x > 0, where the mean may under- or overflow; its
+      own slopes then stand for those of the mean.
   """
   excess = x - mean if excess is None else excess
-  v = excess / (x + mean)
-  near = jnp.abs(v) < 0.25
+  near, v = _nearness(x, mean, excess)
   small = jnp.square(jnp.where(near, v, 0.0))
   tail = small * _series(_ATANH, small)
   series = excess * v + 2 * x * v * tail
-  # 0 log 0 is 0, and an infinite mean is infinitely far.
   if log_ratio is None:
-    log_ratio = jnp.log(jnp.where(
-        near, 1.0, jnp.maximum(x / mean, jnp.finfo(v.dtype).tiny)))
+    log_ratio = log_quotient(x, jnp.where(near, 1.0, mean))
+  # 0 log 0 is 0, and an infinite mean is infinitely far.
   return jnp.where(near, series, x * log_ratio + mean - x)
+
+
+def _nearness(x: Array, mean: Array, excess: Array) -> tuple[Array, Array]:
+  """Whether the series of v = excess / (x + mean) converges, and v."""
+  v = excess / (x + mean)  # 0 where a compiler divides by an infinite mean
+  return (jnp.abs(v) < 0.25) & (mean <= 2 * x), v
 
 
 @deviance.defjvp
 def _deviance_jvp(primals, tangents):
   # By the rule of quotients 1 / mean^2 would overflow from 1e19 on.
-  (x, mean, excess, log_ratio), (dx, dmean, _, _) = primals, tangents
-  slope = (jnp.log(jnp.maximum(x / mean, jnp.finfo(mean.dtype).tiny))
-           if log_ratio is None else log_ratio)
-  return (deviance(x, mean, excess, log_ratio),
-          slope * dx + (mean - x) / mean * dmean)
+  (x, mean, excess, log_ratio), (dx, dmean, _, dlog_ratio) = primals, tangents
+  nats = deviance(x, mean, excess, log_ratio)
+  if log_ratio is None:
+    away = mean - x if excess is None else -excess
+    return nats, log_quotient(x, mean) * dx + away / mean * dmean
+  known = x - mean if excess is None else excess
+  near, _ = _nearness(x, mean, known)
+  away = jnp.where(near, -known, mean - x)
+  return nats, (log_ratio + away / x) * dx - away * dlog_ratio
 
 
 def less_product(a: Array, b: Array, c: Array) -> Array:
@@ -108,18 +136,49 @@ def less_product(a: Array, b: Array, c: Array) -> Array:
           - b_low * c_low)
 
 
-def log_stirling_ratio(a: Array) -> Array:
-  """log Gamma(a + 1/2) - log Gamma(a), a > 0, in nats.
+def unit_entropy(a: Array) -> Array:
+  """Entropy of the gamma distribution of rate 1 [*a], nats.
 
-  Above 20 by its series, 1/2 log a - 1/(8a) + 1/(192a^3) - 1/(640a^5) + ...
+  a + log Gamma(a) + (1 - a) digamma(a), by Stirling's formula and its slope.
+  """
+  error, slope = jax.jvp(stirling_error, (a,), (jnp.ones_like(a),))
+  return (error + (1 - a) * slope + 0.5 * jnp.log(2 * math.pi * a)
+          + 0.5 - 0.5 / a)
+
+
+def rarer_probability(logits: Array) -> tuple[Array, Array]:
+  """Probability of the rarer outcome of a toss, and what its rounding left.
+
+  A rounding of it moves the mean of n tosses by up to sqrt(n) roundings of the
+  standard deviation. With s a number near to |logits| of a table of double
+  precision, sigmoid(-|logits|) = p + p (1 - p) d / (1 + p d), p = sigmoid(-s),
+  d = e^(s - |logits|) - 1. Beyond log-odds of 60 it is that of 60.
+  """
+  per_unit = 16
+  # With a slope at 0, too.
+  away = jnp.minimum(jnp.where(logits < 0, -logits, logits), SURE)
+  nearest = jnp.round(away * per_unit)
+  exact = 1 / (1 + np.exp(np.arange(SURE * per_unit + 1) / per_unit))
+  high = exact.astype(logits.dtype)
+  low = (exact - high).astype(logits.dtype)
+  index = jnp.where(jnp.isnan(nearest), 0, nearest).astype(jnp.int32)
+  p, rest = jnp.asarray(high)[index], jnp.asarray(low)[index]
+  d = jnp.expm1(nearest / per_unit - away)
+  return p, rest + p * (1 - p) * d / (1 + p * d)
+
+
+def log_stirling_ratio(a: Array) -> Array:
+  """log Gamma(a + 1/2) - log Gamma(a) - 1/2 log a, a > 0, in nats.
+
+  Above 20 by its series, -1/(8a) + 1/(192a^3) - 1/(640a^5) + ...
   """
   large = a > 20.0
   safe = jnp.where(large, a, 20.0)
   terms = (-1 / 8, 1 / 192, -1 / 640, 17 / 14336)
-  series = (0.5 * jnp.log(safe)
-            + jnp.polyval(_coefficients(terms, a), 1 / jnp.square(safe)) / safe)
+  series = jnp.polyval(_coefficients(terms, a), 1 / jnp.square(safe)) / safe
   small = jnp.where(large, 1.0, a)
-  exact = jax.lax.lgamma(small + 0.5) - jax.lax.lgamma(small)
+  exact = (jax.lax.lgamma(small + 0.5) - jax.lax.lgamma(small)
+           - 0.5 * jnp.log(small))
   return jnp.where(large, series, exact)
 
 

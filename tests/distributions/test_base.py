@@ -11,6 +11,7 @@ from genjax.distributions import ExponentialParams
 from genjax.distributions import MonteCarlo
 from genjax.distributions import normal
 from genjax.distributions import NormalParams
+from genjax.distributions.base import mean_of
 
 
 def test_expectation_is_right_within_its_standard_error():
@@ -47,6 +48,16 @@ def test_expectation_averages_over_draws_alone():
       lambda x: jnp.stack([x, -x], -1), 10)
   assert got.value.shape == got.standard_error.shape == (3, 2, 2)
   np.testing.assert_allclose(got.value[..., 0], -got.value[..., 1], rtol=1e-5)
+
+
+def test_standard_error_has_the_unit_of_the_values():
+  """Squares of 1e-25 and of 1e25 are no float32."""
+  x = jnp.asarray([1.0, 2.0, 4.0, 5.0])
+  for unit in (2.0**-80, 1.0, 2.0**80):
+    got = mean_of(x * unit)
+    np.testing.assert_allclose(got, [3 * unit, unit * (10 / 3 / 4)**0.5],
+                               rtol=1e-6)
+  np.testing.assert_array_equal(mean_of(jnp.full(4, 7.0)), [7, 0])
 
 
 @pytest.mark.parametrize('f, num, message', [

@@ -121,10 +121,30 @@ def test_sigmoid_keeps_its_digits_in_both_tails():
   y = bijectors.sigmoid.forward((), x)
   # exp of a float32 of 80 errs by 80 roundings.
   np.testing.assert_allclose(y, [np.exp(-80.0), 1.0], rtol=1e-5)
+  # 1 itself, which is not of the range, is left for the number next to it.
   np.testing.assert_allclose(bijectors.sigmoid.inverse((), y),
-                             [-80.0, np.inf], rtol=1e-6)
+                             [-80.0, 24 * np.log(2)], rtol=1e-6)
   np.testing.assert_allclose(bijectors.sigmoid.log_det((), x), [-80.0, -80.0],
                              rtol=1e-6)
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize('name', [*ONTO_POSITIVE, 'sigmoid'])
+def test_forward_never_gives_an_end_of_the_range(name, dtype):
+  """So that what it gives has an origin: a number, of the same sign."""
+  bijector, params = CASES[name]
+  x = jnp.asarray([-1e4, -200.0, 50.0, 1e4], dtype)
+  back = bijector.inverse(params, bijector.forward(params, x))
+  assert np.isfinite(back.astype(np.float32)).all()
+  np.testing.assert_array_equal(back < 0, x < 0)
+  assert np.isnan(bijector.forward(params, jnp.asarray(np.nan, dtype)))
+
+
+@pytest.mark.parametrize('name', [*ONTO_POSITIVE, 'sigmoid'])
+def test_whole_numbers_are_taken_as_numbers(name):
+  bijector, params = CASES[name]
+  for f in bijector.forward, bijector.inverse, bijector.log_det:
+    assert jax.eval_shape(f, params, jnp.ones(2, int)).dtype == jnp.float32
 
 
 @pytest.mark.parametrize('name', ONTO_POSITIVE)

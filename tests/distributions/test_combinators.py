@@ -198,6 +198,28 @@ def test_independent_refuses_params_without_the_axes_of_the_event(call):
     call(independent(normal, 2), params)
 
 
+def test_independent_refuses_less_than_no_axes():
+  with pytest.raises(ValueError, match='independent: ndims must be 0 or more'):
+    independent(normal, -1)
+
+
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float16])
+def test_sums_are_not_taken_in_16_bits(dtype):
+  """A sum of ones in bfloat16 ends at 256: log 256 where log 1000 is right."""
+  loc = jnp.zeros(1000, dtype)
+  params = NormalParams(loc, jnp.ones_like(loc))
+  want = -0.5 * np.log(2 * np.pi)
+  dist = mixture(normal)
+  params = MixtureParams(loc, params)
+  nats = dist.log_prob(params, jnp.zeros((), dtype))
+  assert nats.dtype == dist.variance(params).dtype == dtype
+  rtol = float(jnp.finfo(dtype).eps)
+  np.testing.assert_allclose(np.float32(nats), want, rtol=rtol)
+  np.testing.assert_allclose(np.float32(dist.variance(params)), 1, rtol=rtol)
+  nats = independent(normal, 1).log_prob(params.components, loc)
+  np.testing.assert_allclose(np.float32(nats), 1000 * want, rtol=rtol)
+
+
 def test_independent_adds_to_the_rank_and_passes_on_what_is_missing():
   images = independent(independent(normal, 1)._replace(entropy=None), 2)
   assert images.event_ndims == 3 and images.entropy is None

@@ -186,6 +186,36 @@ def test_normal_normal_keeps_a_small_spread_about_a_large_mean():
   np.testing.assert_allclose(got.scale, 0.2**0.5, rtol=1e-6)
 
 
+def test_normal_normal_of_a_vague_prior_is_the_likelihood():
+  """The square of 1e25 is no float32; p(x) is that of its precision, 0."""
+  x = np.float32([1.0, 3.0, 5.0, 3.0])
+  model, prior = normal_normal(1.0), NormalParams(0.0, 1e25)
+  got = model.posterior(prior, x)
+  np.testing.assert_allclose(got, [3.0, 0.5], rtol=1e-6)
+  want = (-2 * np.log(2 * np.pi) - 0.5 * np.square(x - 3).sum()
+          - 0.5 * np.log(4) - 25 * np.log(10))
+  np.testing.assert_allclose(model.log_evidence(prior, x), want, rtol=1e-6)
+
+
+def test_sums_are_not_taken_in_the_dtype_of_the_data():
+  """Sums of ones in bfloat16 end at 256."""
+  x = jnp.ones(1000, jnp.bfloat16)
+  prior = NormalParams(jnp.bfloat16(0), jnp.bfloat16(1))
+  got = normal_normal(1.0).posterior(prior, x)
+  assert got.loc.dtype == got.scale.dtype == jnp.bfloat16
+  np.testing.assert_allclose(np.float32(got), [1000 / 1001, 1001**-0.5],
+                             rtol=2**-8)
+
+
+def test_log_evidence_of_large_params_keeps_its_digits_in_float32():
+  """Log-gamma functions in float64, themselves good to 1e-7 of the result."""
+  x = np.arange(1000) % 3 < 1
+  a, b = float(np.float32(1e8)), float(np.float32(3e8))
+  got = beta_bernoulli.log_evidence(BetaParams(a, b), x.astype(int))
+  want = special.betaln(a + 334, b + 666) - special.betaln(a, b)
+  np.testing.assert_allclose(got, want, rtol=2e-6)
+
+
 @pytest.mark.parametrize('name', ['beta_bernoulli', 'dirichlet_categorical'])
 @laws.float64
 def test_predictive_is_the_mean_of_the_prior(name):

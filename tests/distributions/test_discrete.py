@@ -123,7 +123,8 @@ def test_scalar_family_keeps(law, family):
 
 
 @laws.over(HARD, [laws.log_prob_matches_scipy_where_digits_are_lost,
-                  laws.samples_agree_with_density])
+                  laws.samples_agree_with_density,
+                  laws.moments_match_scipy_in_float32])
 def test_family_of_hard_params_keeps(law, family):
   law(family)
 

@@ -170,6 +170,25 @@ def test_log_prob_and_slope_are_finite_far_from_all_levels(loc):
   assert np.isfinite(slope).all()
 
 
+def test_log_prob_of_small_and_of_vast_scales_in_float32():
+  """Edges are told from the location before either is rounded.
+
+  Of a vast scale s the density is 1 / (4 s) on all inner levels, 2 / 255 wide.
+  """
+  dist = discretized_logistic()
+  loc, scale = np.float32([0.4321, -0.777]), np.float32([1e-3, 1e-4])
+  x = np.linspace(-1, 1, 256)[[20, 30, 180, 183, 200]]
+  got = dist.log_prob(DiscretizedLogisticParams(loc, scale), x[:, None])
+  want = Levels(np.float64(loc), np.float64(scale), 256).logpdf(
+      x[:, None] + np.zeros(2))
+  np.testing.assert_allclose(got, want, rtol=2e-6, atol=2e-5)
+  vast = DiscretizedLogisticParams(0.0, 1e37)
+  np.testing.assert_allclose(dist.log_prob(vast, x),
+                             np.log(2 / 255 / 4) - 37 * np.log(10), rtol=1e-6)
+  far = DiscretizedLogisticParams(1e5, 1e-35)
+  assert float(discretized_logistic(4).entropy(far)) == 0
+
+
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize('arithmetic', [
     lambda n: n / np.float32(127.5) - 1, lambda n: n * np.float32(2 / 255) - 1,

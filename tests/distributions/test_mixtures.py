@@ -165,6 +165,7 @@ def test_mixture_gradients_are_finite_at_no_weight_and_no_density():
     MixtureParams(jnp.zeros(2), NormalParams(jnp.zeros(3), jnp.ones(3))),
     MixtureParams(jnp.zeros(3), NormalParams(jnp.zeros(3), 1.0)),
     MixtureParams(0.0, NormalParams(jnp.zeros(3), jnp.ones(3))),
+    MixtureParams(jnp.zeros(0), NormalParams(jnp.zeros(0), jnp.ones(0))),
 ])
 def test_mixture_refuses_params_without_the_axis_of_components(params):
   dist = mixture(normal)

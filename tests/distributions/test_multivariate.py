@@ -299,12 +299,21 @@ def test_dirichlet_gradients_match_differences():
     (low_rank_normal, LowRankNormalParams(
         jnp.ones(3), jnp.ones((3, 1)), 1.0)),
     (dirichlet, DirichletParams(1.0)),
+    (dirichlet, DirichletParams(jnp.ones((3, 0)))),
 ])
 def test_shapes_that_do_not_fit_are_refused(dist, params):
   with pytest.raises(ValueError, match=r'must be \[\.\.\., [DK]\]'):
     dist.sample(jax.random.key(0), params)
   with pytest.raises(ValueError, match=r'must be \[\.\.\., [DK]\]'):
     dist.log_prob(params, jnp.ones(3))
+
+
+@each_dist
+@pytest.mark.parametrize('shape', [(), (1,), (4, 1), (3,)])
+def test_points_that_are_no_vectors_of_the_event_are_refused(name, shape):
+  """They would be broadcast to vectors, and scored as these."""
+  with pytest.raises(ValueError, match=name + r': x must be \[\.\.\., 4\]'):
+    jax.eval_shape(DISTS[name].log_prob, _params(name), jnp.zeros(shape))
 
 
 @each_dist
