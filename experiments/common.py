@@ -178,8 +178,9 @@ def reopen_data(settings: Mapping[str, Any]) -> Data:
   data = open_data(settings['data'], image_size=settings['image_size'],
                    held_out=settings['held_out'], seed=settings['seed'])
   check(data.description.size == settings['num_examples'], '--workdir',
-        f'is of a run whose {settings["data"]} had {settings["num_examples"]} '
-        'examples for training: they must be what they were',
+        f'is of a run whose {settings["data"]!r} had '
+        f'{settings["num_examples"]} examples for training: they must be what '
+        'they were',
         data.description.size)
   return data
 
@@ -320,7 +321,7 @@ def read_json(path: str) -> Any:
     try:
       return json.load(file)
     except ValueError as error:
-      raise ValueError(f"'{path}' must hold JSON, got {error}") from error
+      raise ValueError(f'{path!r} must hold JSON, got {error}') from error
 
 
 def open_workdir(
@@ -343,7 +344,7 @@ def open_workdir(
     for name in sorted(settings.keys() | before.keys()):
       check(name in free or before.get(name) == settings.get(name),
             '--workdir',
-            f"'{workdir}' holds a run with {name}={before.get(name)!r}; take "
+            f'{workdir!r} holds a run with {name}={before.get(name)!r}; take '
             'another workdir or the same flags', repr(settings.get(name)))
   os.makedirs(os.path.join(workdir, 'figures'), exist_ok=True)
   write_json(path, dict(settings))
@@ -361,5 +362,5 @@ def read_settings(workdir: str) -> dict[str, Any]:
   settings = read_json(path)
   # sample leaves a flags.json too, beside a folder of pictures.
   check('num_classes' in settings, '--workdir',
-        f"'{workdir}' must be the folder of a training run", 'other flags')
+        f'{workdir!r} must be the folder of a training run', 'other flags')
   return settings

@@ -101,7 +101,7 @@ def open_data(spec: str, seed: int) -> Data:
   x = x[sources.permutation(len(x), seed, stream=3)]
   held_out, train = np.split(x, [round(_HELD_OUT * len(x))])
   check(bool(np.all(train.std(0) > 0)), '--data',
-        f"every column of '{spec}' must vary", 'one value throughout')
+        f'every column of {spec!r} must vary', 'one value throughout')
   return Data(train, held_out, names, None)
 
 
@@ -113,7 +113,7 @@ def read_points(path: str) -> tuple[np.ndarray, tuple[str, ...]]:
   Raises:
     ValueError: anything but a table of 20 or more rows of finite numbers.
   """
-  where = f"--data: '{path}'"
+  where = f'--data: {path!r}'
   names: tuple[str, ...] = ()
   try:
     if path.endswith('.npy'):

@@ -100,10 +100,10 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
       pixels = folder.square(image, width, channels)
   except (OSError, SyntaxError, ValueError, EOFError,
           Image.DecompressionBombError) as error:
-    raise ValueError(f"--{name}: '{value}' must be a PNG or JPEG file, got "
+    raise ValueError(f'--{name}: {value!r} must be a PNG or JPEG file, got '
                      'another or a torn one') from error
   check(size == (width, height), f'--{name}',
-        f"'{value}' must be {width} x {height} pixels like the data",
+        f'{value!r} must be {width} x {height} pixels like the data',
         f'{size[0]} x {size[1]}')
   return {'image': pixels}
 

@@ -124,15 +124,17 @@ def write_npz(path, image, label=None):
   return path
 
 
-def write_folder(path, images):
+def write_folder(path, images, **options):
   for name, image in images.items():
     file = path / name
     file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(file)
+    Image.fromarray(image).save(file, **options)
   return path
 
 
 GREY = np.random.default_rng(0).integers(0, 256, (8, 8)).astype(np.uint8)
+TURNED = Image.Exif()
+TURNED[0x0112] = 3  # upside down
 IMAGES = np.stack([GREY[..., None]] * 3)
 
 # (what writes the samples at a path, the file that is at fault or '', what the
@@ -173,6 +175,10 @@ BAD = {
         'a.png': GREY, 'b.png': GREY.astype(np.uint16)}), 'b.png', ['mode L']),
     'rgb': (lambda p: write_folder(p, {
         'a.png': np.stack([GREY] * 3, -1)}), 'a.png', ['mode L', 'RGB']),
+    'clear': (lambda p: write_folder(p, {'a.png': GREY}, transparency=0),
+              'a.png', ['upright', 'opaque']),
+    'turned': (lambda p: write_folder(p, {'a.png': GREY}, exif=TURNED),
+               'a.png', ['upright', 'opaque']),
     'ten': (lambda p: write_folder(p, {'9/a.png': GREY, '10/a.png': GREY}), '',
             ['labels', '9 to 10']),
     'cats': (lambda p: write_folder(p, {'3/a.png': GREY, 'cats/a.png': GREY}),
@@ -189,6 +195,22 @@ def test_evaluate_says_what_is_wrong_with_samples_in_one_line(
   result = run(evaluate, f'--samples={path}', f'--workdir={tmp_path}/run')
   result.check_refusal('evaluate', (str(path / file), *said))
   assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize('folders, names, want', [
+    ('012', '123', None), ('12', '123', [0, 1]), ('012', 'abc', [0, 1, 2]),
+    ('1a', 'abc', [1, 0]), ('ab', 'abc', [0, 1]), ('7', '07', [1])])
+def test_folders_of_samples_are_read_by_one_rule(
+    tmp_path, folders, names, want):
+  """By name or, where no name is the number of another class, by number."""
+  write_folder(tmp_path, {f'{name}/a.png': GREY for name in folders})
+  data = sources.Description(9, (8, 8, 1), tuple(names))
+  if want is None:
+    with pytest.raises(ValueError, match="/0' must be called like a class"):
+      sample_files.read_samples(str(tmp_path), data)
+    return
+  read = sample_files.read_samples(str(tmp_path), data).arrays
+  assert read['label'].tolist() == want
 
 
 @pytest.mark.parametrize('out', ['x.npz', 'folder'])
