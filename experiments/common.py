@@ -30,6 +30,7 @@ _ROLES = ('init', 'training', 'grid', 'held_out', 'sample', 'figure')
 
 # A toy set is drawn once, so that an epoch means something.
 _TOY_POINTS = 65536
+_MOST_POINTS = 10_000_000
 
 _LARGEST = 4096  # side of an image in pixels
 
@@ -94,8 +95,10 @@ def parse_toy(
     check_choice('--data', f'an option of {name}', key, ['points', *allowed])
     options[key] = _number(key, value)
   count = options.pop('points', points)
-  check(count == int(count) and count >= 1, '--data',
-        'points must be a positive whole number', count)
+  check(count == int(count) and 1 <= count <= _MOST_POINTS, '--data',
+        f'points must be a positive whole number up to {_MOST_POINTS}', count)
+  noise = options.get('noise', 0.0)
+  check(noise >= 0, '--data', 'noise must be non-negative', noise)
   return name, int(count), options
 
 
@@ -223,6 +226,7 @@ def define_run_flags(workdir: str) -> None:
   """Flags of every script; `workdir` says what the folder is for."""
   flags.DEFINE_string('workdir', None, workdir)
   flags.mark_flag_as_required('workdir')
+  flags.register_validator('workdir', lambda v: v != '', 'must name a folder')
   flags.DEFINE_integer('seed', 0, 'of everything random', lower_bound=0,
                        upper_bound=2**31 - 1)
 
@@ -354,7 +358,7 @@ def read_settings(workdir: str) -> dict[str, Any]:
   """The settings of the run in `workdir`.
 
   Raises:
-    ValueError: there is no run.
+    ValueError: there is no run, or its classes have no names.
   """
   path = os.path.join(workdir, 'flags.json')
   check(os.path.isfile(path), '--workdir',
@@ -363,4 +367,9 @@ def read_settings(workdir: str) -> dict[str, Any]:
   # sample leaves a flags.json too, beside a folder of pictures.
   check('num_classes' in settings, '--workdir',
         f'{workdir!r} must be the folder of a training run', 'other flags')
+  names, num = settings.get('class_names'), settings['num_classes']
+  check(isinstance(names, list) and all(isinstance(n, str) for n in names)
+        and len(set(names)) == len(names) and num in (None, len(names)),
+        '--workdir', f'class_names in {path!r} must be different names, one a '
+        'class', f'{names} of {num} classes')
   return settings

@@ -37,6 +37,7 @@ from genjax.metrics.estimate import share_by_halves
 from genjax.metrics.frechet import frechet_distance_infinity
 from genjax.viz.evaluation import save_evaluation
 from genjax.viz.evaluation import Scored
+from genjax.viz.figures import plain
 
 # Why there is no number.
 Reason = str
@@ -221,7 +222,7 @@ def draw(
   save_evaluation(
       path, pipeline.to_uint8(shown),
       pipeline.to_uint8(train.x[squared.argmin(1)]),
-      [Scored(name, *(None if isinstance(s, Reason) else s for s in pair))
+      [Scored(plain(name), *(None if isinstance(s, Reason) else s for s in pair))
        for name, pair in scores.items()])
 
 
@@ -239,6 +240,8 @@ def main() -> None:
   looks = [look(images, judge) for images in (samples, train, test)]
   kind, _, argument = values.data.partition(':')
   name = os.path.basename(os.path.normpath(argument)) if argument else kind
+  if name == 'pixels':  # in which there are distances of their own
+    name = f'{kind}_pixels'
   scores = evaluate(looks[0], looks[1], looks[2], name)
   scores['cas'] = (accuracy_score(judge, source, data, test),
                    recognition(looks[2]))

@@ -65,6 +65,10 @@ def parse_labels(
 def check_out(out: str, flat: bool) -> None:
   """Raises ValueError unless samples can go to `out` and stand there alone."""
   if out.endswith('.npz'):
+    beside = f'{out[:-4]}.json'
+    check(os.path.exists(out) or not os.path.exists(beside), '--out',
+          f'must be called otherwise: its flags would replace {beside!r}',
+          repr(out))
     return
   check(not flat, '--out', 'must end in .npz for points', repr(out))
   # Pictures of an earlier call would be taken for samples of this one.

@@ -7,6 +7,7 @@ import dataclasses
 import operator
 from typing import Any, Sequence
 
+from absl import logging
 import numpy as np
 from PIL import Image
 
@@ -115,6 +116,9 @@ def _normalised(where, tfds, builder, records, name, image_size):
   names: tuple[str, ...] = ()
   if isinstance(label, tfds.features.ClassLabel):
     names = tuple(label.names)
+  elif label is not None:
+    logging.warning("%s: 'label' of %r is left out: it is no class but %s",
+                    where, name, label)
   return TfdsSource(records, names, image_size)
 
 
