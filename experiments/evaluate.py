@@ -180,6 +180,14 @@ def as_json(score: Score) -> dict[str, Any]:
           else score._asdict())
 
 
+def name_of(data: str) -> str:
+  """What metrics on features of `--data` are called by."""
+  kind, _, argument = data.partition(':')
+  name = os.path.basename(os.path.normpath(argument)) if argument else kind
+  # Distances in pixels have this name already.
+  return f'{kind}_pixels' if name == 'pixels' else name
+
+
 def look(images: image_data.Images, judge: Judge | None) -> Judged:
   """What the metrics look at of images."""
   x = images.x
@@ -222,7 +230,8 @@ def draw(
   save_evaluation(
       path, pipeline.to_uint8(shown),
       pipeline.to_uint8(train.x[squared.argmin(1)]),
-      [Scored(plain(name), *(None if isinstance(s, Reason) else s for s in pair))
+      [Scored(plain(name),
+              *(None if isinstance(s, Reason) else s for s in pair))
        for name, pair in scores.items()])
 
 
@@ -238,11 +247,7 @@ def main() -> None:
   samples, train, test = (image_data.read(part, values.most, values.seed)
                           for part in (source, *data))
   looks = [look(images, judge) for images in (samples, train, test)]
-  kind, _, argument = values.data.partition(':')
-  name = os.path.basename(os.path.normpath(argument)) if argument else kind
-  if name == 'pixels':  # in which there are distances of their own
-    name = f'{kind}_pixels'
-  scores = evaluate(looks[0], looks[1], looks[2], name)
+  scores = evaluate(looks[0], looks[1], looks[2], name_of(values.data))
   scores['cas'] = (accuracy_score(judge, source, data, test),
                    recognition(looks[2]))
 

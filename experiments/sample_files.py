@@ -6,10 +6,10 @@ PNG and JPEG files, one sub-folder a class, by name (as `genjax.data.
 folder_names` writes it) or number; see `class_numbers`.
 """
 
+import math
 import os
 from typing import Sequence
 import zipfile
-import zlib
 
 import numpy as np
 from PIL import Image
@@ -21,6 +21,7 @@ from genjax.data.sources import ArraySource
 from genjax.data.sources import Description
 
 _MODES = {1: 'L', 3: 'RGB'}  # 8 bits a channel
+_MOST_BYTES = 2**32  # of samples in memory; more is a trap or a slip
 _ORIENTATION = 0x0112  # of EXIF; 1 is upright
 
 
@@ -68,29 +69,56 @@ def read_samples(path: str, data: Description) -> ArraySource:
 
 
 def _read_npz(path, data):
+  # A pipe would be waited for.
+  check(os.path.isfile(path), '--samples', f'{path!r} must be a regular file',
+        'another kind')
+  # First what the arrays are, which tells whether they can be read at all.
+  found, names = _from_npz(path, _header)
+  check('arr_0' in found, '--samples', f'{path!r} must hold arr_0',
+        ', '.join(names) or 'nothing')
+  shape, dtype = found['arr_0']
+  must = ' x '.join(map(str, data.shape))
+  check(dtype == np.uint8 and shape[1:] == data.shape and shape[0] > 0,
+        '--samples', f'arr_0 of {path!r} must be uint8 N x {must} like the '
+        'data', f'{dtype} {shape}')
+  check(math.prod(shape) <= _MOST_BYTES, '--samples',
+        f'arr_0 of {path!r} must be of {_MOST_BYTES} bytes at most', shape)
+  if 'arr_1' in found:
+    of_labels, dtype = found['arr_1']
+    check(dtype.kind in 'iu' and of_labels == shape[:1], '--samples',
+          f'arr_1 of {path!r} must be {shape[0]} whole numbers',
+          f'{dtype} {of_labels}')
+  arrays, _ = _from_npz(path, lambda stream: np.lib.format.read_array(
+      stream, allow_pickle=False))
+  return arrays['arr_0'], arrays.get('arr_1')
+
+
+def _from_npz(path, read):
+  """What `read` makes of arr_0 and arr_1 if they are there, and all names."""
   try:
-    # A torn file that NumPy opens by its name is left open.
-    with (open(path, 'rb') as stream,
-          np.load(stream, allow_pickle=False) as file):
-      arrays = {name: file[name] for name in file}
-  # What NumPy raises on other files, torn ones and pickled objects.
-  except (ValueError, EOFError, OSError, AttributeError, TypeError,
-          zipfile.BadZipFile, zlib.error) as error:
+    with zipfile.ZipFile(path) as archive:
+      names = [name.removesuffix('.npy') for name in archive.namelist()]
+      found = {}
+      for name in {'arr_0', 'arr_1'}.intersection(names):
+        with archive.open(f'{name}.npy') as stream:
+          found[name] = read(stream)
+      return found, names
+  except Exception as error:  # of almost any type, on what is no archive
     reason = str(error).splitlines()[0] if str(error) else 'nothing'
     raise ValueError(f'--samples: {path!r} must be an .npz file of plain '
                      f'arrays, got {reason}') from error
-  check('arr_0' in arrays, '--samples', f'{path!r} must hold arr_0',
-        ', '.join(arrays) or 'nothing')
-  image, label = arrays['arr_0'], arrays.get('arr_1')
-  must = ' x '.join(map(str, data.shape))
-  check(image.dtype == np.uint8 and image.shape[1:] == data.shape
-        and len(image) > 0, '--samples', f'arr_0 of {path!r} must be uint8 '
-        f'N x {must} like the data', f'{image.dtype} {image.shape}')
-  if label is not None:
-    check(label.dtype.kind in 'iu' and label.shape == image.shape[:1],
-          '--samples', f'arr_1 of {path!r} must be {len(image)} whole numbers',
-          f'{label.dtype} {label.shape}')
-  return image, label
+
+
+def _header(stream):
+  """(shape, dtype) of the array in an .npy file; its values are not read."""
+  version = np.lib.format.read_magic(stream)
+  read = {(1, 0): np.lib.format.read_array_header_1_0,
+          (2, 0): np.lib.format.read_array_header_2_0}
+  check(version in read, 'header', 'version must be 1 or 2', version)
+  shape, _, dtype = read[version](stream)
+  check(not dtype.hasobject, 'header', 'it must hold no objects, which only '
+        'allow_pickle would read', dtype)
+  return shape, dtype
 
 
 def _read_folder(path, data):

@@ -1,6 +1,9 @@
 """Scores of samples against what they are known to be, and wrong samples."""
 
+import io
 import json
+import os
+import zipfile
 
 import numpy as np
 from PIL import Image
@@ -137,6 +140,21 @@ TURNED = Image.Exif()
 TURNED[0x0112] = 3  # upside down
 IMAGES = np.stack([GREY[..., None]] * 3)
 
+
+def write_raw(path, content):
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr('arr_0.npy', content)
+
+
+def write_header(path, shape, content=b'', dtype='|u1'):
+  """An .npz whose arr_0 says that it is of `shape`, whatever follows."""
+  header = io.BytesIO()
+  np.lib.format.write_array_header_1_0(header, {
+      'shape': shape, 'fortran_order': False, 'descr': dtype})
+  with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+    archive.writestr('arr_0.npy', header.getvalue() + content)
+
+
 # (what writes the samples at a path, the file that is at fault or '', what the
 # line must say)
 BAD = {
@@ -164,6 +182,14 @@ BAD = {
                   ['labels', '-1 to 3']),
     'short.npz': (lambda p: write_npz(p, IMAGES, np.array([1, 2])), '',
                   ['arr_1', '3 whole numbers', '(2,)']),
+    'boundless.npz': (lambda p: write_header(p, (2**50, 8, 8, 1)), '',
+                      ['bytes at most', str(2**50)]),
+    'promised.npz': (lambda p: write_header(p, (2**20, 8, 8, 1), b'x'), '',
+                     ['plain arrays']),
+    'negative.npz': (lambda p: write_header(p, (-1, 8, 8, 1)), '',
+                     ['8 x 8 x 1', '(-1, 8, 8, 1)']),
+    'raw.npz': (lambda p: write_raw(p, b'no array'), '', ['plain arrays']),
+    'pipe.npz': (os.mkfifo, '', ['regular file']),
     'names.npz': (lambda p: write_npz(p, IMAGES, np.array(['1', '2', '3'])),
                   '', ['arr_1', 'whole numbers', '<U1']),
     'broken': (lambda p: (write_folder(p, {'a.png': GREY}) / 'b.png'
@@ -195,6 +221,26 @@ def test_evaluate_says_what_is_wrong_with_samples_in_one_line(
   result = run(evaluate, f'--samples={path}', f'--workdir={tmp_path}/run')
   result.check_refusal('evaluate', (str(path / file), *said))
   assert not (tmp_path / 'run').exists()
+
+
+def test_read_samples_leaves_other_arrays_alone(tmp_path):
+  """Nor are they looked at: one may be a trap."""
+  path = write_npz(tmp_path / 'x.npz', IMAGES)
+  with zipfile.ZipFile(path, 'a') as archive:
+    archive.writestr('features.npy', 'no array')
+  read = sample_files.read_samples(
+      str(path), sources.Description(9, (8, 8, 1), ()))
+  np.testing.assert_array_equal(read.arrays['image'], IMAGES)
+
+
+@pytest.mark.parametrize('data, name', [
+    ('digits', 'digits'), ('folder:/my/cats/', 'cats'), ('tfds:svhn', 'svhn'),
+    ('folder:/my/pixels', 'folder_pixels')])
+def test_metrics_are_called_by_their_data(real, data, name):
+  assert evaluate.name_of(data) == name
+  few = [evaluate.Judged(*(a[:4] for a in x)) for x in real]
+  found = evaluate.evaluate(few[1], *few, evaluate.name_of(data))
+  assert len(found) == 9 and f'kid_{name}' in found  # none in place of another
 
 
 @pytest.mark.parametrize('folders, names, want', [
