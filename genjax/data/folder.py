@@ -112,9 +112,8 @@ def folder_source(
         'remove the others', f'none in {_listed(empty)}')
   if others:
     logging.warning(
-        '%s: %d files in %s are no %s files and are left out: %s', where,
-        len(others), shown, ', '.join(_SUFFIXES),
-        _listed([str(p.relative_to(root)) for p in others]))
+        '%s: left out of %s (no %s files): %s', where, shown,
+        ', '.join(_SUFFIXES), _listed([str(p.relative_to(root)) for p in others]))
 
   files = top + [f for name in filled for f in classes[name]]
   labels = [i for i, name in enumerate(filled) for _ in classes[name]]
