@@ -113,7 +113,8 @@ def folder_source(
   if others:
     logging.warning(
         '%s: left out of %s (no %s files): %s', where, shown,
-        ', '.join(_SUFFIXES), _listed([str(p.relative_to(root)) for p in others]))
+        ', '.join(_SUFFIXES),
+        _listed([str(p.relative_to(root)) for p in others]))
 
   files = top + [f for name in filled for f in classes[name]]
   labels = [i for i, name in enumerate(filled) for _ in classes[name]]
