@@ -203,7 +203,7 @@ def _assemble(source: Source, elements: np.ndarray) -> Batch:
   if isinstance(source, ArraySource):
     columns = {name: a[elements] for name, a in source.arrays.items()}
   else:
-    columns = stacked([source[int(i)] for i in elements])
+    columns = stacked('batches', [source[int(i)] for i in elements])
     check_columns('batches', columns, class_names(source))
   if 'image' in columns:
     batch = {'x': to_model_range(columns['image'])}

@@ -131,10 +131,23 @@ class Description(NamedTuple):
     return len(self.class_names) or None
 
 
-def stacked(items: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-  """The columns of a batch of elements."""
-  return {name: np.stack([item[name] for item in items])
-          for name in items[0] if name in ('image', 'x', 'label')}
+def stacked(
+    where: str, items: Sequence[Mapping[str, Any]]
+) -> dict[str, np.ndarray]:
+  """The columns of a batch of elements.
+
+  Raises:
+    ValueError: If the elements differ in what they hold, or in shape.
+  """
+  columns = {}
+  for name in ('image', 'x', 'label'):
+    shapes = [np.shape(item[name]) if name in item else None for item in items]
+    check(len(set(shapes)) == 1, where,
+          f'all elements must hold {name!r} of one shape',
+          ' and '.join(map(str, dict.fromkeys(shapes))))
+    if shapes[0] is not None:
+      columns[name] = np.stack([item[name] for item in items])
+  return columns
 
 
 def class_names(source: Source) -> tuple[str, ...]:
@@ -146,7 +159,7 @@ def describe(source: Source) -> Description:
   """Size, element shape and class names of `source`; reads one element."""
   check(len(source) > 0, 'describe', 'source must hold an element', 'none')
   item = source[0]
-  check_columns('describe', stacked([item]), class_names(source))
+  check_columns('describe', stacked('describe', [item]), class_names(source))
   shape = np.shape(item['image' if 'image' in item else 'x'])
   return Description(len(source), shape, class_names(source))
 

@@ -167,7 +167,7 @@ BAD_COLUMNS = [
     ({'x': POINTS + np.float32([0, np.nan, np.inf])},
      'finite.*got 4 of 6 numbers'),
     ({'x': POINTS.astype(float) - 1e39}, 'finite in float32.*got 6 of 6'),
-    ({'x': POINTS, 'image': BYTES}, "either 'image' or 'x', got 'x', 'image'"),
+    ({'x': POINTS, 'image': BYTES}, "either 'image' or 'x', got .*, "),
     ({'y': POINTS}, "either 'image' or 'x', got"),
 ]
 LABELS = [
@@ -202,6 +202,16 @@ class _Items(list):
   def __init__(self, items, names):
     super().__init__(items)
     self.class_names = names
+
+
+@pytest.mark.parametrize('second, match', [
+    ({'image': BYTES[0, :2], 'label': 0}, r"'image'.*\(4, 4, 1\) and \(2, "),
+    ({'image': BYTES[0]}, "'label' of one shape, got .. and None"),
+    ({'x': POINTS[0], 'label': 0}, "'image' of one shape, got .* and None")])
+def test_elements_of_a_batch_are_of_one_kind(second, match):
+  items = _Items([{'image': BYTES[0], 'label': 1}, second], ('a', 'b'))
+  with pytest.raises(ValueError, match=match):
+    pipeline.full_batch(items)
 
 
 def test_elements_of_classes_have_labels():
