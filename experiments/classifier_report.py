@@ -20,6 +20,7 @@ from genjax.training.state import State
 from genjax.types import Params
 from genjax.viz import classifiers
 from genjax.viz import figures
+from genjax.viz.figures import plain
 from genjax.viz.panels import Layer
 from genjax.viz.panels import Panel
 from genjax.viz.panels import save_panels
@@ -172,7 +173,7 @@ def _report_classes(settings, batch, outputs, model, params, workdir):
   seen, names = in_two_dimensions(features)
   classifiers.save_classifier(
       os.path.join(workdir, 'figures', 'classifier.png'),
-      settings['class_names'], confusion,
+      [plain(name) for name in settings['class_names']], confusion,
       classifiers.Reliability(reliability.confidence, reliability.accuracy,
                               reliability.count, reliability.error),
       classifiers.Map(seen, label[:_MOST], names),

@@ -30,6 +30,7 @@ _ROLES = ('init', 'training', 'grid', 'held_out', 'sample', 'figure')
 
 # A toy set is drawn once, so that an epoch means something.
 _TOY_POINTS = 65536
+_MOST_POINTS = 10_000_000
 
 _LARGEST = 4096  # side of an image in pixels
 
@@ -94,8 +95,10 @@ def parse_toy(
     check_choice('--data', f'an option of {name}', key, ['points', *allowed])
     options[key] = _number(key, value)
   count = options.pop('points', points)
-  check(count == int(count) and count >= 1, '--data',
-        'points must be a positive whole number', count)
+  check(count == int(count) and 1 <= count <= _MOST_POINTS, '--data',
+        f'points must be a positive whole number up to {_MOST_POINTS}', count)
+  noise = options.get('noise', 0.0)
+  check(noise >= 0, '--data', 'noise must be non-negative', noise)
   return name, int(count), options
 
 
@@ -178,8 +181,9 @@ def reopen_data(settings: Mapping[str, Any]) -> Data:
   data = open_data(settings['data'], image_size=settings['image_size'],
                    held_out=settings['held_out'], seed=settings['seed'])
   check(data.description.size == settings['num_examples'], '--workdir',
-        f'is of a run whose {settings["data"]} had {settings["num_examples"]} '
-        'examples for training: they must be what they were',
+        f'is of a run whose {settings["data"]!r} had '
+        f'{settings["num_examples"]} examples for training: they must be what '
+        'they were',
         data.description.size)
   return data
 
@@ -222,6 +226,7 @@ def define_run_flags(workdir: str) -> None:
   """Flags of every script; `workdir` says what the folder is for."""
   flags.DEFINE_string('workdir', None, workdir)
   flags.mark_flag_as_required('workdir')
+  flags.register_validator('workdir', lambda v: v != '', 'must name a folder')
   flags.DEFINE_integer('seed', 0, 'of everything random', lower_bound=0,
                        upper_bound=2**31 - 1)
 
@@ -320,7 +325,7 @@ def read_json(path: str) -> Any:
     try:
       return json.load(file)
     except ValueError as error:
-      raise ValueError(f"'{path}' must hold JSON, got {error}") from error
+      raise ValueError(f'{path!r} must hold JSON, got {error}') from error
 
 
 def open_workdir(
@@ -343,7 +348,7 @@ def open_workdir(
     for name in sorted(settings.keys() | before.keys()):
       check(name in free or before.get(name) == settings.get(name),
             '--workdir',
-            f"'{workdir}' holds a run with {name}={before.get(name)!r}; take "
+            f'{workdir!r} holds a run with {name}={before.get(name)!r}; take '
             'another workdir or the same flags', repr(settings.get(name)))
   os.makedirs(os.path.join(workdir, 'figures'), exist_ok=True)
   write_json(path, dict(settings))
@@ -353,7 +358,7 @@ def read_settings(workdir: str) -> dict[str, Any]:
   """The settings of the run in `workdir`.
 
   Raises:
-    ValueError: there is no run.
+    ValueError: there is no run, or its classes have no names.
   """
   path = os.path.join(workdir, 'flags.json')
   check(os.path.isfile(path), '--workdir',
@@ -361,5 +366,10 @@ def read_settings(workdir: str) -> dict[str, Any]:
   settings = read_json(path)
   # sample leaves a flags.json too, beside a folder of pictures.
   check('num_classes' in settings, '--workdir',
-        f"'{workdir}' must be the folder of a training run", 'other flags')
+        f'{workdir!r} must be the folder of a training run', 'other flags')
+  names, num = settings.get('class_names'), settings['num_classes']
+  check(isinstance(names, list) and all(isinstance(n, str) for n in names)
+        and len(set(names)) == len(names) and num in (None, len(names)),
+        '--workdir', f'class_names in {path!r} must be different names, one a '
+        'class', f'{names} of {num} classes')
   return settings

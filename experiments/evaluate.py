@@ -37,6 +37,7 @@ from genjax.metrics.estimate import share_by_halves
 from genjax.metrics.frechet import frechet_distance_infinity
 from genjax.viz.evaluation import save_evaluation
 from genjax.viz.evaluation import Scored
+from genjax.viz.figures import plain
 
 # Why there is no number.
 Reason = str
@@ -179,6 +180,14 @@ def as_json(score: Score) -> dict[str, Any]:
           else score._asdict())
 
 
+def name_of(data: str) -> str:
+  """What metrics on features of `--data` are called by."""
+  kind, _, argument = data.partition(':')
+  name = os.path.basename(os.path.normpath(argument)) if argument else kind
+  # Distances in pixels have this name already.
+  return f'{kind}_pixels' if name == 'pixels' else name
+
+
 def look(images: image_data.Images, judge: Judge | None) -> Judged:
   """What the metrics look at of images."""
   x = images.x
@@ -221,7 +230,8 @@ def draw(
   save_evaluation(
       path, pipeline.to_uint8(shown),
       pipeline.to_uint8(train.x[squared.argmin(1)]),
-      [Scored(name, *(None if isinstance(s, Reason) else s for s in pair))
+      [Scored(plain(name),
+              *(None if isinstance(s, Reason) else s for s in pair))
        for name, pair in scores.items()])
 
 
@@ -237,9 +247,7 @@ def main() -> None:
   samples, train, test = (image_data.read(part, values.most, values.seed)
                           for part in (source, *data))
   looks = [look(images, judge) for images in (samples, train, test)]
-  kind, _, argument = values.data.partition(':')
-  name = os.path.basename(os.path.normpath(argument)) if argument else kind
-  scores = evaluate(looks[0], looks[1], looks[2], name)
+  scores = evaluate(looks[0], looks[1], looks[2], name_of(values.data))
   scores['cas'] = (accuracy_score(judge, source, data, test),
                    recognition(looks[2]))
 

@@ -34,6 +34,7 @@ from genjax.distributions.nonparametric import kernel_density
 from genjax.distributions.nonparametric import KernelDensityParams
 from genjax.types import Params
 from genjax.viz import densities
+from genjax.viz.figures import plain
 
 _POINTS = 8192  # of a toy set, to fit to and as many held out
 _CURVE_POINTS = 2**15  # of a toy set without its noise, for its true density
@@ -101,7 +102,7 @@ def open_data(spec: str, seed: int) -> Data:
   x = x[sources.permutation(len(x), seed, stream=3)]
   held_out, train = np.split(x, [round(_HELD_OUT * len(x))])
   check(bool(np.all(train.std(0) > 0)), '--data',
-        f"every column of '{spec}' must vary", 'one value throughout')
+        f'every column of {spec!r} must vary', 'one value throughout')
   return Data(train, held_out, names, None)
 
 
@@ -113,7 +114,7 @@ def read_points(path: str) -> tuple[np.ndarray, tuple[str, ...]]:
   Raises:
     ValueError: anything but a table of 20 or more rows of finite numbers.
   """
-  where = f"--data: '{path}'"
+  where = f'--data: {path!r}'
   names: tuple[str, ...] = ()
   try:
     if path.endswith('.npy'):
@@ -122,8 +123,10 @@ def read_points(path: str) -> tuple[np.ndarray, tuple[str, ...]]:
       with open(path, encoding='utf8') as file:
         lines = [line.split(',') for line in file if line.strip()]
       if lines and not _are_numbers(lines[0]):
-        names, lines = tuple(name.strip() for name in lines[0]), lines[1:]
+        names = tuple(plain(name.strip()) for name in lines[0])
+        lines = lines[1:]
       x = np.array(lines, dtype=float)
+    check(x.dtype.kind in 'biuf', where, 'must hold real numbers', x.dtype)
     x = np.asarray(x, dtype=float)
   except (ValueError, TypeError, EOFError) as error:
     raise ValueError(f'{where} must hold rows of numbers of one length, '
@@ -133,6 +136,8 @@ def read_points(path: str) -> tuple[np.ndarray, tuple[str, ...]]:
         f'must hold {_FEWEST} or more rows', f'shape {x.shape}')
   check(x.shape[1] <= _MOST_COLUMNS, where,
         f'must have at most {_MOST_COLUMNS} columns', x.shape[1])
+  check(len(names) in (0, x.shape[1]), where,
+        f'must name each of its {x.shape[1]} columns, or none', len(names))
   finite = np.isfinite(x).all(1)
   check(bool(finite.all()), where, 'must hold finite numbers',
         f'NaN or infinity in {np.sum(~finite)} of {len(x)} rows')

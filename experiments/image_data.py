@@ -50,9 +50,9 @@ def open_split() -> Split:
                           held_out=values.held_out, seed=values.seed)
   shape = data.description.shape
   check(len(shape) == 3, '--data', 'must be images',
-        f'{values.data} of shape {shape}')
+        f'{values.data!r} of shape {shape}')
   if data.held_out is None:
-    raise ValueError(f'--held_out: must be above 0 for {values.data}, whose '
+    raise ValueError(f'--held_out: must be above 0 for {values.data!r}, whose '
                      'test set it makes, got 0')
   return Split(data.train, data.held_out)
 

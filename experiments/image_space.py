@@ -196,7 +196,7 @@ def main() -> None:
   values = flags.FLAGS
   data = image_data.open_split()
   check(bool(data.description.class_names), '--data', 'must have classes',
-        f'none in {values.data}')
+        f'none in {values.data!r}')
   train, test = (image_data.read(source, values.most, values.seed)
                  for source in data)
   check(values.k <= len(train.x), '--k',

@@ -38,6 +38,7 @@ from genjax.data import pipeline
 from genjax.data.sources import describe
 from genjax.types import Array
 from genjax.types import Source
+from genjax.viz.figures import plain
 from genjax.viz.paths import save_styles
 
 _MOST = 10_000  # training images among which the nearest is looked for
@@ -98,12 +99,11 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
     with Image.open(value) as image:
       size = image.size
       pixels = folder.square(image, width, channels)
-  except (OSError, SyntaxError, ValueError, EOFError,
-          Image.DecompressionBombError) as error:
-    raise ValueError(f"--{name}: '{value}' must be a PNG or JPEG file, got "
+  except Exception as error:  # of almost any type, on what is half an image
+    raise ValueError(f'--{name}: {value!r} must be a PNG or JPEG file, got '
                      'another or a torn one') from error
   check(size == (width, height), f'--{name}',
-        f"'{value}' must be {width} x {height} pixels like the data",
+        f'{value!r} must be {width} x {height} pixels like the data',
         f'{size[0]} x {size[1]}')
   return {'image': pixels}
 
@@ -164,7 +164,7 @@ def draw_styles(
     path: str, codec: codecs.Codec, x: np.ndarray, label: np.ndarray
 ) -> None:
   """Writes images x [R, H, W, C] in every class, and the first two swapped."""
-  names = codec.settings['class_names']
+  names = [plain(name) for name in codec.settings['class_names']]
   styles = pipeline.to_uint8(in_every_class(codec, x, label, len(names)))
   save_styles(path, styles, pipeline.to_uint8(x), [names[i] for i in label],
               names)

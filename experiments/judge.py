@@ -70,8 +70,8 @@ def open_judge(
   shape, names = data.description.shape, data.description.class_names
   of = judge.settings
   check((tuple(of['shape']), tuple(of['class_names'])) == (shape, names),
-        '--classifier', f"'{workdir}' must tell the {len(names)} classes of "
-        f'{named_by["data"]} in images of shape {shape}',
+        '--classifier', f'{workdir!r} must tell the {len(names)} classes of '
+        f'{named_by["data"]!r} in images of shape {shape}',
         f'{len(of["class_names"])} classes, shape {tuple(of["shape"])}')
   return judge
 

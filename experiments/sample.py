@@ -5,7 +5,8 @@
 
 An .npz holds `arr_0`, uint8 [N, H, W, C] (float32 [N, D] for points), and
 `arr_1`, int64 labels [N] where the model has classes: the format that tools
-for FID read. Another name is a folder of PNG files, one sub-folder a class.
+for FID read. Another name is a folder of PNG files, one sub-folder a class,
+called like it (what no folder can be called is written as in URLs).
 The flags used are stored beside the samples.
 """
 
@@ -18,7 +19,9 @@ from PIL import Image
 
 from experiments import common
 from experiments import diffusion_run
+from experiments import sample_files
 from genjax.checks import check
+from genjax.data import folder_names
 from genjax.data import pipeline
 
 
@@ -49,18 +52,23 @@ def parse_labels(
   if num_classes is None:
     return None
   check(names is None or bool(names), '--labels', 'must name a class', names)
-  known = {str(i): i for i in range(num_classes)}
-  known.update({name: i for i, name in enumerate(settings['class_names'])})
-  for name in names or ():
-    check(name in known, '--labels', f'must be numbers below {num_classes} or '
-          'names of classes', repr(name))
-  chosen = [known[name] for name in names] if names else range(num_classes)
+  if not names:
+    return np.resize(np.arange(num_classes), num_samples)
+  chosen = sample_files.class_numbers(names, settings['class_names'])
+  for name, number in zip(names, chosen):
+    check(number is not None and number < num_classes, '--labels', 'must be '
+          f'names of classes or, where no name is the number of another class, '
+          f'numbers below {num_classes}', repr(name))
   return np.resize(np.asarray(chosen, np.int64), num_samples)
 
 
 def check_out(out: str, flat: bool) -> None:
   """Raises ValueError unless samples can go to `out` and stand there alone."""
   if out.endswith('.npz'):
+    beside = f'{out[:-4]}.json'
+    check(os.path.exists(out) or not os.path.exists(beside), '--out',
+          f'must be called otherwise: its flags would replace {beside!r}',
+          repr(out))
     return
   check(not flat, '--out', 'must end in .npz for points', repr(out))
   # Pictures of an earlier call would be taken for samples of this one.
@@ -74,7 +82,13 @@ def write_samples(
 ) -> None:
   """Writes images uint8 [N, H, W, C] or points [N, D], and the flags used.
 
-  In a folder of pictures the sub-folders are called like the classes.
+  In a folder of pictures the sub-folders are called like the classes, as
+  `genjax.data.folder_names` writes it: nothing is written elsewhere, whatever
+  the names.
+
+  Raises:
+    ValueError: labels without a name, or names that a folder cannot tell
+      apart.
   """
   if out.endswith('.npz'):
     arrays = [x] if label is None else [x, np.asarray(label, np.int64)]
@@ -85,13 +99,37 @@ def write_samples(
     common.write_json(f'{out[:-4]}.json', used)
     return
   os.makedirs(out, exist_ok=True)
+  folders = {} if label is None else class_folders(out, label, class_names)
   for number, image in enumerate(x):
-    folder = out if label is None else os.path.join(
-        out, class_names[label[number]])
-    os.makedirs(folder, exist_ok=True)
+    folder = out if label is None else folders[int(label[number])]
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
     picture.save(os.path.join(folder, f'{number:06d}.png'))
   common.write_json(os.path.join(out, 'flags.json'), used)
+
+
+def class_folders(
+    out: str, label: np.ndarray, class_names: Sequence[str]
+) -> dict[int, str]:
+  """Makes the folder of every class in `label`, directly below `out`.
+
+  Raises:
+    ValueError: see `write_samples`.
+  """
+  classes = np.unique(label).tolist()
+  check(len(set(class_names)) == len(class_names), '--out',
+        'classes must have different names', list(class_names))
+  check(not classes or 0 <= classes[0] and classes[-1] < len(class_names),
+        '--out', f'labels must be in [0, {len(class_names)})', classes)
+  folders = {
+      k: os.path.join(out, folder_names.to_folder(class_names[k]))
+      for k in classes}
+  for folder in folders.values():
+    os.makedirs(folder, exist_ok=True)
+  # Not so where a file system takes "A" for "a".
+  apart = {(s.st_dev, s.st_ino) for s in map(os.stat, folders.values())}
+  check(len(apart) == len(folders), '--out', 'must be an .npz file where the '
+        'file system takes names of classes for one', list(folders.values()))
+  return folders
 
 
 def main() -> None:

@@ -2,22 +2,49 @@
 
 An .npz with `arr_0`, uint8 [N, H, W, C], and where samples have labels
 `arr_1`, int [N]: the format that tools for FID read and write. Or a folder of
-PNG and JPEG files, one sub-folder a class, by name or number.
+PNG and JPEG files, one sub-folder a class, by name (as `genjax.data.
+folder_names` writes it) or number; see `class_numbers`.
 """
 
+import math
 import os
+from typing import Sequence
 import zipfile
-import zlib
 
 import numpy as np
 from PIL import Image
 
 from genjax.checks import check
 from genjax.data import folder
+from genjax.data import folder_names
 from genjax.data.sources import ArraySource
 from genjax.data.sources import Description
 
 _MODES = {1: 'L', 3: 'RGB'}  # 8 bits a channel
+_MOST_BYTES = 2**32  # of samples in memory; more is a trap or a slip
+_ORIENTATION = 0x0112  # of EXIF; 1 is upright
+
+
+def class_numbers(
+    given: Sequence[str], class_names: Sequence[str]
+) -> list[int | None]:
+  """The number of each class in `given`; None where it names no class.
+
+  A class is called by its name, or by its number 0, 1, ... But where a class
+  has for its name the number of another, only names count, all through: "1"
+  must not be the one class here and the other there. A number need not be
+  that of a class.
+  """
+  known = {name: i for i, name in enumerate(class_names)}
+  numbers = all(_number(name) in (None, i) for name, i in known.items())
+  return [known[name] if name in known else _number(name) if numbers else None
+          for name in given]
+
+
+def _number(name: str) -> int | None:
+  """The whole number that `name` is; none has more than 18 digits."""
+  ok = name.isascii() and name.isdecimal() and len(name) <= 18
+  return int(name) if ok else None
 
 
 def read_samples(path: str, data: Description) -> ArraySource:
@@ -35,36 +62,63 @@ def read_samples(path: str, data: Description) -> ArraySource:
     return ArraySource({'image': image})
   least, most = label.min(), label.max()
   check(0 <= least and most < len(data.class_names), '--samples',
-        f"labels of '{path}' must be in [0, {len(data.class_names)}) like "
+        f'labels of {path!r} must be in [0, {len(data.class_names)}) like '
         'those of the data', f'{least} to {most}')
   return ArraySource({'image': image, 'label': label.astype(np.int32)},
                      data.class_names)
 
 
 def _read_npz(path, data):
-  try:
-    # A torn file that NumPy opens by its name is left open.
-    with (open(path, 'rb') as stream,
-          np.load(stream, allow_pickle=False) as file):
-      arrays = {name: file[name] for name in file}
-  # What NumPy raises on other files, torn ones and pickled objects.
-  except (ValueError, EOFError, OSError, AttributeError, TypeError,
-          zipfile.BadZipFile, zlib.error) as error:
-    reason = str(error).splitlines()[0] if str(error) else 'nothing'
-    raise ValueError(f"--samples: '{path}' must be an .npz file of plain "
-                     f'arrays, got {reason}') from error
-  check('arr_0' in arrays, '--samples', f"'{path}' must hold arr_0",
-        ', '.join(arrays) or 'nothing')
-  image, label = arrays['arr_0'], arrays.get('arr_1')
+  # A pipe would be waited for.
+  check(os.path.isfile(path), '--samples', f'{path!r} must be a regular file',
+        'another kind')
+  # First what the arrays are, which tells whether they can be read at all.
+  found, names = _from_npz(path, _header)
+  check('arr_0' in found, '--samples', f'{path!r} must hold arr_0',
+        ', '.join(names) or 'nothing')
+  shape, dtype = found['arr_0']
   must = ' x '.join(map(str, data.shape))
-  check(image.dtype == np.uint8 and image.shape[1:] == data.shape
-        and len(image) > 0, '--samples', f"arr_0 of '{path}' must be uint8 "
-        f'N x {must} like the data', f'{image.dtype} {image.shape}')
-  if label is not None:
-    check(label.dtype.kind in 'iu' and label.shape == image.shape[:1],
-          '--samples', f"arr_1 of '{path}' must be {len(image)} whole numbers",
-          f'{label.dtype} {label.shape}')
-  return image, label
+  check(dtype == np.uint8 and shape[1:] == data.shape and shape[0] > 0,
+        '--samples', f'arr_0 of {path!r} must be uint8 N x {must} like the '
+        'data', f'{dtype} {shape}')
+  check(math.prod(shape) <= _MOST_BYTES, '--samples',
+        f'arr_0 of {path!r} must be of {_MOST_BYTES} bytes at most', shape)
+  if 'arr_1' in found:
+    of_labels, dtype = found['arr_1']
+    check(dtype.kind in 'iu' and of_labels == shape[:1], '--samples',
+          f'arr_1 of {path!r} must be {shape[0]} whole numbers',
+          f'{dtype} {of_labels}')
+  arrays, _ = _from_npz(path, lambda stream: np.lib.format.read_array(
+      stream, allow_pickle=False))
+  return arrays['arr_0'], arrays.get('arr_1')
+
+
+def _from_npz(path, read):
+  """What `read` makes of arr_0 and arr_1 if they are there, and all names."""
+  try:
+    with zipfile.ZipFile(path) as archive:
+      names = [name.removesuffix('.npy') for name in archive.namelist()]
+      found = {}
+      for name in {'arr_0', 'arr_1'}.intersection(names):
+        with archive.open(f'{name}.npy') as stream:
+          found[name] = read(stream)
+      return found, names
+  except Exception as error:  # of almost any type, on what is no archive
+    reason = str(error).splitlines()[0] if str(error) else 'nothing'
+    raise ValueError(f'--samples: {path!r} must be an .npz file of plain '
+                     f'arrays, got {reason}') from error
+
+
+def _header(stream):
+  """(shape, dtype) of the array in an .npy file; its values are not read."""
+  version = np.lib.format.read_magic(stream)
+  read = {(1, 0): np.lib.format.read_array_header_1_0,
+          (2, 0): np.lib.format.read_array_header_2_0}
+  check(version in read, 'header', 'version must be 1 or 2', version)
+  shape, _, dtype = read[version](stream)
+  check(not dtype.hasobject, 'header', 'it must hold no objects, which only '
+        'allow_pickle would read', dtype)
+  return shape, dtype
 
 
 def _read_folder(path, data):
@@ -72,20 +126,31 @@ def _read_folder(path, data):
   check(height == width and channels in _MODES, '--samples',
         'must be an .npz file for data of this shape', data.shape)
   source = folder.folder_source(path, height, channels=channels)
-  for file in source.files:  # which the source would crop, scale and convert
-    with Image.open(file) as image:
-      check((image.size, image.mode) == ((width, height), _MODES[channels]),
-            '--samples', f"'{file}' must be {width} x {height} pixels, mode "
-            f'{_MODES[channels]}, like the data',
-            f'{image.width} x {image.height}, {image.mode}')
-  images = np.stack([source[i]['image'] for i in range(len(source))])
+  # Which the source would crop, scale, convert, turn or lay over white.
+  images = np.stack([_as_it_is(file, data.shape) for file in source.files])
   if not source.class_names or not data.class_names:
     return images, None
-  known = {name: i for i, name in enumerate(data.class_names)}
-  classes = []
-  for name in source.class_names:
-    check(name in known or name.isdecimal(), '--samples',
-          f"'{os.path.join(path, name)}' must be called like a class of the "
-          'data, or by its number', repr(name))
-    classes.append(known[name] if name in known else int(name))
-  return images, np.asarray(classes)[list(source.labels)]
+  # A name that is too long for a folder is known by that of its folder.
+  called = [folder_names.from_folder(folder_names.to_folder(name))
+            for name in data.class_names]
+  classes = class_numbers(source.class_names, called)
+  for name, number in zip(source.class_names, classes):
+    check(number is not None, '--samples',
+          f'{os.sep.join((path, name))!r} must be called like a class of the '
+          'data or, where no name is the number of another class, by its '
+          'number', repr(name))
+  return images, np.asarray(classes, np.int64)[list(source.labels)]
+
+
+def _as_it_is(file: str, shape: Sequence[int]) -> np.ndarray:
+  """The pixels of a picture of `shape`, uint8 [H, W, C], untouched."""
+  height, width, channels = shape
+  mode = _MODES[channels]
+  with Image.open(file) as image:
+    check((image.size, image.mode) == ((width, height), mode), '--samples',
+          f'{file!r} must be {width} x {height} pixels, mode {mode}, like the '
+          'data', f'{image.width} x {image.height}, {image.mode}')
+    check(not image.has_transparency_data
+          and image.getexif().get(_ORIENTATION, 1) == 1, '--samples',
+          f'{file!r} must be upright and opaque', 'another picture')
+    return np.array(image).reshape(shape)

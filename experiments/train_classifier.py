@@ -109,7 +109,7 @@ def settings_for(
           f'must be absent for a {settings["extractor"]} in {settings["task"]}',
           chosen.get(name))
   check(regression or description.num_classes is not None, '--data',
-        'must have classes (sub-folders of a folder)', f'{settings["data"]}')
+        'must have classes (sub-folders of a folder)', repr(settings['data']))
   settings['num_examples'] = description.size  # a folder's may change
   settings['shape'] = list(description.shape)
   settings['num_classes'] = description.num_classes

@@ -196,7 +196,8 @@ def held_out_hook(model: diffusion_run.Model, source: Source):
       _, bins = loss_fn(state.ema, jax.random.fold_in(key, number), batch)
       for name, mean in jax.device_get(bins).items():
         total, count = totals.get(name, (0.0, 0.0))
-        totals[name] = total + mean.total, count + mean.count
+        # In float64: in float32 a count stops at 2^24.
+        totals[name] = total + float(mean.total), count + float(mean.count)
     totals['loss'] = np.sum(list(totals.values()), axis=0)
     return {f'held_out/{name}': total / count
             for name, (total, count) in totals.items() if count}

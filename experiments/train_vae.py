@@ -115,7 +115,7 @@ def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], common.Data]:
       held_out=settings['held_out'], seed=settings['seed'])
   description = data.description
   check(len(description.shape) == 3, '--data', 'must be images',
-        f'{settings["data"]} of shape {description.shape}')
+        f'{settings["data"]!r} of shape {description.shape}')
   settings['num_examples'] = description.size  # a folder's may change
   settings['shape'] = list(description.shape)
   settings['num_classes'] = (

@@ -113,7 +113,7 @@ def restore(
   with contextlib.closing(_checkpointer(workdir)) as checkpointer:
     restored = checkpointer.restore(jax.eval_shape(init))
   if restored is None:
-    raise ValueError(f"--workdir: '{workdir}' must hold a checkpoint: run "
+    raise ValueError(f'--workdir: {workdir!r} must hold a checkpoint: run '
                      f'{script} until it saves one, got none')
   return restored
 

@@ -151,7 +151,7 @@ def main() -> None:
   vae, params, settings, step = vae_run.load_run(workdir)
   data = common.reopen_data(settings)
   if data.held_out is None or len(data.held_out) < 2:
-    raise ValueError(f"--workdir: '{workdir}' must be a run with two held-out "
+    raise ValueError(f'--workdir: {workdir!r} must be a run with two held-out '
                      'images or more (train_vae --held_out), got fewer')
   check(num <= len(data.held_out), '--num_images',
         f'must be at most the {len(data.held_out)} that are held out', num)

@@ -19,6 +19,7 @@ from genjax.types import Source
 from genjax.vae.model import VAE
 from genjax.viz import latents
 from genjax.viz.classifiers import Map
+from genjax.viz.figures import plain
 
 Settings = Mapping[str, Any]
 
@@ -79,7 +80,7 @@ def _save_reconstructions(path, key, settings, vae, params, batch):
             vae.likelihood.sample(key_x, vae.decode(params, drawn, label)))
 
   rows = batch['x'], *decode(key, params, batch)
-  names = settings['class_names']
+  names = _shown(settings)
   captions = ([names[k] for k in batch['label']] if names
               else [''] * len(batch['x']))
   viz.save_filmstrips(path, {
@@ -88,7 +89,7 @@ def _save_reconstructions(path, key, settings, vae, params, batch):
 
 
 def _save_samples(path, key, settings, vae, params):
-  names = settings['class_names'] if settings['num_classes'] else ['']
+  names = _shown(settings) if settings['num_classes'] else ['']
   class_ = np.repeat(np.arange(len(names)),
                      max(1, _COLUMNS // len(names)))[:_COLUMNS]
   label = jnp.repeat(class_, _ROWS) if settings['num_classes'] else None
@@ -100,6 +101,10 @@ def _save_samples(path, key, settings, vae, params):
               [names[k] for k in class_])
       for title, x in (('samples from the prior: mean images', drawn.mean),
                        ('the same with observation noise', drawn.x))})
+
+
+def _shown(settings):
+  return [plain(name) for name in settings['class_names']]
 
 
 def _plane_of(codes):
@@ -132,7 +137,7 @@ def _save_latents(path, key, settings, vae, params, batch, codes, label):
       path, Map((codes - origin) @ directions.T, label, names),
       latents.Ellipses(centre, covariance,
                        batch.get('label', np.zeros(len(centre), int))),
-      settings['class_names'],
+      _shown(settings),
       'codes of images, and one standard deviation of some posteriors'
       + (',\ngiven the class: what is left is style'
          if settings['num_classes'] else ''))
@@ -158,7 +163,7 @@ def _save_plane(path, key, settings, vae, params, codes):
   if len(axes) > 1:
     title += f', {axes[1] + 1} up'
   if kind is not None:
-    title += f'; class {settings["class_names"][kind]}'
+    title += f'; class {_shown(settings)[kind]}'
   viz.save_filmstrips(path, {
       f'{title}; at quantiles of the prior': (
           pipeline.to_uint8(x).reshape(_SIDE, _SIDE, *x.shape[1:]),

@@ -5,19 +5,19 @@ import dataclasses
 import operator
 import os
 import pathlib
-from typing import Any
+import stat
+from typing import Any, Iterator, Sequence
 
+from absl import logging
 import numpy as np
 from PIL import Image
 from PIL import ImageOps
 
 from genjax.checks import check
 from genjax.checks import check_positive
+from genjax.data import folder_names
 
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
-# What Pillow raises on files that are not, or not wholly, images.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError,
-               Image.DecompressionBombError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,8 @@ class FolderSource:
     files: The paths, ordered by class and name.
     labels: int [N], the position of each file's class in `class_names`; empty
       without classes.
-    class_names: Sorted names of the sub-folders; empty without classes.
+    class_names: Sorted names of the sub-folders, as `folder_names` has them;
+      empty without classes.
     image_size: Side of the square images in pixels.
     channels: 3 (RGB) or 1 (grey).
   """
@@ -44,12 +45,7 @@ class FolderSource:
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     index = operator.index(index)
-    path = self.files[index]
-    try:
-      with Image.open(path) as image:
-        pixels = square(image, self.image_size, self.channels)
-    except _UNREADABLE as error:
-      raise ValueError(_broken(path, error)) from error
+    pixels = _read(self.files[index], self.image_size, self.channels)
     if not self.labels:
       return {'image': pixels}
     return {'image': pixels, 'label': np.int32(self.labels[index])}
@@ -65,51 +61,69 @@ def folder_source(
   """The images below `path`, as uint8 [image_size, image_size, channels].
 
   Files directly in `path` have no label; files in sub-folders (at any depth)
-  have the first-level sub-folder as class, classes in order of name. Hidden
-  files and files other than .png, .jpg and .jpeg (any case) are ignored.
+  have the first-level sub-folder as class, classes in order of name. Links
+  are followed, but for one back to a folder that it is in. What is hidden or
+  a system's own (`folder_names.is_hidden`) is no image and no class. Files
+  other than .png, .jpg and .jpeg (any case) are left out, and a line in the
+  log says which.
 
   Args:
     path: The folder.
     image_size: Side of the images in pixels; see `square`.
     channels: 3 for RGB, 1 for grey, whatever the files hold.
-    verify: Whether every file is read once now, so that a broken one is
-      found before training. Costs at most an epoch's decoding.
+    verify: Whether every file is read once now, as it will be in training, so
+      that a broken one is found before. Costs an epoch's decoding, and for
+      PNG another reading of the bytes.
 
   Returns:
     A source with `class_names`.
 
   Raises:
     ValueError: If there is no such folder or no image, if images lie both at
-      the top and in sub-folders, if a sub-folder beside others is empty, or
-      if a file is broken.
+      the top and in sub-folders, if a sub-folder beside others is empty, if
+      two of them are one class, if a folder cannot be read or a link leads
+      nowhere, or if a file is broken.
   """
   where = 'folder_source'
   check_positive(where, 'image_size', image_size)
   check(channels in (1, 3), where, 'channels must be 1 or 3', channels)
-  root = pathlib.Path(path)
-  check(root.is_dir(), where, 'path must be an existing folder', f"'{path}'")
-  top = [p for p in _visible(root) if _is_image(p)]
-  classes = {p.name: _images_below(p) for p in _visible(root) if p.is_dir()}
-  filled = [name for name, files in classes.items() if files]
+  root, shown = pathlib.Path(path), repr(os.fspath(path))
+  check(root.is_dir(), where, 'path must be an existing folder', shown)
+  entries = _entries(root)
+  top, others = _sort_out(p for p, mode in entries if not stat.S_ISDIR(mode))
+  classes: dict[str, list[pathlib.Path]] = {}
+  for folder in (p for p, mode in entries if stat.S_ISDIR(mode)):
+    name = folder_names.from_folder(folder.name)
+    check(name not in classes, where,
+          f'every sub-folder of {shown} must be a class of its own',
+          f'two that are {name!r}')
+    classes[name], more = _sort_out(_walk(folder, (_identity(root),)))
+    others += more
+  filled = sorted(name for name, files in classes.items() if files)
   check(bool(top or filled), where,
-        f"'{path}' must hold {', '.join(_SUFFIXES)} files, directly or in one "
+        f'{shown} must hold {", ".join(_SUFFIXES)} files, directly or in one '
         'sub-folder a class', 'none')
   check(not (top and filled), where,
-        f"'{path}' must hold images either directly (no classes) or in "
+        f'{shown} must hold images either directly (no classes) or in '
         'sub-folders (classes): move them',
-        f'{len(top)} beside the sub-folders {", ".join(filled)}')
-  empty = [name for name in classes if filled and name not in filled]
-  check(not empty, where, f"every sub-folder of '{path}' must hold images: "
-        'remove the others', f'none in {", ".join(empty)}')
+        f'{len(top)} beside the sub-folders {_listed(filled)}')
+  empty = [name for name in sorted(classes) if filled and name not in filled]
+  check(not empty, where, f'every sub-folder of {shown} must hold images: '
+        'remove the others', f'none in {_listed(empty)}')
+  if others:
+    logging.warning(
+        '%s: left out of %s (no %s files): %s', where, shown,
+        ', '.join(_SUFFIXES),
+        _listed([str(p.relative_to(root)) for p in others]))
 
   files = top + [f for name in filled for f in classes[name]]
   labels = [i for i, name in enumerate(filled) for _ in classes[name]]
   if verify:
-    # Pillow decodes outside the interpreter lock, so threads help.
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-      for message in pool.map(_fault, files, chunksize=64):
-        if message:
-          raise ValueError(message)
+    # Pillow decodes outside the interpreter lock, so threads help; more than
+    # processors would only hold more images in memory.
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      for _ in pool.map(lambda f: _verify(f, image_size, channels), files):
+        pass
   return FolderSource(tuple(map(str, files)), tuple(labels), tuple(filled),
                       image_size, channels)
 
@@ -122,12 +136,12 @@ def square(image: Image.Image, image_size: int, channels: int) -> np.ndarray:
   nothing aliases). An image of this size is left as it is. Transparent parts
   are laid over white; 16-bit greys keep their upper 8 bits.
   """
+  # How the file packs its samples is known until it is unpacked.
+  packed = [tile[3] for tile in getattr(image, 'tile', ())]
   # A large JPEG is decoded at a fraction of its size, never below four times
   # what is asked for: much faster, and the filter still does the last step.
   image.draft(None, (4 * image_size, 4 * image_size))
-  image = ImageOps.exif_transpose(image)
-  if image.mode.startswith('I'):
-    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+  image = _in_8_bits(ImageOps.exif_transpose(image), packed)
   if image.has_transparency_data:
     image = image.convert('RGBA')
     white = Image.new('RGBA', image.size, 'white')
@@ -138,35 +152,123 @@ def square(image: Image.Image, image_size: int, channels: int) -> np.ndarray:
   return np.array(image, np.uint8).reshape(image_size, image_size, channels)
 
 
-def _visible(folder: pathlib.Path) -> list[pathlib.Path]:
-  return sorted(p for p in folder.iterdir() if not p.name.startswith('.'))
+def _in_8_bits(image: Image.Image, packed: Sequence[Any]) -> Image.Image:
+  """The image, and the colour that is transparent in it, in 8 bits a channel.
+
+  PNG writes this colour in the file's own depth (tRNS, section 11.3.2.1 of its
+  third edition), and Pillow leaves it there while it scales the pixels.
+  """
+  clear = image.info.get('transparency')
+  if image.mode.startswith('I'):
+    levels = np.asarray(image)
+    image = Image.fromarray((levels >> 8).astype(np.uint8))
+    if clear is not None:  # one of the 65536 levels, not of the 256
+      image.putalpha(Image.fromarray(
+          np.where(levels == clear, 0, 255).astype(np.uint8)))
+  elif clear is not None and 'L;2' in packed:
+    image.info['transparency'] = clear * 85
+  elif clear is not None and 'L;4' in packed:
+    image.info['transparency'] = clear * 17
+  elif clear is not None and 'RGB;16B' in packed:
+    # Of these Pillow has kept the upper 8 bits only.
+    image.info['transparency'] = tuple(level >> 8 for level in clear)
+  return image
 
 
-def _is_image(path: pathlib.Path) -> bool:
-  return path.suffix.lower() in _SUFFIXES and path.is_file()
+def _read(path: str, image_size: int, channels: int) -> np.ndarray:
+  """`square` of the file; ValueError, in one line, if there is none."""
+  try:
+    if not stat.S_ISREG(os.stat(path).st_mode):
+      raise OSError('no regular file')  # a pipe would be waited for
+    with Image.open(path) as image:
+      return square(image, image_size, channels)
+  except Exception as error:  # of almost any type, on what is half an image
+    raise ValueError(_broken(path, error)) from error
 
 
-def _images_below(folder: pathlib.Path) -> list[pathlib.Path]:
-  below = (p for p in folder.rglob('*') if _is_image(p))
-  return sorted(p for p in below if not any(
-      part.startswith('.') for part in p.relative_to(folder).parts))
-
-
-def _fault(path: pathlib.Path) -> str | None:
-  """What is wrong with the file, in one line, or None."""
+def _verify(path: pathlib.Path, image_size: int, channels: int) -> None:
+  """ValueError, in one line, unless the file is whole and can be read."""
   try:
     with Image.open(path) as image:
       if image.format == 'PNG':
-        image.verify()  # checksums, without unpacking
-      else:
-        image.draft(None, (1, 1))  # the whole stream, at 1/8 of the size
-        image.load()
-  except _UNREADABLE as error:
-    return _broken(path, error)
-  return None
+        image.verify()  # the checksums, which unpacking passes over
+  except Exception as error:
+    raise ValueError(_broken(path, error)) from error
+  _read(str(path), image_size, channels)
+
+
+def _entries(folder: pathlib.Path) -> list[tuple[pathlib.Path, int]]:
+  """(path, mode of what it leads to) in order of name, but for the hidden."""
+  try:
+    paths = sorted(p for p in folder.iterdir()
+                   if not folder_names.is_hidden(p.name))
+  except OSError as error:
+    raise ValueError(
+        f'folder_source: folders must be readable, got {_reason(error)}, '
+        f'{str(folder)!r}') from error
+  return [(path, _mode(path)) for path in paths]
+
+
+def _mode(path: pathlib.Path) -> int:
+  try:
+    mode = path.stat().st_mode
+  except OSError as error:
+    raise ValueError(
+        'folder_source: links must lead to a file or folder: mend or remove '
+        f'{str(path)!r}, got {_reason(error)}') from error
+  check(stat.S_ISDIR(mode) or stat.S_ISREG(mode) or not _is_image(path),
+        'folder_source', 'images must be regular files',
+        f'another kind, {str(path)!r}')
+  return mode
+
+
+def _walk(
+    folder: pathlib.Path, above: tuple[tuple[int, int], ...]
+) -> Iterator[pathlib.Path]:
+  """The files below `folder`, at any depth; `above` are the folders it is in.
+  """
+  here = _identity(folder)
+  if here in above:
+    return  # a link back, to what is being read already
+  for path, mode in _entries(folder):
+    if stat.S_ISDIR(mode):
+      yield from _walk(path, (*above, here))
+    else:
+      yield path
+
+
+def _identity(folder: pathlib.Path) -> tuple[int, int]:
+  status = folder.stat()
+  return status.st_dev, status.st_ino
+
+
+def _sort_out(
+    files: Iterator[pathlib.Path]
+) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+  """(those called like images, the others), each in order."""
+  found = sorted(files)
+  return ([path for path in found if _is_image(path)],
+          [path for path in found if not _is_image(path)])
+
+
+def _is_image(path: pathlib.Path) -> bool:
+  return path.suffix.lower() in _SUFFIXES
+
+
+def _listed(names: Sequence[str], most: int = 3) -> str:
+  """Some names for a message in one line."""
+  # What could end the line is written as in Python.
+  shown = [name if name.isprintable() else repr(name) for name in names[:most]]
+  rest = len(names) - len(shown)
+  return ', '.join(shown) + (f' and {rest} more' if rest else '')
+
+
+def _reason(error: Exception) -> str:
+  text = getattr(error, 'strerror', None) or str(error)
+  return text.splitlines()[0] if text else type(error).__name__
 
 
 def _broken(path: str | os.PathLike, error: Exception) -> str:
   reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-  return (f"folder_source: images must be readable: repair or remove '{path}',"
-          f' got {reason}')
+  return ('folder_source: images must be readable: repair or remove '
+          f'{os.fspath(path)!r}, got {reason}')

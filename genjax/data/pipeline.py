@@ -17,8 +17,11 @@ import numpy as np
 from genjax.checks import check
 from genjax.checks import check_in_range
 from genjax.data.sources import ArraySource
+from genjax.data.sources import check_columns
+from genjax.data.sources import class_names
 from genjax.data.sources import permutation
 from genjax.data.sources import random_bits
+from genjax.data.sources import stacked
 from genjax.types import Batch
 from genjax.types import Source
 
@@ -26,7 +29,18 @@ _ORDER, _FLIP, _EVAL = 0, 1, 2
 
 
 def to_model_range(image: np.ndarray) -> np.ndarray:
-  """Pixels 0..255 as float32 in [-1, 1]: x / 127.5 - 1."""
+  """Pixels 0..255 as float32 in [-1, 1]: x / 127.5 - 1.
+
+  Raises:
+    ValueError: If they are not whole numbers in this range: floats in [0, 1]
+      would all be black.
+  """
+  image = np.asarray(image)
+  if image.dtype != np.uint8:
+    least, most = (image.min(), image.max()) if image.size else (0, 0)
+    check(image.dtype.kind in 'iu' and 0 <= least and most <= 255,
+          'to_model_range', 'pixels must be whole numbers in [0, 255]',
+          f'{image.dtype}, {least} to {most}')
   return np.asarray(image, np.float32) / np.float32(127.5) - np.float32(1)
 
 
@@ -34,7 +48,12 @@ def to_uint8(x: np.ndarray) -> np.ndarray:
   """Pixels 0..255 (uint8) of x in [-1, 1]: rounded, clipped outside.
 
   Inverts `to_model_range` exactly. A NaN becomes 0 (black).
+
+  Raises:
+    ValueError: If x holds whole numbers, as pixels already do.
   """
+  kind = np.asarray(x).dtype
+  check(kind.kind not in 'iub', 'to_uint8', 'x must be float, in [-1, 1]', kind)
   pixels = np.round((np.asarray(x, np.float32) + 1) * np.float32(127.5))
   return np.clip(np.nan_to_num(pixels, nan=0), 0, 255).astype(np.uint8)
 
@@ -71,8 +90,8 @@ def batches(
     if `source` has it.
 
   Raises:
-    ValueError: If `source` is empty, a number is out of range, or vectors
-      are to be flipped.
+    ValueError: If `source` is empty, a number is out of range, vectors are to
+      be flipped, or, when it is read, an element is none of a `Source`.
   """
   _check_stream(source, batch_size, seed, start_step, num_threads)
   if horizontal_flip:
@@ -103,6 +122,7 @@ def batch_at(
     shuffle: bool = True,
 ) -> Batch:
   """Batch number `step` of the stream `batches`, which has its arguments."""
+  _check_stream(source, batch_size, seed, step, num_threads=1)
   size = len(source)
   positions = int(step) * batch_size + np.arange(batch_size)
   epochs, places = np.divmod(positions, size)
@@ -112,6 +132,8 @@ def batch_at(
     elements = places
   batch = _assemble(source, elements)
   if horizontal_flip:
+    check(batch['x'].ndim == 4, 'batches', 'horizontal_flip needs images',
+          f'elements of shape {batch["x"].shape[1:]}')
     flip = _by_epoch(_flips, epochs, places, size, seed)
     batch['x'][flip] = batch['x'][flip, :, ::-1]
   return batch
@@ -152,6 +174,9 @@ def _check_stream(source, batch_size, seed, start_step, num_threads):
   check_in_range('batches', 'batch_size', batch_size, 1, 2**31 - 1)
   check_in_range('batches', 'seed', seed, 0, 2**63 - 1)
   check_in_range('batches', 'start_step', start_step, 0, 2**53)
+  check((int(start_step) + 1) * int(batch_size) < 2**63, 'batches',
+        'start_step and batch_size must name fewer than 2**63 elements',
+        f'{start_step} and {batch_size}')
   check_in_range('batches', 'num_threads', num_threads, 1, 1024)
 
 
@@ -178,9 +203,8 @@ def _assemble(source: Source, elements: np.ndarray) -> Batch:
   if isinstance(source, ArraySource):
     columns = {name: a[elements] for name, a in source.arrays.items()}
   else:
-    items = [source[int(i)] for i in elements]
-    columns = {name: np.stack([item[name] for item in items])
-               for name in items[0] if name in ('image', 'x', 'label')}
+    columns = stacked('batches', [source[int(i)] for i in elements])
+    check_columns('batches', columns, class_names(source))
   if 'image' in columns:
     batch = {'x': to_model_range(columns['image'])}
   else:

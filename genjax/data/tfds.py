@@ -7,6 +7,7 @@ import dataclasses
 import operator
 from typing import Any, Sequence
 
+from absl import logging
 import numpy as np
 from PIL import Image
 
@@ -82,11 +83,11 @@ def tfds_source(
   except tfds.core.registered.DatasetNotFoundError:
     raise ValueError(
         f"{where}: name must be a set of tensorflow-datasets (see "
-        f"tfds.list_builders() or www.tensorflow.org/datasets), got '{name}'"
+        f'tfds.list_builders() or www.tensorflow.org/datasets), got {name!r}'
     ) from None
   except (ValueError, AssertionError, RuntimeError) as error:
     raise ValueError(
-        f"{where}: name must be set[/config][:version], got '{name}': "
+        f'{where}: name must be set[/config][:version], got {name!r}: '
         f'{str(error).splitlines()[0]}') from error
   splits = builder.info.splits
   if splits:
@@ -107,14 +108,17 @@ def _normalised(where, tfds, builder, records, name, image_size):
   dtype = getattr(image, 'np_dtype', None)
   shape: Shape = getattr(image, 'shape', ())
   check(dtype == np.uint8 and len(shape) == 3 and shape[-1] in (1, 3), where,
-        f"'{name}' must have a feature 'image', uint8 [H, W, 1 or 3]",
+        f"{name!r} must have a feature 'image', uint8 [H, W, 1 or 3]",
         ', '.join(f'{k} {v.shape}' for k, v in features.items()))
   check(image_size is not None or None not in shape, where,
-        f"images of '{name}' differ in size: image_size must be given",
+        f'images of {name!r} differ in size: image_size must be given',
         image_size)
   names: tuple[str, ...] = ()
   if isinstance(label, tfds.features.ClassLabel):
     names = tuple(label.names)
+  elif label is not None:
+    logging.warning("%s: 'label' of %r is left out: it is no class but %s",
+                    where, name, label)
   return TfdsSource(records, names, image_size)
 
 
@@ -123,8 +127,8 @@ def _check_split(where, splits, name, split):
     splits[split]
   except (KeyError, ValueError):
     raise ValueError(
-        f"{where}: split of '{name}' must be one of {', '.join(splits)} or a "
-        f"slice such as 'train[:90%]', got '{split}'") from None
+        f"{where}: split of {name!r} must be one of {', '.join(splits)} or a "
+        f"slice such as 'train[:90%]', got {split!r}") from None
 
 
 def _check_complete(where, split, length, name):
@@ -134,12 +138,12 @@ def _check_complete(where, split, length, name):
 
   expected = split.num_examples
   check(length == expected, where,
-        f"'{name}' must hold its {expected} examples: prepare it anew", length)
+        f'{name!r} must hold its {expected} examples: prepare it anew', length)
   for part in split.file_instructions:
     reader = array_record_module.ArrayRecordReader(part.filename)
     check(reader.num_records() == part.examples_in_shard, where,
-          f"'{part.filename}' must hold {part.examples_in_shard} examples: "
-          f"delete its folder and prepare '{name}' anew",
+          f'{part.filename!r} must hold {part.examples_in_shard} examples: '
+          f'delete its folder and prepare {name!r} anew',
           reader.num_records())
 
 
@@ -147,7 +151,7 @@ def _not_prepared(where, builder, name, data_dir) -> str:
   place = '' if data_dir is None else f', data_dir={data_dir!r}'
   command = (f"import tensorflow_datasets as tfds; tfds.builder({name!r}, "
              f"file_format='{_FORMAT}'{place}).download_and_prepare()")
-  return (f"{where}: '{name}' must be prepared as {_FORMAT}: run once "
+  return (f'{where}: {name!r} must be prepared as {_FORMAT}: run once '
           f'python -c "{command}" (stock sets need pip install '
           f'tensorflow-cpu for this step only), got none in '
           f'{builder.data_path}')

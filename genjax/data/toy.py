@@ -177,6 +177,8 @@ def toy_source(name: str, n: int, seed: int, **options: Any) -> ArraySource:
   check_choice('toy_source', 'name', name, SETS)
   check_positive('toy_source', 'n', n)
   check(seed >= 0, 'toy_source', 'seed must be non-negative', seed)
+  noise = options.get('noise', 0.0)
+  check(noise >= 0, 'toy_source', 'noise must be non-negative', noise)
   draw = jax.jit(SETS[name], static_argnames='n')
   points = draw(jax.random.key(seed), n=n, **options)
   return ArraySource({k: np.asarray(v) for k, v in points.items()},

@@ -37,6 +37,18 @@ def shades(num: int) -> Any:
   return colormaps['viridis'](np.linspace(0, 0.9, num))
 
 
+def plain(name: str, most: int = 40) -> str:
+  """The text that shows a name out of somebody's data letter by letter.
+
+  Between two dollars matplotlib would read a formula, and fail on half of one.
+  What is not printable becomes U+FFFD; beyond `most` letters a name is cut.
+  """
+  shown = ''.join(c if c.isprintable() else '\ufffd' for c in name)
+  if len(shown) > most:
+    shown = shown[:most - 1] + '\u2026'
+  return shown.replace('$', r'\$')
+
+
 def write_whole(path: str, write: Callable[[str], None]) -> None:
   """Writes beside `path` and renames, so that no half file is ever seen."""
   stem, ending = os.path.splitext(path)

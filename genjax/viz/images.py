@@ -28,6 +28,7 @@ def tile(
   check_rank('tile', 'images', images, 4)
   check(images.shape[-1] in (1, 3), 'tile',
         'images must have 1 or 3 channels', f'shape {images.shape}')
+  check(images.dtype == np.uint8, 'tile', 'images must be uint8', images.dtype)
   images = _rgb(images).repeat(zoom, 1).repeat(zoom, 2)
   missing = -len(images) % columns
   images = np.pad(images, [(0, missing), (0, gap), (0, gap), (0, 0)],

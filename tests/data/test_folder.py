@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import struct
+import zlib
 
 import chex
 import numpy as np
@@ -154,6 +156,54 @@ def test_folder_reads_every_kind_of_png(tmp_path, mode, colour, want):
     np.testing.assert_array_equal(image, np.full((3, 3, channels), want))
 
 
+def _chunk(name, data):
+  return (struct.pack('>I', len(data)) + name + data
+          + struct.pack('>I', zlib.crc32(name + data)))
+
+
+def _png(path, depth, colour, row, clear=b'', *, width=1, after=b'',
+         packed=None):
+  """A square PNG of equal rows, written by hand; `after` follows its pixels."""
+  header = struct.pack('>IIBBBBB', width, width, depth, colour, 0, 0, 0)
+  palette = bytes([0] * 3 + [64] * 3 + [128] * 3)
+  packed = zlib.compress((b'\0' + row) * width) if packed is None else packed
+  path.write_bytes(
+      b'\x89PNG\r\n\x1a\n' + _chunk(b'IHDR', header)
+      + (_chunk(b'PLTE', palette) if colour == 3 else b'')
+      + (_chunk(b'tRNS', clear) if clear else b'')
+      + _chunk(b'IDAT', packed) + after + _chunk(b'IEND', b''))
+
+
+# Depth and type of the file, a row of it, tRNS, and the greys that are meant:
+# section 11.3.2.1 of the specification of PNG. What is transparent is white.
+@pytest.mark.parametrize('depth, colour, row, clear, want', [
+    (1, 0, b'\x40', b'\0\0', [255, 255]),
+    (1, 0, b'\x40', b'\0\1', [0, 255]),
+    (2, 0, b'\x1b', b'\0\1', [0, 255, 170, 255]),
+    (4, 0, b'\x05\xaf', b'\0\5', [0, 255, 170, 255]),
+    (8, 0, b'\x00\x05\xaa', b'\0\5', [0, 255, 170]),
+    (16, 0, b'\0\0\0\x07\x05\x00\xaa\x07', b'\0\x07', [0, 255, 5, 170]),
+    (16, 0, b'\xaa\x00\xaa\x07', b'\xaa\x07', [170, 255]),
+    (8, 2, b'\5\5\5\7\7\7', b'\0\5\0\5\0\5', [255, 7]),
+    (16, 2, b'\5\1' * 3 + b'\7\1' * 3, b'\5\1' * 3, [255, 7]),
+    (8, 3, b'\0\1\2', b'\xff\0\x80', [0, 255, 191]),  # 128 / 2 + 255 / 2
+    (8, 3, b'\0\1\2', b'\xff\0', [0, 255, 128]),
+    (2, 3, b'\x18', b'\xff\0\x80', [0, 255, 191, 0]),
+    (8, 4, b'\x28\xff\x28\0', b'', [40, 255]),
+    (16, 4, b'\x28\1\xff\xff\x28\1\0\0', b'', [40, 255]),
+    (16, 6, b'\x28\1' * 3 + b'\xff\xff' + b'\x28\1' * 3 + b'\0\0', b'',
+     [40, 255]),
+])
+@pytest.mark.parametrize('channels', [1, 3])
+def test_folder_lays_transparent_parts_over_white(
+    tmp_path, depth, colour, row, clear, want, channels):
+  _png(tmp_path / 'x.png', depth, colour, row, clear, width=len(want))
+  image = folder.folder_source(tmp_path, len(want), channels=channels)[0][
+      'image']
+  np.testing.assert_array_equal(
+      image, np.broadcast_to(np.array(want)[:, None], image.shape))
+
+
 def test_folder_streams_every_file_once_an_epoch(photographs):
   path, crops = photographs
   source = folder.folder_source(path, 32)
@@ -206,6 +256,29 @@ def test_folder_finds_broken_images_at_opening(tmp_path, name, how):
   lazy = folder.folder_source(tmp_path, 8, verify=False)
   with pytest.raises(ValueError, match='repair or remove'):
     next(pipeline.batches(lazy, 2, seed=0))
+
+
+@pytest.mark.parametrize('options', [
+    {'packed': b'no zlib'}, {'packed': zlib.compress(b'\0\0\0\0')[:-1]},
+    {'packed': zlib.compress(b'\0\0')}, {'after': b'\0\0\0\7tEXt'},
+    {'after': _chunk(b'tEXt', b'a\0b')[:-1] + b'?'}])
+def test_folder_unpacks_pixels_and_what_follows_at_opening(tmp_path, options):
+  # With checksums that are right, but for the last one.
+  _png(tmp_path / 'a.png', 8, 0, b'\0\0', width=2)
+  assert len(folder.folder_source(tmp_path, 2)) == 1
+  _png(tmp_path / 'x.png', 8, 0, b'\0\0', width=2, **options)
+  with pytest.raises(ValueError, match=r"remove '.*/x.png', got"):
+    folder.folder_source(tmp_path, 2)
+
+
+def test_folder_refuses_a_png_without_pixels(tmp_path):
+  _png(tmp_path / 'x.png', 8, 0, b'', width=1)
+  content = (tmp_path / 'x.png').read_bytes()
+  (tmp_path / 'x.png').write_bytes(
+      content[:33] + _chunk(b'IEND', b''))  # the signature and the header
+  for verify in (True, False):
+    with pytest.raises(ValueError, match=r"remove '.*/x.png', got"):
+      folder.folder_source(tmp_path, 1, verify=verify)[0]
 
 
 def test_folder_names_a_file_lost_later(tmp_path):

@@ -63,6 +63,26 @@ def test_to_uint8_rounds_and_clips():
       pipeline.to_uint8(x), [0, 0, 128, 255, 255, 0, 0])
 
 
+@pytest.mark.parametrize('pixels', [
+    np.array([0.0, 1.0]), np.array([True]), np.array([0, 256]),
+    np.array([-1, 0], np.int8), np.array([65535], np.uint16)])
+def test_to_model_range_refuses_what_are_no_pixels(pixels):
+  with pytest.raises(ValueError, match=r'whole numbers in \[0, 255\], got'):
+    pipeline.to_model_range(pixels)
+
+
+@pytest.mark.parametrize('pixels', [np.zeros(0, int), np.array([0, 255])])
+def test_to_model_range_takes_whole_numbers_of_any_type(pixels):
+  want = pipeline.to_model_range(pixels.astype(np.uint8))
+  np.testing.assert_array_equal(pipeline.to_model_range(pixels), want)
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.int32, bool])
+def test_to_uint8_refuses_pixels(dtype):
+  with pytest.raises(ValueError, match='x must be float'):
+    pipeline.to_uint8(np.zeros(3, dtype))
+
+
 @EACH_KIND
 def test_batches_keep_the_contract(kind):
   (batch,) = _take(1, KINDS[kind](), 4, seed=0)
@@ -245,6 +265,22 @@ def test_batches_refuse_bad_arguments_at_once(options, match):
   arguments = {'source': _in_memory(), 'batch_size': 2, 'seed': 0, **options}
   with pytest.raises(ValueError, match=match):
     pipeline.batches(**arguments)  # not only when the first one is taken
+
+
+@pytest.mark.parametrize('options, match', [
+    ({'batch_size': 0}, r'batch_size must be in \[1,'),
+    ({'step': -1}, 'start_step must be in'),
+    ({'step': 2**53, 'batch_size': 2**20}, r'fewer than 2\*\*63'),
+    ({'source': sources.ArraySource({'x': np.zeros((0, 2))})},
+     'source must hold an element'),
+    ({'source': sources.ArraySource({'x': np.zeros((3, 2))}),
+      'horizontal_flip': True}, 'horizontal_flip needs images'),
+])
+def test_batch_at_refuses_bad_arguments(options, match):
+  arguments = {'source': _in_memory(), 'batch_size': 2, 'step': 0, 'seed': 0,
+               **options}
+  with pytest.raises(ValueError, match=match):
+    pipeline.batch_at(**arguments)
 
 
 def test_eval_batches_refuse_an_empty_source():

@@ -62,6 +62,18 @@ class GenjaxVaried(_Builder):
       yield i, {'image': Image.fromarray(_image(i, 6 + i))}
 
 
+class GenjaxAges(_Builder):
+  """Images with a number that is no class."""
+
+  def _info(self):
+    return _info(self, image=_features.Image(shape=(6, 8, 3)),
+                 label=_features.Scalar(np.int64))
+
+  def _generate_examples(self, count):
+    for i in range(count):
+      yield i, {'image': Image.fromarray(_image(i, 6)), 'label': 20 + i}
+
+
 class GenjaxVectors(_Builder):
   """No images at all."""
 
@@ -75,10 +87,11 @@ class GenjaxVectors(_Builder):
 
 @pytest.fixture(scope='module')
 def data_dir(tmp_path_factory):
-  """Three small sets prepared as users prepare theirs."""
+  """Four small sets prepared as users prepare theirs."""
   path = tmp_path_factory.mktemp('tfds')
   tensorflow_datasets.disable_progress_bar()
-  for name in ('genjax_fixed', 'genjax_varied', 'genjax_vectors'):
+  for name in ('genjax_fixed', 'genjax_varied', 'genjax_ages',
+               'genjax_vectors'):
     tensorflow_datasets.builder(
         name, data_dir=path, file_format='array_record').download_and_prepare()
   return str(path)
@@ -97,6 +110,14 @@ def test_tfds_reads_stock_sets(name, shape):
     (batch,) = itertools.islice(pipeline.batches(source, 4, seed=0), 1)
   chex.assert_shape(batch['x'], (4, *shape))
   assert np.abs(batch['x']).max() <= 1
+
+
+def test_tfds_says_that_a_number_is_no_class(data_dir, caplog):
+  source = tfds.tfds_source('genjax_ages', 'train', data_dir)
+  assert source.class_names == () and set(source[0]) == {'image'}
+  (line,) = [text for text in (r.getMessage() for r in caplog.records)
+             if 'left out' in text]
+  assert "'label' of 'genjax_ages'" in line and '\n' not in line
 
 
 def test_tfds_reads_what_was_written(data_dir):

@@ -218,6 +218,8 @@ def test_toy_source_describes_its_classes(name):
     (lambda: toy.toy_source('moon', 10, 0), "name must be one of .*'moon'"),
     (lambda: toy.toy_source('moons', 0, 0), 'n must be positive, got 0'),
     (lambda: toy.toy_source('moons', 10, -1), 'seed must be non-negative'),
+    (lambda: toy.toy_source('moons', 10, 0, noise=-1.0), 'noise must be'),
+    (lambda: toy.toy_source('moons', 10, 0, noise=float('nan')), 'got nan'),
 ])
 def test_toy_source_refuses_bad_arguments(call, match):
   with pytest.raises(ValueError, match=match):

@@ -1,5 +1,6 @@
 """A wrong command: one line that says what is wrong, and nothing lost."""
 
+import json
 import pathlib
 import shutil
 import subprocess
@@ -29,6 +30,8 @@ TRAIN = [
     ('--data=toy:moons,turns=2', ['moons', 'noise', "'turns'"]),
     ('--data=toy:moons,noise=loud', ['noise', 'finite', "'loud'"]),
     ('--data=toy:moons,points=0', ['points', 'positive', '0']),
+    ('--data=toy:moons,points=1e12', ['points', '10000000', '1000000000000']),
+    ('--data=toy:moons,noise=-1', ['noise', 'non-negative', '-1']),
     ('--data=folder:{missing}', ['existing folder', '{missing}']),
     ('--data=folder:', ['--data', 'folder:']),
     ('--data=folder:{empty}', ['{empty}', '.png']),
@@ -118,6 +121,7 @@ RUNS = [
     (sample, '--workdir={empty}', ['--workdir', '{empty}']),
     (sample, '--workdir={torn}', ['{torn}', 'JSON']),
     (sample, '--workdir={samples}', ['--workdir', '{samples}']),
+    (sample, '--workdir={nameless}', ['--workdir', 'class_names', 'different']),
     (sample, '--workdir={bare}', ['--workdir', '{bare}', 'checkpoint']),
     (forward_reverse, '--workdir={missing}', ['--workdir', '{missing}']),
     (forward_reverse, '--workdir={bare}', ['{bare}', 'checkpoint']),
@@ -133,6 +137,9 @@ RUNS = [
     (sample, '--workdir={digits} --num_samples=0', ['num_samples', '0']),
     (sample, '--workdir={digits} --batch_size=0', ['batch_size', '0']),
     (sample, '--workdir={digits} --out={file}/x.npz', ['{file}']),
+    (sample, '--workdir={digits} --out={digits}/flags.npz',
+     ['--out', '{digits}/flags.json']),
+    (sample, '--workdir=', ['workdir', 'must name a folder']),
     (sample, '--workdir={digits} --out={one}', ['--out', '{one}']),
     (sample, '--workdir={toy} --guidance=2', ['--guidance', 'unconditional']),
     (sample, '--workdir={toy} --labels=1', ['--labels', 'unconditional']),
@@ -156,7 +163,7 @@ def picture(path, size=8, seed=0):
 def places(tmp_path_factory, digits_run, toy_run):
   root = tmp_path_factory.mktemp('places')
   names = ('fresh', 'missing', 'empty', 'broken', 'cut', 'text', 'one', 'same',
-           'digits', 'toy', 'bare', 'samples', 'torn', 'file')
+           'digits', 'toy', 'bare', 'samples', 'torn', 'file', 'nameless')
   at = {name: root / name for name in names}
   at['empty'].mkdir()
   for name in ('broken', 'cut', 'text', 'one'):
@@ -174,7 +181,10 @@ def places(tmp_path_factory, digits_run, toy_run):
   shutil.copytree(toy_run, at['toy'])
   shutil.copytree(digits_run, at['bare'],
                   ignore=shutil.ignore_patterns('checkpoints'))
-  for name, text in (('samples', '{"workdir": "x"}'), ('torn', '{"seed": 0')):
+  settings = json.loads((digits_run / 'flags.json').read_text())
+  settings['class_names'][3] = settings['class_names'][4]
+  for name, text in (('samples', '{"workdir": "x"}'), ('torn', '{"seed": 0'),
+                     ('nameless', json.dumps(settings))):
     at[name].mkdir()
     (at[name] / 'flags.json').write_text(text)
   at['file'].write_text('a file, where a folder would have to be')

@@ -1,6 +1,9 @@
 """Scores of samples against what they are known to be, and wrong samples."""
 
+import io
 import json
+import os
+import zipfile
 
 import numpy as np
 from PIL import Image
@@ -124,16 +127,33 @@ def write_npz(path, image, label=None):
   return path
 
 
-def write_folder(path, images):
+def write_folder(path, images, **options):
   for name, image in images.items():
     file = path / name
     file.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(file)
+    Image.fromarray(image).save(file, **options)
   return path
 
 
 GREY = np.random.default_rng(0).integers(0, 256, (8, 8)).astype(np.uint8)
+TURNED = Image.Exif()
+TURNED[0x0112] = 3  # upside down
 IMAGES = np.stack([GREY[..., None]] * 3)
+
+
+def write_raw(path, content):
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr('arr_0.npy', content)
+
+
+def write_header(path, shape, content=b'', dtype='|u1'):
+  """An .npz whose arr_0 says that it is of `shape`, whatever follows."""
+  header = io.BytesIO()
+  np.lib.format.write_array_header_1_0(header, {
+      'shape': shape, 'fortran_order': False, 'descr': dtype})
+  with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+    archive.writestr('arr_0.npy', header.getvalue() + content)
+
 
 # (what writes the samples at a path, the file that is at fault or '', what the
 # line must say)
@@ -162,6 +182,14 @@ BAD = {
                   ['labels', '-1 to 3']),
     'short.npz': (lambda p: write_npz(p, IMAGES, np.array([1, 2])), '',
                   ['arr_1', '3 whole numbers', '(2,)']),
+    'boundless.npz': (lambda p: write_header(p, (2**50, 8, 8, 1)), '',
+                      ['bytes at most', str(2**50)]),
+    'promised.npz': (lambda p: write_header(p, (2**20, 8, 8, 1), b'x'), '',
+                     ['plain arrays']),
+    'negative.npz': (lambda p: write_header(p, (-1, 8, 8, 1)), '',
+                     ['8 x 8 x 1', '(-1, 8, 8, 1)']),
+    'raw.npz': (lambda p: write_raw(p, b'no array'), '', ['plain arrays']),
+    'pipe.npz': (os.mkfifo, '', ['regular file']),
     'names.npz': (lambda p: write_npz(p, IMAGES, np.array(['1', '2', '3'])),
                   '', ['arr_1', 'whole numbers', '<U1']),
     'broken': (lambda p: (write_folder(p, {'a.png': GREY}) / 'b.png'
@@ -173,6 +201,10 @@ BAD = {
         'a.png': GREY, 'b.png': GREY.astype(np.uint16)}), 'b.png', ['mode L']),
     'rgb': (lambda p: write_folder(p, {
         'a.png': np.stack([GREY] * 3, -1)}), 'a.png', ['mode L', 'RGB']),
+    'clear': (lambda p: write_folder(p, {'a.png': GREY}, transparency=0),
+              'a.png', ['upright', 'opaque']),
+    'turned': (lambda p: write_folder(p, {'a.png': GREY}, exif=TURNED),
+               'a.png', ['upright', 'opaque']),
     'ten': (lambda p: write_folder(p, {'9/a.png': GREY, '10/a.png': GREY}), '',
             ['labels', '9 to 10']),
     'cats': (lambda p: write_folder(p, {'3/a.png': GREY, 'cats/a.png': GREY}),
@@ -189,6 +221,42 @@ def test_evaluate_says_what_is_wrong_with_samples_in_one_line(
   result = run(evaluate, f'--samples={path}', f'--workdir={tmp_path}/run')
   result.check_refusal('evaluate', (str(path / file), *said))
   assert not (tmp_path / 'run').exists()
+
+
+def test_read_samples_leaves_other_arrays_alone(tmp_path):
+  """Nor are they looked at: one may be a trap."""
+  path = write_npz(tmp_path / 'x.npz', IMAGES)
+  with zipfile.ZipFile(path, 'a') as archive:
+    archive.writestr('features.npy', 'no array')
+  read = sample_files.read_samples(
+      str(path), sources.Description(9, (8, 8, 1), ()))
+  np.testing.assert_array_equal(read.arrays['image'], IMAGES)
+
+
+@pytest.mark.parametrize('data, name', [
+    ('digits', 'digits'), ('folder:/my/cats/', 'cats'), ('tfds:svhn', 'svhn'),
+    ('folder:/my/pixels', 'folder_pixels')])
+def test_metrics_are_called_by_their_data(real, data, name):
+  assert evaluate.name_of(data) == name
+  few = [evaluate.Judged(*(a[:4] for a in x)) for x in real]
+  found = evaluate.evaluate(few[1], *few, evaluate.name_of(data))
+  assert len(found) == 9 and f'kid_{name}' in found  # none in place of another
+
+
+@pytest.mark.parametrize('folders, names, want', [
+    ('012', '123', None), ('12', '123', [0, 1]), ('012', 'abc', [0, 1, 2]),
+    ('1a', 'abc', [1, 0]), ('ab', 'abc', [0, 1]), ('7', '07', [1])])
+def test_folders_of_samples_are_read_by_one_rule(
+    tmp_path, folders, names, want):
+  """By name or, where no name is the number of another class, by number."""
+  write_folder(tmp_path, {f'{name}/a.png': GREY for name in folders})
+  data = sources.Description(9, (8, 8, 1), tuple(names))
+  if want is None:
+    with pytest.raises(ValueError, match="/0' must be called like a class"):
+      sample_files.read_samples(str(tmp_path), data)
+    return
+  read = sample_files.read_samples(str(tmp_path), data).arrays
+  assert read['label'].tolist() == want
 
 
 @pytest.mark.parametrize('out', ['x.npz', 'folder'])

@@ -20,6 +20,8 @@ from genjax.data import toy
     ('ragged.csv', '1,2\n' * 30 + '1\n', ['ragged.csv', 'one length']),
     ('wide.csv', (17 * '1,')[:-1] + '\n' + 20 * ((17 * '2,')[:-1] + '\n'),
      ['wide.csv', '16', '17']),
+    ('names.csv', 'a,b,c\n' + '1,2\n3,4\n' * 20,
+     ['names.csv', '2 columns', '3']),
     ('no.npy', 'not an array', ['no.npy', 'numbers']),
     (None, None, ['missing.npy']),
 ])

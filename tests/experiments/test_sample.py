@@ -2,14 +2,17 @@
 
 import itertools
 import json
+import os
 
 import chex
 import numpy as np
+import pytest
 
 from experiments import diffusion_run
 from experiments import sample
 from experiments import sample_files
 from genjax.data import folder
+from genjax.data import folder_names
 from genjax.data import sources
 
 FEW = '--steps=3'
@@ -127,6 +130,85 @@ def test_load_run_tells_averaged_from_last_weights(digits_run, state_of):
     _, params, step = diffusion_run.load_run(str(digits_run), weights)
     chex.assert_trees_all_equal(params, want)
     assert step == 6
+
+
+# What may stand in somebody's data, or in a settings file that was received.
+NAMES = ('/a/abbey', '..', '../../x', 'a/b', 'a', '', '.', 'a\nb', 'a\0b',
+         'a\\b', 'a.', 'a ', '.git', '__MACOSX', '50%', '%2F', '%41', 'A',
+         'x' * 300, 'x' * 299 + 'y', '\u732b', '\udcff')
+
+
+def test_write_samples_stays_in_its_folder_whatever_the_names(tmp_path):
+  """And what is read back has the labels it was written with."""
+  names = (str(tmp_path / 'elsewhere'), *NAMES)
+  labels = np.arange(len(names)).repeat(2)
+  images = np.broadcast_to(labels[:, None, None, None], (len(labels), 4, 4, 1)
+                           ).astype(np.uint8)
+  out = tmp_path / 'out'
+  sample.write_samples(str(out), images, labels, names, {})
+  assert os.listdir(tmp_path) == ['out']
+  files = [p.relative_to(out) for p in out.rglob('*') if p.is_file()]
+  assert all(len(p.parts) == 2 for p in files if p.suffix == '.png')
+  assert len(files) == len(labels) + 1  # flags.json
+  read = sample_files.read_samples(
+      str(out), sources.Description(9, (4, 4, 1), names)).arrays
+  np.testing.assert_array_equal(np.sort(read['label']), labels)
+  np.testing.assert_array_equal(read['image'][:, 0, 0, 0], read['label'])
+  # As a folder of images the classes have their names, but for the long ones.
+  found = folder.folder_source(out, 4).class_names
+  assert {n for n in found if len(n) < 100} == {
+      n for n in names if len(n) <= 200}
+
+
+@pytest.mark.parametrize('labels, names, match', [
+    ([0, 1], ('a', 'a'), "different names, got .'a', 'a'."),
+    ([0, 2], ('a', 'b'), r'labels must be in \[0, 2\)'),
+    ([0, -1], ('a', 'b'), r'labels must be in \[0, 2\)')])
+def test_write_samples_refuses_labels_without_a_name_of_their_own(
+    tmp_path, labels, names, match):
+  with pytest.raises(ValueError, match=match):
+    sample.write_samples(str(tmp_path / 'x'), np.zeros((2, 4, 4, 1), np.uint8),
+                         np.array(labels), names, {})
+
+
+def test_write_samples_sees_a_file_system_that_takes_two_names_for_one(
+    tmp_path, monkeypatch):
+  inner = folder_names.to_folder
+  monkeypatch.setattr(folder_names, 'to_folder', lambda n: inner(n).lower())
+  with pytest.raises(ValueError, match='must be an .npz file'):
+    sample.class_folders(str(tmp_path), np.arange(3), ('cat', 'Cat', 'dog'))
+
+
+# (names of classes, what is given, the numbers that are meant)
+CLASSES = [
+    ('cat dog emu', 'emu 0 01', [2, 0, 1]),
+    ('cat dog emu', 'cats 3', [None, 3]),  # a number, if of no class
+    ('cat dog emu', '-1 1.0 \u0663 \u00b2 1e0', [None] * 5),
+    ('cat dog emu', '9' * 5000, [None]),
+    ('0 1 2', '2 0', [2, 0]),
+    ('00 01 02', '2 01 0', [2, 1, 0]),
+    # Where a number is the name of another class, names alone count.
+    ('1 2 3', '0 1 2', [None, 0, 1]),
+    ('1 2 3', '3', [2]),
+    ('cat 0', '0 1', [1, None]),
+    ('cat 7', '7 0', [1, None]),
+]
+
+
+@pytest.mark.parametrize('names, given, want', CLASSES)
+def test_class_numbers_go_by_one_rule(names, given, want):
+  names = names.split()
+  assert sample_files.class_numbers(given.split(), names) == want
+  # What is meant by one does not depend on what stands beside it.
+  for word, number in zip(given.split(), want):
+    assert sample_files.class_numbers([word], names) == [number]
+  settings = {'num_classes': len(names), 'class_names': names}
+  if all(n is not None and n < len(names) for n in want):
+    assert sample.parse_labels(settings, given.split(), len(want)
+                               ).tolist() == want
+  else:
+    with pytest.raises(ValueError, match='--labels: must be names of classes'):
+      sample.parse_labels(settings, given.split(), 9)
 
 
 def test_parse_labels_takes_names_and_numbers():

@@ -1,5 +1,6 @@
 """The faults that `make mutants` plants, and the tests that must see them."""
 
+from tests.faults import data
 from tests.faults import diffusion
 from tests.faults import discriminative
 from tests.faults import experiments
@@ -13,6 +14,7 @@ from tests.faults import vae
 from tests.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
-    *families.FAULTS, *models.FAULTS, *diffusion.FAULTS, *training.FAULTS,
-    *experiments.FAULTS, *metrics.FAULTS, *discriminative.FAULTS,
-    *interpolation.FAULTS, *special.FAULTS, *vae.FAULTS)
+    *data.FAULTS, *diffusion.FAULTS, *discriminative.FAULTS,
+    *experiments.FAULTS, *families.FAULTS, *interpolation.FAULTS,
+    *metrics.FAULTS, *models.FAULTS, *special.FAULTS, *training.FAULTS,
+    *vae.FAULTS)

@@ -7,6 +7,7 @@ from PIL import Image
 import pytest
 
 from genjax import viz
+from genjax.viz import figures
 
 _RNG = np.random.default_rng(0)
 
@@ -37,10 +38,29 @@ def test_tile_puts_every_pixel_in_its_place(channels, gap, zoom):
 @pytest.mark.parametrize('images, message', [
     (np.zeros((4, 4, 3), np.uint8), 'images must have 4 axes'),
     (np.zeros((2, 4, 4, 2), np.uint8), 'images must have 1 or 3 channels'),
+    (np.zeros((2, 4, 4, 1)), 'images must be uint8, got float64'),
 ])
 def test_tile_refuses_what_are_no_images(images, message):
   with pytest.raises(ValueError, match='tile: ' + message):
     viz.tile(images, 2)
+
+
+@pytest.mark.parametrize('name', [
+    'a$b$c', '$\\frac$', '$', '\\$5', 'x_1^2', ''])
+def test_plain_shows_a_name_letter_by_letter(name):
+  looks = []
+  for text, options in ((figures.plain(name), {}),
+                        (name, {'parse_math': False})):
+    figure = figures.new(1, 0.5)
+    figure.text(0.1, 0.5, text, **options)
+    looks.append(figures.pixels(figure))
+  np.testing.assert_array_equal(*looks)
+
+
+def test_plain_is_printable_and_short():
+  assert figures.plain('a\nb\udcff') == 'a\ufffdb\ufffd'
+  assert figures.plain('x' * 40) == 'x' * 40
+  assert figures.plain('x' * 41) == 'x' * 39 + '\u2026'
 
 
 @pytest.mark.parametrize('columns, width, want', [(10, 8, 10), (10, 100, 1)])

@@ -1,0 +1,57 @@
+"""Faults in sources, folders and their names."""
+
+from tests.faults.fault import Fault
+from tests.faults.fault import room
+
+FOLDER = 'genjax/data/folder.py'
+NAMES = 'genjax/data/folder_names.py'
+SOURCES = 'genjax/data/sources.py'
+
+FAULTS = (
+    Fault('names: separators are kept', NAMES, '%/\\\\<>', '%<>',
+          room('data/folder_names')),
+    Fault('names: the parent folder is a name', NAMES,
+          "if is_hidden(coded):\n    coded = _code(coded[0]) + coded[1:]",
+          'if coded == None:\n    pass', room('data/folder_names')),
+    Fault('names: long ones are cut only', NAMES,
+          "f'{kept}%~{digest[:32]}'", 'kept', room('data/folder_names')),
+    Fault('names: any percentage is a code', NAMES,
+          'return name if to_folder(name) == folder else folder',
+          'return name', room('data/folder_names')),
+    Fault('folder: pixels are not unpacked at opening', FOLDER,
+          '  _read(str(path), image_size, channels)\n', '',
+          room('data/folder')),
+    Fault('folder: checksums are passed over', FOLDER,
+          "if image.format == 'PNG':", 'if False:', room('data/folder')),
+    Fault('folder: links to nothing are passed over', FOLDER,
+          'paths = sorted(p for p in folder.iterdir()\n                   if ',
+          'paths = sorted(p for p in folder.iterdir()\n'
+          '                   if p.exists() and ', room('data/folder_files')),
+    Fault('folder: links back go round', FOLDER, '(*above, here)', 'above',
+          room('data/folder_files')),
+    Fault('folder: files are left out without a word', FOLDER,
+          'if others:\n', 'if False:\n', room('data/folder_files')),
+    Fault('square: a transparent level by its upper byte', FOLDER,
+          'levels == clear', 'levels >> 8 == clear >> 8',
+          room('data/folder')),
+    Fault('square: a transparent level in the depth of the file', FOLDER,
+          'clear * 85', 'clear', room('data/folder')),
+    Fault('sources: pixels of any type', SOURCES,
+          'image.dtype == np.uint8 and image.ndim == 4', 'image.ndim == 4',
+          room('data/sources')),
+    Fault('sources: points may be infinite', SOURCES,
+          'wrong = ~np.isfinite(', 'wrong = np.isnan(', room('data/sources')),
+    Fault('sources: a mask is taken for indices', SOURCES,
+          "indices.dtype.kind in 'iu'", "indices.dtype.kind in 'iub'",
+          room('data/sources')),
+    Fault('pipeline: elements from disk are not looked at',
+          'genjax/data/pipeline.py',
+          "    check_columns('batches', columns, class_names(source))\n", '',
+          room('data/sources')),
+    Fault('pipeline: floats are pixels', 'genjax/data/pipeline.py',
+          "image.dtype.kind in 'iu' and", "image.dtype.kind in 'iuf' and",
+          room('data/pipeline')),
+    Fault('split: a class is held out whole', SOURCES,
+          'order = np.concatenate([order[~last], order[last]])',
+          'order = order + 0 * last', room('data/sources')),
+)
