@@ -49,4 +49,11 @@ FAULTS = (
     Fault('outlines: of variances', 'genjax/viz/latents.py',
           'vectors * np.sqrt(np.maximum(values, 0))[:, None]',
           'vectors * np.maximum(values, 0)[:, None]', room('viz/latents')),
+    Fault('vae: classes that are not there', 'genjax/networks/autoencoder.py',
+          'known = (label >= 0) & (label <= num_classes)',
+          'known = label == label', room('vae/model')),
+    Fault('annealed likelihood: along part of the path',
+          'genjax/vae/annealing.py',
+          "betas = check_betas('annealed_log_likelihood', betas)", '',
+          room('vae/annealing')),
 )

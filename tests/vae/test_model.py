@@ -100,6 +100,16 @@ def test_vae_knows_shares_of_classes(network):
       vae.encode(params, x, of_others)
 
 
+@pytest.mark.parametrize('network', ['mlp', 'conv'])
+def test_vae_knows_only_the_classes_that_there_are(network):
+  """Labels 0..K, of which K is "no class"; others give NaN, not "no class"."""
+  vae, x = _model(network), jnp.zeros((4, 8, 8, 1))
+  params = vae.init(jax.random.key(0), x)
+  q = vae.encode(params, x, jnp.asarray([2, 3, 4, -1]))
+  np.testing.assert_array_equal(np.isnan(q.loc).all(1), [0, 0, 1, 1])
+  np.testing.assert_allclose(q.loc[1], vae.encode(params, x).loc[1], atol=1e-6)
+
+
 def test_vae_without_classes_refuses_a_label():
   vae = _model(num_classes=None)
   x, label = _images()
