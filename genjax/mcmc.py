@@ -274,7 +274,7 @@ def log_mean_of(log_weights: Array) -> MonteCarlo:
   standard error, which is the delta method's: NaN where all weights are 0.
   """
   log_weights = widen(log_weights)
-  top = jnp.max(log_weights, axis=0)
+  top = jnp.max(log_weights, axis=0, initial=-jnp.inf)
   top = jnp.where(jnp.isinf(top), 0.0, top)
   mean, error = mean_of(jnp.exp(log_weights - top))
   return MonteCarlo(top + jnp.log(mean), error / mean)
@@ -303,13 +303,13 @@ def effective_sample_size(draws: Array) -> Array:
   can exceed T C; T C log10(T C) is the most it says.
 
   Args:
-    draws: [T, C, ...] with T >= 8.
+    draws: [T, C, ...] with T >= 8, C >= 1.
 
   Returns:
     [...]; NaN where draws hold NaN or are all the same.
 
   Raises:
-    ValueError: fewer than 8 draws a chain.
+    ValueError: fewer than 8 draws a chain, or no chain.
   """
   # In their own unit, because fourth powers of draws are taken.
   halves = _in_own_unit(_split('effective_sample_size', widen(draws)))[0]
@@ -331,13 +331,13 @@ def r_hat(draws: Array) -> Array:
   median, which sees chains of unequal scale.
 
   Args:
-    draws: [T, C, ...] with T >= 8.
+    draws: [T, C, ...] with T >= 8, C >= 1.
 
   Returns:
     [...]; NaN where draws hold NaN or are all the same.
 
   Raises:
-    ValueError: fewer than 8 draws a chain.
+    ValueError: fewer than 8 draws a chain, or no chain.
   """
   halves = _split('r_hat', widen(draws))
   folded = jnp.abs(halves - jnp.median(halves, axis=(0, 1)))
@@ -351,15 +351,15 @@ def r_hat(draws: Array) -> Array:
 
 def _in_own_unit(draws: Array) -> tuple[Array, Array]:
   """Draws [T, C, ...] over their largest size [...], and that, if finite."""
-  unit = jnp.max(jnp.abs(draws), axis=(0, 1))
+  unit = jnp.max(jnp.abs(draws), axis=(0, 1), initial=0.0)
   unit = jnp.where((unit == 0) | jnp.isinf(unit), 1.0, unit)
   return draws / unit, unit
 
 
 def _split(where: str, draws: Array) -> Array:
   """Halves of every chain: [T // 2, 2 C, ...]; an odd T loses its middle."""
-  check(draws.ndim >= 2 and draws.shape[0] >= 8, where,
-        'draws must be [T, C, ...] with T >= 8', f'shape {draws.shape}')
+  check(draws.ndim >= 2 and draws.shape[0] >= 8 and draws.shape[1] > 0, where,
+        'draws must be [T, C, ...] with T >= 8, C >= 1', f'shape {draws.shape}')
   half = draws.shape[0] // 2
   return jnp.concatenate([draws[:half], draws[-half:]], axis=1)
 

@@ -343,6 +343,7 @@ def test_log_mean_of_nothing_is_minus_infinity():
       [[-inf, 0., inf, 0.], [-inf, -inf, 0., jnp.nan]]))
   np.testing.assert_allclose(value, [-inf, np.log(.5), inf, np.nan])
   np.testing.assert_array_equal(np.isnan(error), [True, False, True, True])
+  assert np.isnan(mcmc.log_mean_of(jnp.zeros((0, 1))).value)  # of no weights
 
 
 @pytest.mark.parametrize('f, match', [
@@ -364,6 +365,8 @@ def test_log_mean_of_nothing_is_minus_infinity():
     (lambda x: mcmc.sigmoid_betas(5, slope=0), 'slope'),
     (mcmc.r_hat, 'T >= 8'),
     (mcmc.effective_sample_size, 'T >= 8'),
+    (lambda x: mcmc.r_hat(jnp.zeros((8, 0))), r'C >= 1, got shape \(8, 0\)'),
+    (lambda x: mcmc.chain_mean(jnp.zeros((8, 0, 2))), 'C >= 1'),
 ])
 def test_mcmc_refuses_what_it_cannot_do(f, match):
   with pytest.raises(ValueError, match=match):

@@ -56,4 +56,8 @@ FAULTS = (
           'genjax/vae/annealing.py',
           "betas = check_betas('annealed_log_likelihood', betas)", '',
           room('vae/annealing')),
+    Fault('vae: noise in the dtype of the data', 'genjax/vae/distribution.py',
+          'widen(x).dtype)', 'x.dtype)', room('vae/model')),
+    Fault('vamp: inputs in the dtype of the data', 'genjax/vae/priors.py',
+          'some = widen(x)[jnp', 'some = x[jnp', room('vae/model')),
 )
