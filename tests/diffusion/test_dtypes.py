@@ -61,6 +61,7 @@ def test_sampling_in_half_precision_is_that_in_float32(steps):
   """To three roundings of the result: of what the denoiser sees last and
   before, and of what is given back; noise and levels are the same."""
   p = PROCESSES['vp_linear']
+  methods = tuple(_METHODS) if steps == 1000 else ('dpm_solver_2m',)
   denoiser = exact.gaussian(p, jnp.full(1, _MEAN), jnp.full((1, 1), _VAR))[0]
   seen = []
 
@@ -70,15 +71,15 @@ def test_sampling_in_half_precision_is_that_in_float32(steps):
 
   @jit
   def run(x):
-    return [samplers.sample(_KEY, make(p), spy, x, times.even(p, steps))
-            for make in _METHODS.values()]
+    return [samplers.sample(_KEY, _METHODS[method](p), spy, x,
+                            times.even(p, steps)) for method in methods]
 
   for dtype in (jnp.bfloat16, jnp.float16)[:1 + (steps == 300)]:
     x = _data(dtype)
     seen.clear()
     got = run(x)
     assert set(seen) == {(x.dtype, jnp.dtype('f4'))}
-    for method, y, want in zip(_METHODS, got, run(x.astype(jnp.float32))):
+    for method, y, want in zip(methods, got, run(x.astype(jnp.float32))):
       assert y.dtype == dtype
       error = np.abs(y.astype(jnp.float32) - want).max()
       allowed = 3 * _roundings(dtype) * np.abs(want).max()
