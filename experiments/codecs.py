@@ -75,9 +75,11 @@ def _diffusion(workdir: str) -> Codec:
   settings, process = model.settings, model.process
   sampler = samplers.dpm_solver_2m(process)
   # Short of no noise and of nothing but noise, where codes are not defined.
+  most = float(jnp.exp(-0.5 * process.log_snr(jnp.asarray(process.t_max))))
   grid = times.karras(
       process, settings['sampling_steps'] + 1,
-      sigma_min=settings['sigma_min'], sigma_max=settings['sigma_max'])
+      sigma_min=settings['sigma_min'],
+      sigma_max=min(settings['sigma_max'], most))
   alpha = process.alpha(grid[-1])
   scale = jnp.hypot(process.alpha(grid[0]) * settings['data_std'],
                     process.sigma(grid[0]))

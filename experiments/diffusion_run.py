@@ -193,7 +193,7 @@ def make_generator(
         'must be 1 for an unconditional model', 'another scale')
   method = SAMPLERS[sampler](model.process)
   mesh = parallel.make_mesh()
-  grid = time_grid(model, num_steps)
+  grid = times.check_grid(model.process, time_grid(model, num_steps))
   data_shape = tuple(model.settings['shape'])
 
   @functools.partial(jax.jit, static_argnames='trajectory')

@@ -1,13 +1,17 @@
 """One-line errors for what is known at trace time.
 
 Every message reads "`where`: what must hold, got what". Faults that depend on
-array values are never raised: they give NaN.
+array values are never raised: they give NaN. Of times and temperatures, which
+mostly are known, `check_order` and `check_betas` do the one or the other.
 """
 
 from typing import Any, Iterable, Mapping
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
+from genjax.types import Array
 from genjax.types import Shape
 
 
@@ -15,6 +19,11 @@ def check(condition: bool, where: str, must: str, got: Any) -> None:
   """Raises ValueError "`where`: `must`, got `got`" unless `condition`."""
   if not condition:
     raise ValueError(f'{where}: {must}, got {got}')
+
+
+def known(x: Any) -> np.ndarray | None:
+  """The values of `x`, None while it is traced."""
+  return None if isinstance(x, jax.core.Tracer) else np.asarray(x)
 
 
 def check_rank(where: str, name: str, x: Any, rank: int) -> None:
@@ -30,6 +39,46 @@ def check_same_shape(where: str, **arrays: Any) -> None:
   check(len(set(shapes.values())) == 1, where,
         f'{", ".join(shapes)} must have one shape',
         ', '.join(map(str, shapes.values())))
+
+
+def check_order(where: str, name: str, x: Array, *, falling: bool) -> Array:
+  """`x` [T], or NaN if it is traced and out of order.
+
+  Raises:
+    ValueError: it is known, and does not strictly fall, or else rise.
+  """
+  fine = jnp.diff(x) < 0 if falling else jnp.diff(x) > 0
+  if (values := known(fine)) is not None and not np.all(values):
+    at = np.argmin(values)
+    check(False, where, f'{name} must strictly '
+          f'{"decrease" if falling else "increase"}',
+          f'{x[at]:g}, then {x[at + 1]:g}')
+  return jnp.where(jnp.all(fine), x, jnp.nan)
+
+
+def check_betas(where: str, betas: Array) -> Array:
+  """`betas` [T + 1], or NaN if they are traced and no path.
+
+  Raises:
+    ValueError: they are not [T + 1], or known and do not rise from 0 to 1, in
+      steps that may be 0.
+  """
+  check(betas.ndim == 1 and betas.size >= 2, where,
+        'betas must be [T + 1] with T >= 1', f'shape {betas.shape}')
+  fine = jnp.all(jnp.diff(betas) >= 0) & (betas[0] == 0) & (betas[-1] == 1)
+  if (values := known(fine)) is not None:
+    check(bool(values), where, 'betas must rise from 0 to 1',
+          f'{betas[0]:g} to {betas[-1]:g} in steps from '
+          f'{jnp.min(jnp.diff(betas)):g}')
+  return jnp.where(fine, betas, jnp.nan)
+
+
+def check_index(where: str, index: Any, size: int) -> None:
+  """Raises ValueError unless `index` holds `size` whole numbers."""
+  check(np.shape(index) == (size,), where, f'index must be [{size}]',
+        f'shape {np.shape(index)}')
+  check(np.issubdtype(index.dtype, np.integer), where,
+        'index must hold whole numbers', index.dtype)
 
 
 def check_positive(where: str, name: str, value: float) -> None:

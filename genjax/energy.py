@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.checks import check
+from genjax.checks import check_betas
 from genjax.checks import check_positive
 from genjax.checks import check_same_shape
 from genjax.distributions.base import Distribution
@@ -24,7 +25,9 @@ from genjax.mcmc import run
 from genjax.numerics import batch_mean
 from genjax.numerics import fold_in_each
 from genjax.numerics import normal_each
+from genjax.numerics import scaled
 from genjax.numerics import sum_trailing
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import LossFn
@@ -142,16 +145,18 @@ def log_partition_annealed(
     base_params: those of the base: one distribution, no batch.
     make_kernel: energy -> Kernel. It must leave its target invariant, as
       `mala` and `hmc` do; `langevin` biases the estimate.
-    betas: [T + 1] rising from 0 to 1.
+    betas: [T + 1] rising from 0 to 1; a repeated one moves the particles once
+      more. Traced ones that do not give NaN.
     num_samples: N independent particles, 2 or more.
 
   Returns:
     MonteCarlo of [], its standard error as in `log_partition_importance`.
 
   Raises:
-    ValueError: betas is not [T + 1]; fewer than two particles; energies and
-      log-densities that are not [N].
+    ValueError: betas is not [T + 1], or known and not rising from 0 to 1; fewer
+      than two particles; energies and log-densities that are not [N].
   """
+  betas = check_betas('log_partition_annealed', betas)
   key_base, key_moves = jax.random.split(key)
 
   def excess(x):
@@ -160,8 +165,8 @@ def log_partition_annealed(
 
   def kernel(beta):
     return make_kernel(
-        lambda x: beta * energy(params, x)
-        - (1 - beta) * base.log_prob(base_params, x))
+        lambda x: scaled(beta, energy(params, x))
+        - scaled(1 - beta, base.log_prob(base_params, x)))
 
   x = base.sample(key_base, base_params, (num_samples,))
   log_weights, _ = anneal(key_moves, kernel, excess, x, betas)
@@ -231,7 +236,8 @@ def make_contrastive_divergence(
 
   Returns:
     LossFn over batches {'x' [B, ...], 'index' [B], 'mask' [B] if some examples
-    are to be left out}. Metrics: 'acceptance' of the chain.
+    are to be left out}, 'x' taken as float32 or wider. Metrics: 'acceptance' of
+    the chain.
 
   Raises:
     ValueError: num_steps is not positive.
@@ -239,12 +245,12 @@ def make_contrastive_divergence(
   check_positive('make_contrastive_divergence', 'num_steps', num_steps)
 
   def loss_fn(params, key, batch):
-    kernel = make_kernel(lambda x: energy(params, x))
-    positions, info = run(key, kernel, batch['x'], num_steps, thin=num_steps,
+    x, kernel = widen(batch['x']), make_kernel(lambda x: energy(params, x))
+    positions, info = run(key, kernel, x, num_steps, thin=num_steps,
                           index=batch['index'])
     samples, acceptance = jax.lax.stop_gradient(
         (positions[0], info.acceptance[0]))
-    contrast = energy(params, batch['x']) - energy(params, samples)
+    contrast = energy(params, x) - energy(params, samples)
     return (batch_mean(batch, contrast),
             {'acceptance': batch_mean(batch, acceptance)})
 
@@ -272,7 +278,7 @@ def make_denoising_score_matching(
   check_positive('make_denoising_score_matching', 'scale', scale)
 
   def loss_fn(params, key, batch):
-    x = batch['x']
+    x = widen(batch['x'])
     eps = normal_each(fold_in_each(key, batch['index']), x.shape[1:], x.dtype)
     gradient = _gradient(energy, params, x + scale * eps)
     error = jnp.square(scale * gradient - eps)
@@ -296,7 +302,7 @@ def make_sliced_score_matching(energy: EnergyFn) -> LossFn:
   """
 
   def loss_fn(params, key, batch):
-    x = batch['x']
+    x = widen(batch['x'])
     keys = fold_in_each(key, batch['index'])
     v = jax.vmap(lambda k: jax.random.rademacher(k, x.shape[1:], x.dtype))(keys)
     gradient, curvature = jax.jvp(

@@ -3,7 +3,7 @@
 Many chains run side by side: positions are [C, ...], and an energy maps them
 to [C] nats, row by row. Every chain has its own keys, so that it does not
 depend on how many run beside it. A chain that starts where the energy is NaN
-is NaN from there on.
+is NaN from there on. Chains run in float32 or wider, whatever they start in.
 """
 
 import math
@@ -13,12 +13,16 @@ import jax
 import jax.numpy as jnp
 
 from genjax.checks import check
+from genjax.checks import check_index
 from genjax.checks import check_positive
+from genjax.checks import known
 from genjax.distributions.base import mean_of
 from genjax.distributions.base import MonteCarlo
 from genjax.numerics import broadcast_right
 from genjax.numerics import fold_in_each
 from genjax.numerics import normal_each
+from genjax.numerics import scaled
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 
@@ -100,10 +104,10 @@ def hmc(
     num_leapfrog: its steps, one gradient each.
 
   Raises:
-    ValueError: a number step_size, or num_leapfrog, is not positive.
+    ValueError: num_leapfrog, or a number step_size, is not positive.
   """
-  if not isinstance(step_size, jax.Array):
-    check_positive('hmc', 'step_size', step_size)
+  if jnp.ndim(step_size) == 0 and (size := known(step_size)) is not None:
+    check_positive('hmc', 'step_size', float(size))
   check_positive('hmc', 'num_leapfrog', num_leapfrog)
   init = _make_init(energy)
 
@@ -134,6 +138,7 @@ def hmc(
 def _make_init(energy: Energy) -> Callable[[Array], State]:
 
   def init(x: Array) -> State:
+    x = widen(x)
     energies, vjp = jax.vjp(energy, x)
     check(energies.shape == x.shape[:1], 'mcmc',
           f'the energy of x {x.shape} must be {x.shape[:1]}',
@@ -150,8 +155,7 @@ def _kinetic(momentum: Array) -> Array:
 
 
 def _select(rows: Array, yes: State, no: State) -> State:
-  return jax.tree.map(
-      jax.vmap(jnp.where), State(rows, rows, rows), yes, no)
+  return jax.tree.map(jax.vmap(jnp.where), State(rows, rows, rows), yes, no)
 
 
 def run(
@@ -170,18 +174,19 @@ def run(
     index: [C] chain indices; 0..C-1 where absent.
 
   Returns:
-    Positions [T, C, ...] with T = num_steps / thin, and Info of [T, C], each
-    the mean over `thin` steps.
+    Positions [T, C, ...], T = num_steps / thin, in the dtype of x (float32 of
+    whole numbers), and Info of [T, C], each the mean over `thin` steps.
 
   Raises:
-    ValueError: num_steps is not a positive multiple of thin; the energy is
-      not one number a chain.
+    ValueError: num_steps is not a positive multiple of thin; the energy is not
+      one number a chain; index is not [C].
   """
   check_positive('run', 'thin', thin)
   check(num_steps > 0 and num_steps % thin == 0, 'run',
         f'num_steps must be a positive multiple of thin = {thin}', num_steps)
   index = jnp.arange(x.shape[0]) if index is None else index
-  keys = fold_in_each(key, index)
+  check_index('run', index, x.shape[0])
+  keys, dtype = fold_in_each(key, index), jnp.result_type(x, float)
 
   def one(state, step):
     step_keys = jax.vmap(lambda k: jax.random.fold_in(k, step))(keys)
@@ -190,7 +195,7 @@ def run(
   def several(state, steps):
     state, infos = jax.lax.scan(one, state, steps)
     mean = jax.tree.map(lambda info: jnp.mean(info, axis=0), infos)
-    return state, (state.position, mean)
+    return state, (state.position.astype(dtype), mean)
 
   steps = jnp.arange(num_steps).reshape(-1, thin)
   return jax.lax.scan(several, kernel.init(x), steps)[1]
@@ -215,17 +220,19 @@ def anneal(
       is to be walked both ways, is reversible.
     slope: x [C, ...] -> [C], d log f_beta / d beta.
     x: [C, ...], where the chains start.
-    betas: [T + 1], from first to last; of [0, 1] no chain moves.
+    betas: [T + 1], from first to last; of [0, 1] no chain moves. One that is
+      repeated weighs nothing, though the slope be infinite.
 
   Returns:
-    Log weights [C], and acceptance [C], the mean over a chain's T - 1 moves:
-    NaN where there are none.
+    Log weights [C] in float32 or wider, and acceptance [C], the mean over a
+    chain's T - 1 moves: NaN where there are none.
 
   Raises:
     ValueError: betas is not [T + 1].
   """
   check(betas.ndim == 1 and betas.size >= 2, 'anneal',
         'betas must be [T + 1] with T >= 1', f'shape {betas.shape}')
+  x = widen(x)
   betas = betas.astype(x.dtype)
 
   def move(carry, inputs):
@@ -233,12 +240,12 @@ def anneal(
     step, before, beta = inputs
     # Moves first: those at the last beta would change no weight.
     (x,), info = run(jax.random.fold_in(key, step), make_kernel(before), x, 1)
-    log_weights += (beta - before) * slope(x)
+    log_weights += scaled(beta - before, slope(x))
     return (x, log_weights), info.acceptance[0]
 
-  inputs = jnp.arange(betas.size - 2), betas[1:-1], betas[2:]
+  first = scaled(betas[1] - betas[0], slope(x))
   (_, log_weights), acceptance = jax.lax.scan(
-      move, (x, (betas[1] - betas[0]) * slope(x)), inputs)
+      move, (x, first), (jnp.arange(betas.size - 2), betas[1:-1], betas[2:]))
   return log_weights, jnp.mean(acceptance, axis=0)
 
 
@@ -264,9 +271,11 @@ def log_mean_of(log_weights: Array) -> MonteCarlo:
   """log of the mean of exp(log_weights [N, ...]), nats: MonteCarlo of [...].
 
   As that mean is unbiased, its log is low by about half the square of its
-  standard error, which is the delta method's.
+  standard error, which is the delta method's: NaN where all weights are 0.
   """
-  top = jnp.max(log_weights, axis=0)
+  log_weights = widen(log_weights)
+  top = jnp.max(log_weights, axis=0, initial=-jnp.inf)
+  top = jnp.where(jnp.isinf(top), 0.0, top)
   mean, error = mean_of(jnp.exp(log_weights - top))
   return MonteCarlo(top + jnp.log(mean), error / mean)
 
@@ -278,14 +287,11 @@ def chain_mean(draws: Array) -> MonteCarlo:
     draws: [T, C, ...] of a stationary chain: positions, or any function.
 
   Returns:
-    MonteCarlo of [...].
-
-  Raises:
-    ValueError: as `effective_sample_size`.
+    MonteCarlo of [...]. Raises as `effective_sample_size`.
   """
-  variance = jnp.var(draws, axis=(0, 1), ddof=1)
-  return MonteCarlo(jnp.mean(draws, axis=(0, 1)),
-                    jnp.sqrt(variance / effective_sample_size(draws)))
+  x, unit = _in_own_unit(widen(draws))
+  error = jnp.std(x, axis=(0, 1), ddof=1) / jnp.sqrt(effective_sample_size(x))
+  return MonteCarlo(unit * jnp.mean(x, axis=(0, 1)), unit * error)
 
 
 def effective_sample_size(draws: Array) -> Array:
@@ -297,15 +303,16 @@ def effective_sample_size(draws: Array) -> Array:
   can exceed T C; T C log10(T C) is the most it says.
 
   Args:
-    draws: [T, C, ...] with T >= 8.
+    draws: [T, C, ...] with T >= 8, C >= 1.
 
   Returns:
     [...]; NaN where draws hold NaN or are all the same.
 
   Raises:
-    ValueError: fewer than 8 draws a chain.
+    ValueError: fewer than 8 draws a chain, or no chain.
   """
-  halves = _split('effective_sample_size', draws)
+  # In their own unit, because fourth powers of draws are taken.
+  halves = _in_own_unit(_split('effective_sample_size', widen(draws)))[0]
   length, total = halves.shape[0], halves.shape[0] * halves.shape[1]
   within, pooled = _variances(halves)
   rho = 1 - (within - jnp.mean(_autocovariance(halves), axis=1)) / pooled
@@ -324,15 +331,15 @@ def r_hat(draws: Array) -> Array:
   median, which sees chains of unequal scale.
 
   Args:
-    draws: [T, C, ...] with T >= 8.
+    draws: [T, C, ...] with T >= 8, C >= 1.
 
   Returns:
     [...]; NaN where draws hold NaN or are all the same.
 
   Raises:
-    ValueError: fewer than 8 draws a chain.
+    ValueError: fewer than 8 draws a chain, or no chain.
   """
-  halves = _split('r_hat', draws)
+  halves = _split('r_hat', widen(draws))
   folded = jnp.abs(halves - jnp.median(halves, axis=(0, 1)))
 
   def of(x):
@@ -342,10 +349,17 @@ def r_hat(draws: Array) -> Array:
   return jnp.maximum(of(halves), of(folded))
 
 
+def _in_own_unit(draws: Array) -> tuple[Array, Array]:
+  """Draws [T, C, ...] over their largest size [...], and that, if finite."""
+  unit = jnp.max(jnp.abs(draws), axis=(0, 1), initial=0.0)
+  unit = jnp.where((unit == 0) | jnp.isinf(unit), 1.0, unit)
+  return draws / unit, unit
+
+
 def _split(where: str, draws: Array) -> Array:
   """Halves of every chain: [T // 2, 2 C, ...]; an odd T loses its middle."""
-  check(draws.ndim >= 2 and draws.shape[0] >= 8, where,
-        'draws must be [T, C, ...] with T >= 8', f'shape {draws.shape}')
+  check(draws.ndim >= 2 and draws.shape[0] >= 8 and draws.shape[1] > 0, where,
+        'draws must be [T, C, ...] with T >= 8, C >= 1', f'shape {draws.shape}')
   half = draws.shape[0] // 2
   return jnp.concatenate([draws[:half], draws[-half:]], axis=1)
 

@@ -19,6 +19,20 @@ def broadcast_right(a: Array, ndim: int) -> Array:
   return a.reshape(a.shape + (1,) * (ndim - a.ndim))
 
 
+def widen(x: Array | float) -> Array:
+  """`x` in float32, or float64 where it is that; whole numbers in float.
+
+  For times, sums and whatever else must not be rounded to the dtype of data.
+  """
+  x = jnp.asarray(x)
+  return x.astype(jnp.promote_types(jnp.result_type(x, float), jnp.float32))
+
+
+def scaled(factor: Array, x: Array) -> Array:
+  """factor x, which is 0 where the factor is 0 though x be infinite."""
+  return jnp.where(factor == 0, 0.0, factor * x)
+
+
 def sum_trailing(x: Array, ndims: int) -> Array:
   """Sums `x` over its last `ndims` axes."""
   return jnp.sum(x, axis=tuple(range(x.ndim - ndims, x.ndim)))

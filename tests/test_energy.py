@@ -131,6 +131,21 @@ def test_log_partition_annealed_moves_particles_to_the_model():
   _within_four_errors(value, error, np.log(2 * np.pi))
 
 
+@pytest.mark.parametrize('betas', [
+    [0., .5, .5, 1.], [0., 0., .5, 1.], [0., .5, 1., 1.]])
+def test_log_partition_of_a_box_with_betas_repeated(betas):
+  """Where energies are infinite and the change of beta is 0: log of 2."""
+  run = jit(lambda key, betas: energy.log_partition_annealed(
+      key, lambda half, x: jnp.where(jnp.abs(x[:, 0]) < half, 0.0, jnp.inf),
+      _WIDE, 1.0, NormalParams(jnp.zeros(1), jnp.ones(1)), make_kernel=_HMC,
+      betas=betas, num_samples=1000))
+  value, error = run(_KEY, jnp.asarray(betas))
+  _within_four_errors(value, error, np.log(2))
+  assert error < .05
+  for bad in ([0., .5, .4, 1.], [.1, .5, .5, 1.], [0., .5, .5, .9]):
+    assert np.isnan(run(_KEY, jnp.asarray(bad)).value)
+
+
 @pytest.mark.parametrize('base, scale, event', [
     (normal, 3.0, ()), (_WIDE, np.full(2, 3.0), (2,))])
 def test_as_distribution_samples_its_density(base, scale, event):
@@ -257,6 +272,9 @@ def test_losses_draw_by_index_and_leave_masked_examples_out(loss_fn):
   np.testing.assert_allclose(masked[0], halves[1][0], rtol=1e-5)
   for name in metrics:
     np.testing.assert_allclose(masked[1][name], halves[1][1][name], rtol=1e-5)
+  narrow = jnp.asarray(x, jnp.bfloat16)  # taken as float32
+  got = loss({'x': narrow, 'index': jnp.arange(6)})[0]
+  assert got == loss(_batch(narrow.astype(jnp.float32)))[0]
   same = np.ones((6, 2), np.float32)  # under other noise
   first = loss(_batch(same, mask=jnp.zeros(6).at[0].set(1)))
   assert first[0] != loss(_batch(same))[0]
@@ -281,6 +299,10 @@ def test_losses_draw_by_index_and_leave_masked_examples_out(loss_fn):
     (lambda: energy.log_partition_annealed(
         _KEY, _quadratic, _WIDE, (1., 0., 1.), NormalParams(jnp.zeros(2), 1.0),
         make_kernel=_HMC, betas=jnp.zeros(1), num_samples=5), 'betas'),
+    (lambda: energy.log_partition_annealed(
+        _KEY, _quadratic, _WIDE, (), (), make_kernel=_HMC,
+        betas=jnp.array([0., .6, .5, 1.]), num_samples=5),
+     r'betas must rise from 0 to 1, got 0 to 1 in steps from -0.1'),
     (lambda: energy.make_denoising_score_matching(_quadratic, scale=0),
      'scale must be positive'),
     (lambda: energy.make_contrastive_divergence(

@@ -281,7 +281,76 @@ def test_diagnostics_give_nan_where_there_is_nothing_to_say(diagnose):
                                 [True, False, True])
 
 
+@pytest.mark.parametrize('shift', [0.0, 3e4])
+def test_diagnostics_do_not_depend_on_the_unit(shift):
+  """Of an autoregression, in units whose squares float32 does not have.
+
+  A rounding of the draws, 3e4 of their scale away from 0, is 2e-3 of it, and
+  its variance 1e-6 of theirs; sums of 4000 roundings of 6e-8 are below that.
+  """
+  noise = np.random.default_rng(13).normal(size=(1000, 4))
+  draws = jnp.asarray(signal.lfilter([1], [1, -0.6], noise, axis=0) + shift,
+                      jnp.float32)
+  size, mean, r = _SIZE(draws), _CHAIN_MEAN(draws), _R_HAT(draws)
+  np.testing.assert_allclose(size / 4000, 0.4 / 1.6, rtol=0.12)
+  for unit in (1e-30, 1e-20, -1e19, 1e30):
+    np.testing.assert_allclose(_SIZE(unit * draws), size, rtol=1e-3)
+    np.testing.assert_allclose(_R_HAT(unit * draws), r, rtol=1e-4)
+    got = _CHAIN_MEAN(unit * draws)
+    np.testing.assert_allclose(got.value / unit, mean.value, rtol=1e-3)
+    np.testing.assert_allclose(got.standard_error / abs(unit),
+                               mean.standard_error, rtol=1e-3)
+
+
+def test_diagnostics_take_draws_of_any_dtype():
+  """Those of whole numbers and of half precision, as float32."""
+  draws = jnp.asarray(np.random.default_rng(14).normal(size=(64, 4)) * 9)
+  for dtype in (jnp.bfloat16, jnp.int32):
+    narrow = draws.astype(dtype)
+    for diagnose in (_SIZE, _R_HAT, lambda x: _CHAIN_MEAN(x).standard_error):
+      got = diagnose(narrow)
+      assert got.dtype == jnp.float32
+      np.testing.assert_array_equal(got, diagnose(narrow.astype(jnp.float32)))
+
+
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.int32])
+def test_chains_run_in_float32_whatever_they_start_in(dtype):
+  """The same chain and weights; only what is given back is rounded, once."""
+  x = jnp.asarray(np.arange(12).reshape(6, 2) % 3).astype(dtype)
+  kernel = mcmc.hmc(_gaussian, step_size=1e-3, num_leapfrog=2)
+  betas = jnp.linspace(0, 1, 400)  # of which bfloat16 has not all
+
+  @jit
+  def go(x):
+    return *mcmc.run(_KEY, kernel, x, 300, thin=300), *mcmc.anneal(
+        _KEY, lambda beta: mcmc.langevin(_gaussian, step_size=1e-3), _gaussian,
+        x, betas)
+
+  got, want = go(x), go(x.astype(jnp.float32))
+  floating = jnp.result_type(x, float)
+  assert [a.dtype for a in jax.tree.leaves(got)] == [
+      floating] + 4 * [jnp.float32]
+  np.testing.assert_array_equal(got[0], want[0].astype(floating))
+  for a, b in zip(jax.tree.leaves(got[1:]), jax.tree.leaves(want[1:])):
+    np.testing.assert_array_equal(a, b)
+  assert np.all(np.abs(want[0][0] - x.astype(jnp.float32)) > 0)  # they move
+
+
+def test_log_mean_of_nothing_is_minus_infinity():
+  """Weights that are all 0; beside one that is infinite; NaN stays NaN."""
+  inf = jnp.inf
+  value, error = mcmc.log_mean_of(jnp.array(
+      [[-inf, 0., inf, 0.], [-inf, -inf, 0., jnp.nan]]))
+  np.testing.assert_allclose(value, [-inf, np.log(.5), inf, np.nan])
+  np.testing.assert_array_equal(np.isnan(error), [True, False, True, True])
+  assert np.isnan(mcmc.log_mean_of(jnp.zeros((0, 1))).value)  # of no weights
+
+
 @pytest.mark.parametrize('f, match', [
+    (lambda x: mcmc.run(_KEY, _EXACT['mala'](_gaussian), x, 2,
+                        index=jnp.arange(1)), r'index must be \[3\]'),
+    (lambda x: mcmc.hmc(_gaussian, step_size=jnp.asarray(-1.),
+                        num_leapfrog=1), 'step_size'),
     (lambda x: mcmc.langevin(_gaussian, step_size=0), 'step_size'),
     (lambda x: mcmc.hmc(_gaussian, step_size=-1, num_leapfrog=1), 'step_size'),
     (lambda x: mcmc.hmc(_gaussian, step_size=1, num_leapfrog=0),
@@ -296,6 +365,8 @@ def test_diagnostics_give_nan_where_there_is_nothing_to_say(diagnose):
     (lambda x: mcmc.sigmoid_betas(5, slope=0), 'slope'),
     (mcmc.r_hat, 'T >= 8'),
     (mcmc.effective_sample_size, 'T >= 8'),
+    (lambda x: mcmc.r_hat(jnp.zeros((8, 0))), r'C >= 1, got shape \(8, 0\)'),
+    (lambda x: mcmc.chain_mean(jnp.zeros((8, 0, 2))), 'C >= 1'),
 ])
 def test_mcmc_refuses_what_it_cannot_do(f, match):
   with pytest.raises(ValueError, match=match):

@@ -1,6 +1,8 @@
 """Diffusion without a network: data whose denoiser is known in closed form.
 
 Stands in for a network wherever something is to be checked against the truth.
+All of it is computed and given in float32, or float64 where x is that, whatever
+the dtype of x, of data and of params.
 """
 
 import math
@@ -14,6 +16,7 @@ from genjax.checks import check_rank
 from genjax.diffusion.process import coefficients
 from genjax.diffusion.process import Process
 from genjax.numerics import broadcast_right
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Denoiser
 
@@ -31,6 +34,7 @@ def score(process: Process, denoiser: Denoiser, x: Array, t: Array) -> Array:
   (alpha E[x_0 | x_t] - x_t) / sigma^2: arXiv:2206.00364, eq. 3.
   """
   alpha, sigma = coefficients(process, t, x.ndim)
+  x = widen(x)
   return (alpha * denoiser(x, t) - x) / jnp.square(sigma)
 
 
@@ -48,7 +52,8 @@ def gaussian_flow(
   Along each eigenvector the deviation from the mean scales with the standard
   deviation of the marginal.
   """
-  variances, basis = jnp.linalg.eigh(jnp.asarray(cov))
+  mean = widen(mean)
+  variances, basis = jnp.linalg.eigh(widen(cov))
   variances = jnp.maximum(variances, 0.0)  # eigh of a singular matrix errs
 
   def flow(x: Array, t: Array, s: Array) -> Array:
@@ -77,6 +82,7 @@ def gaussian_mixture(
     ValueError: shapes do not fit.
   """
   check_rank('gaussian_mixture', 'means', means, 2)
+  logits, means, covs = widen(logits), widen(means), widen(covs)
   num, dim = means.shape
   check(logits.shape == (num,), 'gaussian_mixture', f'logits must be [{num}]',
         f'shape {logits.shape}')
@@ -91,7 +97,7 @@ def gaussian_mixture(
   def components(x: Array, t: Array):
     alpha, sigma = coefficients(process, t, 3)  # [], [B] to [B, 1, 1]
     # Deviations in each component's eigenbasis: [B, K, D].
-    z = jnp.einsum('bkd,kde->bke', x[:, None] - alpha * means, bases)
+    z = jnp.einsum('bkd,kde->bke', widen(x)[:, None] - alpha * means, bases)
     var = jnp.square(alpha) * variances + jnp.square(sigma)
     nats = log_weights - 0.5 * jnp.sum(
         jnp.square(z) / var + jnp.log(2 * math.pi * var), axis=-1)
@@ -124,14 +130,16 @@ def finite_dataset(process: Process, data: Array, *, chunk: int = 128) -> Exact:
   check(num >= 1, 'finite_dataset', 'data must hold a point', data.shape)
   chunk = min(chunk, num)
   padding = -num % chunk
-  points = jnp.pad(data, [(0, padding)] + [(0, 0)] * event_ndims)
+  points = jnp.pad(widen(data), [(0, padding)] + [(0, 0)] * event_ndims)
   points = points.reshape(-1, chunk, *data.shape[1:])
   log_mask = jnp.where(jnp.arange(num + padding) < num, 0.0, -jnp.inf)
   log_mask = log_mask.reshape(-1, chunk)
   axes = tuple(range(2, 2 + event_ndims))
 
   def scan(x: Array, t: Array):
-    alpha, sigma = coefficients(process, t, x.ndim + 1)
+    x = widen(x)
+    alpha, sigma = (a.astype(x.dtype)
+                    for a in coefficients(process, t, x.ndim + 1))
 
     def body(state, inputs):
       top, total, weighted = state
@@ -156,7 +164,7 @@ def finite_dataset(process: Process, data: Array, *, chunk: int = 128) -> Exact:
 
   def log_prob(x: Array, t: Array) -> Array:
     top, total, _ = scan(x, t)
-    sigma, dims = process.sigma(jnp.asarray(t)), data[0].size
+    sigma, dims = process.sigma(t), data[0].size
     return (top + jnp.log(total) - math.log(num)
             - 0.5 * dims * jnp.log(2 * math.pi * jnp.square(sigma)))
 

@@ -1,11 +1,14 @@
 """Guidance and clipping: functions from denoisers to a denoiser."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from genjax.checks import check
 from genjax.diffusion.process import Process
 from genjax.numerics import broadcast_right
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Denoiser
 
@@ -23,13 +26,17 @@ def classifier_free(
     cond: denoiser given the labels.
     uncond: denoiser given no labels.
     scale: a number or [B], one a sample.
+
+  Returns:
+    The guided denoiser: it takes the difference in float32 or wider, whatever
+    the dtypes of x and scale, and gives the dtype of x.
   """
 
   def denoise(x: Array, t: Array) -> Array:
-    without = uncond(x, t)
-    s = broadcast_right(jnp.asarray(scale, x.dtype), x.ndim) if jnp.ndim(
-        scale) else scale
-    return without + s * (cond(x, t) - without)
+    without = widen(uncond(x, t))
+    s = broadcast_right(widen(scale).astype(without.dtype),
+                        x.ndim if jnp.ndim(scale) else 0)
+    return (without + s * (cond(x, t) - without)).astype(_dtype_of(x))
 
   return denoise
 
@@ -42,7 +49,7 @@ def limited_interval(
 
   Kynkaanniemi et al., arXiv:2404.07724: guidance at high noise costs
   diversity, at low noise it does nothing. For scalar t only one of the two is
-  evaluated.
+  evaluated. Gives the dtype of x.
 
   Raises:
     ValueError: an empty interval; times of rank 1 when it is called.
@@ -55,11 +62,22 @@ def limited_interval(
           f'shape {jnp.shape(t)}')
     log_snr = process.log_snr(t)
     inside = (log_snr >= log_snr_low) & (log_snr <= log_snr_high)
-    return jax.lax.cond(inside, guided, cond, x, t)
+    branches = (lambda x, t, f=f: f(x, t).astype(_dtype_of(x))
+                for f in (guided, cond))
+    return jax.lax.cond(inside, *branches, x, t)
 
   return denoise
 
 
+def _dtype_of(x: Array) -> Any:  # float32 of whole numbers
+  return jnp.result_type(x, float)
+
+
 def clip(denoiser: Denoiser, low: float = -1.0, high: float = 1.0) -> Denoiser:
-  """Clips E[x_0 | x_t] to the range of the data, [-1, 1] for images."""
+  """Clips E[x_0 | x_t] to the range of the data, [-1, 1] for images.
+
+  Raises:
+    ValueError: low is not below high.
+  """
+  check(low < high, 'clip', 'low must be below high', (low, high))
   return lambda x, t: jnp.clip(denoiser(x, t), low, high)

@@ -14,9 +14,11 @@ from genjax.diffusion.process import Process
 from genjax.diffusion.times import Quantile
 from genjax.diffusion.times import stratified
 from genjax.diffusion.weighting import Weighting
+from genjax.numerics import broadcast_right
 from genjax.numerics import fold_in_each
 from genjax.numerics import mean_per_example
 from genjax.numerics import normal_each
+from genjax.numerics import widen
 from genjax.types import Apply
 from genjax.types import Array
 from genjax.types import LossFn
@@ -56,8 +58,10 @@ def make_loss(
 
   Returns:
     LossFn over batches {'x' [B, ...], 'index' [B], 'label' [B] if conditional,
-    'mask' [B] if some examples are to be left out}. Its metrics are the loss
-    by log-SNR bin; the bins' totals and counts add up to those of the batch.
+    'mask' [B] if some examples are to be left out, whatever they hold}. Data
+    of any dtype is taken as float32, or float64 where it is that. Its metrics
+    are the loss by log-SNR bin; the bins' totals and counts add up to those of
+    the batch.
 
   Raises:
     ValueError: a label dropout outside [0, 1), or without classes.
@@ -70,7 +74,10 @@ def make_loss(
   check_defined('make_loss', process, prediction)
 
   def loss_fn(params, key, batch):
-    x0 = batch['x']
+    x0 = widen(batch['x'])
+    mask = widen(batch.get('mask', jnp.ones(x0.shape[:1])))
+    # A NaN times 0 is one, in the loss and in its gradient.
+    x0 = jnp.where(broadcast_right(mask > 0, x0.ndim), x0, 0.0)
     key_time, key_example = jax.random.split(key)
     key_eps, key_label, key_net = jax.random.split(key_example, 3)
     t = times(stratified(key_time, batch['index']))
@@ -80,7 +87,8 @@ def make_loss(
     if num_classes is not None:
       keys = fold_in_each(key_label, batch['index'])
       drop = jax.vmap(lambda k: jax.random.bernoulli(k, label_dropout))(keys)
-      label = jnp.where(drop, num_classes, batch['label'])
+      # "No class" may not fit in the dtype of the labels.
+      label = jnp.where(drop, num_classes, batch['label'].astype(jnp.int32))
 
     xt = perturb(process, x0, eps, t)
     output = predict(
@@ -93,7 +101,6 @@ def make_loss(
     log_snr = process.log_snr(t)
     weight = weighting(log_snr) * jnp.square(slope)
     losses = weight * mean_per_example(jnp.square(error))
-    mask = batch.get('mask', jnp.ones_like(losses))
     loss = jnp.sum(mask * losses) / jnp.sum(mask)
     return loss, _by_log_snr(losses, log_snr, mask)
 

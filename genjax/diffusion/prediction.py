@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from genjax.checks import check
+from genjax.checks import check_positive
 from genjax.diffusion.process import coefficients
 from genjax.diffusion.process import has_zero_terminal_snr
 from genjax.diffusion.process import Process
 from genjax.numerics import broadcast_right
+from genjax.numerics import widen
 from genjax.types import Apply
 from genjax.types import Array
 from genjax.types import Denoiser
@@ -23,7 +25,8 @@ from genjax.types import PyTree
 class Prediction(NamedTuple):
   """The network's target as a function of the data, and its inverse.
 
-  Both are linear in their array arguments; t is [] or [B].
+  Both are linear in their array arguments; t is [] or [B]. Coefficients are
+  float32 or wider, and so is what they multiply.
   """
 
   # (process, x0 [B, ...], eps [B, ...], t) -> target [B, ...]
@@ -61,7 +64,7 @@ def _v_to_x0(process, output, xt, t):
 
 def rates(process: Process, t: Array, ndim: int) -> tuple[Array, Array]:
   """(d alpha/dt, d sigma/dt) at t, shaped to multiply x of `ndim` axes."""
-  t = jnp.asarray(t)
+  t = widen(t)
   d_alpha, d_sigma = (jax.jvp(f, (t,), (jnp.ones_like(t),))[1]
                       for f in (process.alpha, process.sigma))
   return broadcast_right(d_alpha, ndim), broadcast_right(d_sigma, ndim)
@@ -75,6 +78,8 @@ def _velocity_target(process, x0, eps, t):
 def _velocity_to_x0(process, output, xt, t):
   alpha, sigma = coefficients(process, t, xt.ndim)
   d_alpha, d_sigma = rates(process, t, xt.ndim)
+  # Infinite without noise on variance-preserving processes: x_t is alpha x_0.
+  d_sigma = jnp.minimum(d_sigma, 1e18)
   return (d_sigma * xt - sigma * output) / (d_sigma * alpha - sigma * d_alpha)
 
 
@@ -103,7 +108,11 @@ def edm(data_std: float) -> Prediction:
 
   Args:
     data_std: standard deviation of the data, their sigma_data.
+
+  Raises:
+    ValueError: data_std is not positive.
   """
+  check_positive('prediction.edm', 'data_std', data_std)
 
   def skip_and_out(process, t, ndim):
     alpha, sigma = coefficients(process, t, ndim)
@@ -142,8 +151,12 @@ def clipped_log_snr(process: Process, t: Array) -> Array:
 
 
 def timestep(num_steps: int) -> Callable[[Process, Array], Array]:
-  """Noise embedding of DDPM's networks: the level's number, 0..num_steps-1."""
-  return lambda process, t: jnp.round(t * num_steps) - 1
+  """Noise embedding of DDPM's networks: the level's number, 0..num_steps-1.
+
+  The nearest level's, in float32 or wider; times before the first are of it.
+  """
+  return lambda process, t: jnp.clip(
+      jnp.round(widen(t) * num_steps) - 1, 0, num_steps - 1)
 
 
 def predict(
@@ -151,10 +164,15 @@ def predict(
     label: Array | None, *, data_std: float, scale_input=unit_variance,
     embed_noise=clipped_log_snr, **kwargs,
 ) -> Array:
-  """The network's raw output [B, ...] on x_t: scales input, embeds noise."""
+  """The network's raw output [B, ...] on x_t: scales input, embeds noise.
+
+  The network is given its input in the dtype of xt, and the noise level in
+  float32 or wider.
+  """
   t = jnp.broadcast_to(t, xt.shape[:1])
   alpha, sigma = coefficients(process, t, xt.ndim)
   scaled = scale_input(alpha, sigma, data_std) * xt
+  scaled = scaled.astype(jnp.result_type(xt, float))
   return apply(variables, scaled, embed_noise(process, t), label, **kwargs)
 
 

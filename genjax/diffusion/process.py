@@ -2,6 +2,9 @@
 
 Time conventions stay in this file: the rest of the package knows only t_min,
 t_max and the log signal-to-noise ratio log(alpha^2 / sigma^2).
+
+Times and coefficients are float32, or float64 where the times are, whatever
+the dtype of data: in bfloat16 neighbouring levels would be one.
 """
 
 import math
@@ -12,9 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.checks import check
+from genjax.checks import check_index
+from genjax.checks import check_order
+from genjax.checks import check_same_shape
+from genjax.diffusion.spline import rising_curve
 from genjax.numerics import broadcast_right
 from genjax.numerics import fold_in_each
 from genjax.numerics import normal_each
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Shape
@@ -26,6 +34,8 @@ class Process(NamedTuple):
   """A Gaussian noise process, said by its two schedules and their ratio.
 
   All functions are elementwise in t and differentiable for t in (t_min, t_max).
+  Those of this file take times of any dtype, whole numbers too, and give
+  float32, or float64 of float64.
   """
 
   alpha: Schedule  # t -> signal scale
@@ -36,13 +46,26 @@ class Process(NamedTuple):
   t_max: float  # most noise; alpha may be 0 here
 
 
+def _process(*, alpha: Schedule, sigma: Schedule, log_snr: Schedule,
+             time: Schedule, t_min: float, t_max: float) -> Process:
+  """A `Process` of these schedules, evaluated in float32 at least."""
+
+  def wide(f: Schedule) -> Schedule:
+    return lambda x: f(widen(x))
+
+  return Process(wide(alpha), wide(sigma), wide(log_snr), wide(time),
+                 t_min, t_max)
+
+
 def _from_log_alpha(log_alpha: Schedule, time_of: Schedule,
                     t_min: float, t_max: float) -> Process:
   """Variance-preserving process; `time_of` inverts -2 log_alpha."""
-  return Process(
+  return _process(
       alpha=lambda t: jnp.exp(log_alpha(t)),
       sigma=lambda t: jnp.sqrt(-jnp.expm1(2 * log_alpha(t))),
-      log_snr=lambda t: -jnp.log(jnp.expm1(-2 * log_alpha(t))),
+      # Not log(expm1(-2 log alpha)), which is infinite long before alpha is 0.
+      log_snr=lambda t: (2 * log_alpha(t)
+                         - jnp.log(-jnp.expm1(2 * log_alpha(t)))),
       # alpha^2 = sigmoid(log_snr), hence -2 log alpha = softplus(-log_snr).
       time=lambda log_snr: time_of(jax.nn.softplus(-log_snr)),
       t_min=t_min, t_max=t_max)
@@ -99,7 +122,7 @@ def vp_cosine(offset: float = 0.008, t_max: float = 1.0) -> Process:
                     cos_x * (sin_u + math.sin(start) * alpha))
     return jnp.minimum(x / rate, 1.0)
 
-  return Process(
+  return _process(
       alpha=lambda t: cos_u(t) / math.cos(start),
       sigma=lambda t: jnp.sqrt(squared_sine(t)) / math.cos(start),
       log_snr=log_snr, time=time, t_min=0.0, t_max=t_max)
@@ -114,7 +137,7 @@ def ve(sigma_min: float = 0.01, sigma_max: float = 50.0) -> Process:
   check(0 < sigma_min < sigma_max, 've', '0 < sigma_min < sigma_max',
         (sigma_min, sigma_max))
   low, span = math.log(sigma_min), math.log(sigma_max / sigma_min)
-  return Process(
+  return _process(
       alpha=jnp.ones_like,
       sigma=lambda t: jnp.exp(low + span * t),
       log_snr=lambda t: -2 * (low + span * t),
@@ -129,7 +152,7 @@ def edm(sigma_min: float = 0.002, sigma_max: float = 80.0) -> Process:
   """
   check(0 < sigma_min < sigma_max, 'edm', '0 < sigma_min < sigma_max',
         (sigma_min, sigma_max))
-  return Process(
+  return _process(
       alpha=jnp.ones_like,
       sigma=lambda t: t,
       log_snr=lambda t: -2 * jnp.log(t),
@@ -143,7 +166,7 @@ def flow_matching() -> Process:
   Conditional optimal transport of Lipman et al., arXiv:2210.02747, sec. 4.1,
   and rectified flow, Liu et al., arXiv:2209.03003, with noise at t = 1.
   """
-  return Process(
+  return _process(
       alpha=lambda t: 1 - t,
       sigma=lambda t: t,
       log_snr=lambda t: 2 * (jnp.log1p(-t) - jnp.log(t)),
@@ -155,11 +178,15 @@ def discretize(betas: np.ndarray) -> Process:
   """DDPM's chain: its T noise levels are the times 1/T, 2/T, ..., 1, exactly.
 
   Ho et al., arXiv:2006.11239, eq. 4: alpha at t = n/T is the root of the
-  product of the first n factors 1 - beta. Between the levels log alpha is
-  linear in t; at t = 0 there is no noise.
+  product of the first n factors 1 - beta. Between the levels log alpha is a
+  smooth, monotone spline, so that solvers of the probability flow keep their
+  order; at t = 0 there is no noise.
 
   Args:
     betas: [T] noise variances of the steps, each in (0, 1).
+
+  Raises:
+    ValueError: betas are not [T], or not in (0, 1).
   """
   betas = np.asarray(betas, np.float64)
   check(betas.ndim == 1 and betas.size > 0, 'discretize',
@@ -167,15 +194,8 @@ def discretize(betas: np.ndarray) -> Process:
   check(bool(np.all((betas > 0) & (betas < 1))), 'discretize',
         'betas must be in (0, 1)', f'[{betas.min()}, {betas.max()}]')
   decay = np.concatenate([[0.0], -np.cumsum(np.log1p(-betas))])  # -2 log alpha
-  grid = np.linspace(0.0, 1.0, betas.size + 1)
-
-  def interpolate(x, xs, ys):
-    x = jnp.asarray(x, jnp.result_type(x, float))  # a time may be an int
-    return jnp.interp(x, jnp.asarray(xs, x.dtype), jnp.asarray(ys, x.dtype))
-
-  return _from_log_alpha(
-      lambda t: -0.5 * interpolate(t, grid, decay),
-      lambda b: interpolate(b, decay, grid), 0.0, 1.0)
+  curve, inverse = rising_curve(decay)
+  return _from_log_alpha(lambda t: -0.5 * curve(t), inverse, 0.0, 1.0)
 
 
 def linear_betas(
@@ -208,7 +228,14 @@ def perturb(process: Process, x0: Array, eps: Array, t: Array) -> Array:
     x0: data [B, ...].
     eps: standard normal noise [B, ...].
     t: times, [] or [B].
+
+  Returns:
+    x_t, float32 or wider whatever the dtype of x0.
+
+  Raises:
+    ValueError: x0 and eps are of other shapes.
   """
+  check_same_shape('perturb', x0=x0, eps=eps)
   alpha, sigma = coefficients(process, t, x0.ndim)
   return alpha * x0 + sigma * eps
 
@@ -237,12 +264,23 @@ def diffuse(
     key: folded with each sample's index, then with the step.
     process: the noise process.
     x0: data [B, ...].
-    times: [T] strictly increasing; the first may have sigma = 0.
+    times: [T] strictly increasing, of any dtype; the first may have sigma = 0.
     index: [B] sample indices; 0..B-1 where absent.
+
+  Returns:
+    The states, computed in float32 or wider and given in the dtype of x0
+    (float32 where that is of whole numbers). NaN where times are traced and
+    do not increase.
+
+  Raises:
+    ValueError: times is not [T], or known and not increasing; index is not [B].
   """
   check(times.ndim == 1 and times.shape[0] >= 1, 'diffuse',
         'times must be [T] with T >= 1', f'shape {times.shape}')
+  times = check_order('diffuse', 'times', widen(times), falling=False)
+  dtype, x0 = jnp.result_type(x0, float), widen(x0)
   index = jnp.arange(x0.shape[0]) if index is None else index
+  check_index('diffuse', index, x0.shape[0])
   keys = fold_in_each(key, index)
 
   def noise(step):
@@ -259,14 +297,14 @@ def diffuse(
   first = perturb(process, x0, noise(0), times[0])
   steps = jnp.arange(1, times.shape[0])
   _, later = jax.lax.scan(body, first, (steps, times[:-1], times[1:]))
-  return jnp.concatenate([first[None], later])
+  return jnp.concatenate([first[None], later]).astype(dtype)
 
 
 def prior_sample(
     key: Key, process: Process, shape: Shape, data_std: float = 1.0, *,
-    index: Array | None = None
+    time: float | Array | None = None, index: Array | None = None
 ) -> Array:
-  """Draws x [B, ...] at t_max, from N(0, alpha^2 data_std^2 + sigma^2).
+  """Draws x [B, ...] at `time`, from N(0, alpha^2 data_std^2 + sigma^2).
 
   Exact where alpha is 0 or data is N(0, data_std^2), close where the noise
   drowns the data.
@@ -276,12 +314,20 @@ def prior_sample(
     process: the noise process.
     shape: [B, ...].
     data_std: standard deviation of the data.
+    time: [], the first of the grid that x is sampled on; t_max where absent.
     index: [B] sample indices; 0..B-1 where absent.
+
+  Returns:
+    x, float32.
+
+  Raises:
+    ValueError: index is not [B].
   """
   index = jnp.arange(shape[0]) if index is None else index
+  check_index('prior_sample', index, shape[0])
   eps = normal_each(fold_in_each(key, index), shape[1:])
-  alpha, sigma = (f(jnp.asarray(process.t_max, eps.dtype))
-                  for f in (process.alpha, process.sigma))
+  t = jnp.asarray(process.t_max if time is None else time, eps.dtype)
+  alpha, sigma = process.alpha(t), process.sigma(t)
   return jnp.sqrt(jnp.square(alpha * data_std) + jnp.square(sigma)) * eps
 
 

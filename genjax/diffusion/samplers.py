@@ -2,6 +2,9 @@
 
 Steps are written x_s = (sigma_s / sigma_t) x_t + (alpha_s - alpha_t sigma_s /
 sigma_t) x_0, which is finite where alpha_t = 0 and where sigma_s = 0.
+
+State, carry and times are float32, or float64 where x is, whatever the dtype
+of x: levels would be one in bfloat16, and its roundings add up over the steps.
 """
 
 from typing import Any, Callable, NamedTuple
@@ -10,11 +13,14 @@ import jax
 import jax.numpy as jnp
 
 from genjax.checks import check
+from genjax.checks import check_index
+from genjax.checks import check_order
 from genjax.diffusion.prediction import rates
 from genjax.diffusion.process import Process
 from genjax.diffusion.process import transition
 from genjax.numerics import fold_in_each
 from genjax.numerics import normal_each
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Denoiser
 from genjax.types import Key
@@ -44,36 +50,58 @@ def sample(
   Args:
     key: folded with each sample's index, then with the step.
     sampler: the method.
-    denoiser: (x, t) -> E[x_0 | x_t]; never evaluated at the last time.
-    x: [B, ...] at times[0], see `prior_sample`.
-    times: [T + 1] strictly decreasing; the last may have sigma = 0. `encode`
-      gives increasing ones.
+    denoiser: (x, t) -> E[x_0 | x_t]; never evaluated at the last time. It is
+      given x in the dtype of `x`, and t in float32 or wider.
+    x: [B, ...] at times[0], see `prior_sample`; whole numbers are taken as
+      float32.
+    times: [T + 1] strictly decreasing, of any dtype; the last may have
+      sigma = 0. What else a grid must be is `check_grid`'s to say.
     index: [B] sample indices; 0..B-1 where absent.
     trajectory: whether to return every state.
 
   Returns:
-    x [B, ...] at times[-1], or all states [T + 1, B, ...], the first being x.
+    x [B, ...] at times[-1], or all states [T + 1, B, ...], the first being x;
+    of the dtype of x. NaN where times are traced and do not decrease.
 
   Raises:
-    ValueError: times is not [T + 1] with T >= 1.
+    ValueError: times is not [T + 1] with T >= 1, or known and not decreasing;
+      index is not [B].
   """
-  check(times.ndim == 1 and times.shape[0] >= 2, 'sample',
+  _check_shape('sample', times)
+  times = check_order('sample', 'times', widen(times), falling=True)
+  return _solve('sample', key, sampler, denoiser, x, times, index, trajectory)
+
+
+def _check_shape(where: str, times: Array) -> None:
+  check(times.ndim == 1 and times.shape[0] >= 2, where,
         'times must be [T + 1] with T >= 1', f'shape {times.shape}')
+
+
+def _solve(where: str, key: Key, sampler: Sampler, denoiser: Denoiser, x: Array,
+           times: Array, index: Array | None, trajectory: bool) -> Array:
+  """`sample` along times in either direction."""
+  x = jnp.asarray(x, jnp.result_type(x, float))
+  given, x = x.dtype, widen(x)
   times = times.astype(x.dtype)
   index = jnp.arange(x.shape[0]) if index is None else index
+  check_index(where, index, x.shape[0])
   keys = fold_in_each(key, index)
+
+  def denoise(x: Array, t: Array) -> Array:
+    return denoiser(x.astype(given), t).astype(x.dtype)
 
   def body(state, inputs):
     carry, x = state
     step, t, s = inputs
     step_keys = jax.vmap(lambda k: jax.random.fold_in(k, step))(keys)
-    state = sampler.step(step_keys, carry, x, denoiser, t, s)
+    state = sampler.step(step_keys, carry, x, denoise, t, s)
     return state, state[1] if trajectory else None
 
   steps = jnp.arange(times.shape[0] - 1)
   (_, last), states = jax.lax.scan(
       body, (sampler.init(x), x), (steps, times[:-1], times[1:]))
-  return jnp.concatenate([x[None], states]) if trajectory else last
+  states = jnp.concatenate([x[None], states]) if trajectory else last
+  return states.astype(given)
 
 
 def encode(
@@ -94,13 +122,15 @@ def encode(
       last, or the code is NaN: there every noise leads to the same x.
 
   Returns:
-    The code [B, ...] at times[0].
+    The code [B, ...] at times[0], with the dtypes and NaN of `sample`.
 
   Raises:
-    ValueError: times is not [T + 1] with T >= 1.
+    ValueError: times is not [T + 1] with T >= 1, or known and not decreasing.
   """
   unused = jax.random.key(0)
-  return sample(unused, sampler, denoiser, x, times[::-1])
+  _check_shape('encode', times)
+  upwards = check_order('encode', 'times', widen(times), falling=True)[::-1]
+  return _solve('encode', unused, sampler, denoiser, x, upwards, None, False)
 
 
 def _toward(process: Process, x: Array, x0: Array, t: Array, s: Array) -> Array:
@@ -175,10 +205,17 @@ def heun(
     num_steps: T of the grid; needed for churn only.
 
   Raises:
-    ValueError: an order other than 1 and 2; churn without num_steps.
+    ValueError: an order other than 1 and 2; negative or empty churn; churn
+      without num_steps.
   """
   check(order in (1, 2), 'heun', 'order must be 1 or 2', order)
   check(churn >= 0, 'heun', 'churn must not be negative', churn)
+  check(churn_noise >= 0, 'heun', 'churn_noise must not be negative',
+        churn_noise)
+  check(churn_min <= churn_max, 'heun', 'churn_min must not exceed churn_max',
+        (churn_min, churn_max))
+  check(num_steps is None or num_steps >= 1, 'heun',
+        'num_steps must be 1 or more', num_steps)
   if churn and num_steps is None:
     raise ValueError('heun: churn needs num_steps, the T of the grid, got None')
   gamma = min(churn / num_steps, 2**0.5 - 1) if num_steps else 0.0
@@ -203,17 +240,20 @@ def heun(
     if gamma:
       x, t = add_noise(keys, x, t)
     x0 = denoiser(x, t)
+    noisy = process.sigma(s) > 0
 
     def to_noise(_):
       slope = velocity(x, x0, t)
       x_s = x + (s - t) * slope
       if order == 1:
         return x_s
-      return x + 0.5 * (s - t) * (slope + velocity(x_s, denoiser(x_s, s), s))
+      # Under vmap both branches run: no time at which slopes are infinite.
+      end = jnp.where(noisy, s, t)
+      return x + 0.5 * (s - t) * (
+          slope + velocity(x_s, denoiser(x_s, end), end))
 
     return carry, jax.lax.cond(
-        process.sigma(s) > 0, to_noise,
-        lambda _: _toward(process, x, x0, t, s), None)
+        noisy, to_noise, lambda _: _toward(process, x, x0, t, s), None)
 
   return Sampler(lambda x: None, step)
 

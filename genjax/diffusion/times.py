@@ -1,17 +1,23 @@
 """Times to train at and time grids to sample on.
 
 A training distribution is its quantile function u -> t, so that a batch can
-share one low-discrepancy set of u. A grid is [T + 1] strictly decreasing.
+share one low-discrepancy set of u. A grid is [T + 1] strictly decreasing, from
+t_max or later to t_min or earlier, or to 0 where that is free of noise.
 """
 
-from typing import Callable
+import math
+from typing import Any, Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax.checks import check
+from genjax.checks import check_order
 from genjax.checks import check_positive
+from genjax.checks import known
 from genjax.diffusion.process import Process
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 
@@ -46,15 +52,30 @@ def uniform(process: Process) -> Quantile:
 
 
 def uniform_log_snr(process: Process, low: float, high: float) -> Quantile:
-  """Log-SNR uniform on [low, high]."""
-  check(low < high, 'uniform_log_snr', 'low must be below high', (low, high))
+  """Log-SNR uniform on [low, high]; its times may lie beyond t_min and t_max.
+
+  Raises:
+    ValueError: low is not below high, either is beyond +-20, or the schedule
+      itself, as of a chain, does not go so far.
+  """
+  where = 'uniform_log_snr'
+  check(low < high, where, 'low must be below high', (low, high))
+  check(-LOG_SNR_LIMIT <= low and high <= LOG_SNR_LIMIT, where,
+        f'low and high must be within +-{LOG_SNR_LIMIT:g}', (low, high))
+  there = _in_float64(lambda x: process.log_snr(process.time(x)), [low, high])
+  check(np.allclose(there, [low, high], rtol=0, atol=1e-6), where,
+        'low and high must be log-SNRs that the process has', (low, high))
   return lambda u: process.time(high + (low - high) * u)
 
 
 def log_normal(
     process: Process, mean: float = -1.2, std: float = 1.2
 ) -> Quantile:
-  """ln(sigma / alpha) ~ N(mean, std^2): Karras et al., arXiv:2206.00364, 5."""
+  """ln(sigma / alpha) ~ N(mean, std^2): Karras et al., arXiv:2206.00364, 5.
+
+  Short of log-SNR +-20. Its times may lie beyond t_min and t_max; those of a
+  chain, which ends there, do not.
+  """
   check_positive('log_normal', 'std', std)
 
   def quantile(u):
@@ -65,9 +86,14 @@ def log_normal(
 
 
 def logit_normal(mean: float = 0.0, std: float = 1.0) -> Quantile:
-  """logit(t) ~ N(mean, std^2), for flow matching: arXiv:2403.03206, eq. 19."""
+  """logit(t) ~ N(mean, std^2), for flow matching: arXiv:2403.03206, eq. 19.
+
+  Short of log-SNR +-20, where the logit is -+10.
+  """
   check_positive('logit_normal', 'std', std)
-  return lambda u: jax.nn.sigmoid(mean + std * jax.scipy.special.ndtri(u))
+  most = LOG_SNR_LIMIT / 2
+  return lambda u: jax.nn.sigmoid(
+      jnp.clip(mean + std * jax.scipy.special.ndtri(u), -most, most))
 
 
 def _limits(process: Process) -> tuple[float, float]:
@@ -78,38 +104,118 @@ def _limits(process: Process) -> tuple[float, float]:
 
 
 def karras(
-    process: Process, num_steps: int, *, sigma_min: float = 0.002,
-    sigma_max: float = 80.0, rho: float = 7.0
+    process: Process, num_steps: int, *, sigma_min: float | None = None,
+    sigma_max: float | None = None, rho: float = 7.0
 ) -> Array:
   """Grid [num_steps] even in (sigma / alpha)^(1 / rho).
 
   Karras et al., arXiv:2206.00364, eq. 5, without its last level 0; see
   `to_zero`.
+
+  Args:
+    process: the noise process.
+    num_steps: of levels, 2 or more.
+    sigma_min: the last sigma / alpha; .002, or that at t_min if it is larger.
+    sigma_max: the first; 80, or that at t_max if it is smaller.
+    rho: how much closer the levels are at low noise.
+
+  Raises:
+    ValueError: a number out of range; levels beyond those at t_min and t_max,
+      or so many that float32 does not tell their times apart.
   """
+  least, most = np.exp(-0.5 * _reach(process)[::-1])
+  sigma_min = max(0.002, least) if sigma_min is None else sigma_min
+  sigma_max = min(80.0, most) if sigma_max is None else sigma_max
   check(num_steps >= 2, 'karras', 'num_steps must be 2 or more', num_steps)
+  check_positive('karras', 'rho', rho)
   check(0 < sigma_min < sigma_max, 'karras', '0 < sigma_min < sigma_max',
         (sigma_min, sigma_max))
   high, low = sigma_max**(1 / rho), sigma_min**(1 / rho)
-  sigma = jnp.linspace(high, low, num_steps)**rho
-  return process.time(-2 * jnp.log(sigma))
+  sigma = np.linspace(high, low, num_steps)**rho
+  return _at_log_snr('karras', process, -2 * np.log(sigma))
 
 
 def even(process: Process, num_steps: int) -> Array:
   """Grid [num_steps + 1] even in t, from t_max to t_min."""
   check(num_steps >= 1, 'even', 'num_steps must be 1 or more', num_steps)
-  return jnp.linspace(process.t_max, process.t_min, num_steps + 1)
+  grid = np.linspace(process.t_max, process.t_min, num_steps + 1)
+  return check_order('even', 'times', jnp.asarray(grid), falling=True)
 
 
 def even_log_snr(
     process: Process, num_steps: int, *, low: float, high: float
 ) -> Array:
-  """Grid [num_steps + 1] even in log-SNR, from `low` to `high`."""
+  """Grid [num_steps + 1] even in log-SNR, from `low` to `high`.
+
+  Raises:
+    ValueError: as `karras`.
+  """
   check(num_steps >= 1, 'even_log_snr', 'num_steps must be 1 or more',
         num_steps)
   check(low < high, 'even_log_snr', 'low must be below high', (low, high))
-  return process.time(jnp.linspace(low, high, num_steps + 1))
+  return _at_log_snr('even_log_snr', process,
+                     np.linspace(low, high, num_steps + 1))
 
 
 def to_zero(times: Array) -> Array:
-  """Appends the time 0 to a grid, [T] to [T + 1]: noiseless but on `ve`."""
-  return jnp.append(times, 0.0)
+  """Appends the time 0 to a grid, [T] to [T + 1]: noiseless but on `ve`.
+
+  NaN where `times` are traced and end at 0 already.
+
+  Raises:
+    ValueError: they are known and do.
+  """
+  return check_order('to_zero', 'times', jnp.append(widen(times), 0.0),
+                     falling=True)
+
+
+def check_grid(process: Process, times: Array) -> Array:
+  """`times` if they are a grid of `process`; NaN if they are traced and not.
+
+  A grid falls strictly within [t_min, t_max]; its last may be 0 where there is
+  no noise at 0. `prior_sample` has its law at the first, if it is told so.
+
+  Args:
+    process: the noise process.
+    times: [T + 1].
+
+  Raises:
+    ValueError: times is not [T + 1] with T >= 1, or known and no grid.
+  """
+  where = 'check_grid'
+  check(jnp.ndim(times) == 1 and len(times) >= 2, where,
+        'times must be [T + 1] with T >= 1', f'shape {jnp.shape(times)}')
+  times = check_order(where, 'times', widen(times), falling=True)
+  noiseless = bool(_in_float64(process.sigma, 0.0) == 0)
+  low, high = (times.dtype.type(end) for end in (process.t_min, process.t_max))
+  inside = (times <= high) & ((times >= low) | (
+      (times == 0) & (noiseless & (jnp.arange(len(times)) == len(times) - 1))))
+  if (values := known(inside)) is not None:
+    check(bool(np.all(values)), where,
+          f'times must be within [{process.t_min:g}, {process.t_max:g}]'
+          + ' or end at 0' * noiseless, f'{times[np.argmin(values)]:g}')
+  return jnp.where(jnp.all(inside), times, jnp.nan)
+
+
+def _in_float64(f: Callable[[Array], Array], x: Any) -> np.ndarray:
+  """f(x) of a schedule at known x: constants are rounded once, when used."""
+  with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+    return np.asarray(f(jnp.asarray(x, jnp.float64)))
+
+
+def _reach(process: Process) -> np.ndarray:
+  """Log-SNR at t_max and t_min, which may be infinite: [2]."""
+  return _in_float64(process.log_snr, [process.t_max, process.t_min])
+
+
+def _at_log_snr(where: str, process: Process, log_snr: np.ndarray) -> Array:
+  """The grid of these log-SNRs, which rise, within those of the process."""
+  low, high = _reach(process)
+  check(log_snr[0] >= low - 1e-6 and log_snr[-1] <= high + 1e-6, where,
+        'levels must be within those of the process, of log-SNR '
+        f'[{low:.6g}, {high:.6g}] and sigma / alpha '
+        f'[{math.exp(-high / 2):.6g}, {math.exp(-low / 2):.6g}]',
+        f'log-SNR [{log_snr[0]:.6g}, {log_snr[-1]:.6g}]')
+  times = np.clip(_in_float64(process.time, log_snr), process.t_min,
+                  process.t_max)
+  return check_order(where, 'times', jnp.asarray(times), falling=True)

@@ -4,6 +4,7 @@ Every weighting is said on the x_0 error, whatever the network predicts; the
 loss carries it over to the target's space by the slope of `to_x0`.
 """
 
+import math
 from typing import Callable
 
 import jax
@@ -53,4 +54,5 @@ def sigmoid(bias: float = 2.0) -> Weighting:
   Kingma & Gao, arXiv:2303.00848; bias as in Hoogeboom et al.,
   arXiv:2410.19324, eq. 8.
   """
-  return lambda log_snr: jnp.exp(log_snr) * jax.nn.sigmoid(bias - log_snr)
+  # The same as exp(log_snr) sigmoid(bias - log_snr), without its infinity.
+  return lambda log_snr: math.exp(bias) * jax.nn.sigmoid(log_snr - bias)

@@ -37,7 +37,7 @@ class SelfAttention(nn.Module):
     def project(name):
       h = nn.Dense(channels, kernel_init=self.kernel_init, dtype=self.dtype,
                    name=name)(x)
-      return h.reshape(batch, tokens, -1, head_dim)
+      return h.reshape(batch, tokens, channels // head_dim, head_dim)
 
     h = jax.nn.dot_product_attention(
         project('to_q'), project('to_k'), project('to_v'))

@@ -2,8 +2,8 @@
 
 An encoder maps (x [B, ...], label [B] or None) to [B, num_outputs], a decoder
 (z [B, Z], label) to [B, *shape, num_outputs]. A label equal to the number of
-classes, or none at all, means "no class"; labels [B, K] of real numbers are
-shares of the K classes, as of what lies between two.
+classes, or none at all, means "no class"; one outside 0..K gives NaN. Labels
+[B, K] of real numbers are shares of the K classes, as of what lies between two.
 """
 
 import math
@@ -34,8 +34,15 @@ def _with_class(
   shape = x.shape[:1] if of_class else (len(x), num_classes)
   checks.check(label.shape == shape, where, f'a label of {label.dtype} must be '
                f'{list(shape)}', f'shape {label.shape}')
-  shares = jax.nn.one_hot(label, num_classes) if of_class else label
-  shares = shares.astype(x.dtype).reshape(
+  if of_class:
+    known = (label >= 0) & (label <= num_classes)
+    shares = jnp.where(known[:, None], jax.nn.one_hot(label, num_classes),
+                       jnp.nan)
+  else:
+    shares = label
+  # Shares, which a dtype of whole numbers does not have.
+  x, shares = (a.astype(jnp.result_type(x, float)) for a in (x, shares))
+  shares = shares.reshape(
       len(x), *(1,) * (x.ndim - 2), num_classes)
   return jnp.concatenate([x, jnp.broadcast_to(
       shares, (*x.shape[:-1], num_classes))], axis=-1)
@@ -68,8 +75,8 @@ class MLPEncoder(nn.Module):
       ValueError: a label without classes, or one that is neither int [B] nor
         float [B, K].
     """
-    h = _with_class('MLPEncoder', x.reshape(len(x), -1), label,
-                    self.num_classes)
+    flat = x.reshape(len(x), math.prod(x.shape[1:]))
+    h = _with_class('MLPEncoder', flat, label, self.num_classes)
     h = _hidden(h, self.widths)
     return nn.Dense(self.num_outputs, name='out')(h)
 
@@ -133,7 +140,8 @@ class ConvEncoder(nn.Module):
       h = nn.Conv(channels, (3, 3), (step, step), kernel_init=_KERNEL,
                   name=f'conv_{level}')(h)
       h = nn.swish(GroupNorm(self.groups, name=f'norm_{level}')(h))
-    return nn.Dense(self.num_outputs, name='out')(h.reshape(len(x), -1))
+    h = h.reshape(len(x), math.prod(h.shape[1:]))
+    return nn.Dense(self.num_outputs, name='out')(h)
 
 
 class ConvDecoder(nn.Module):

@@ -1,5 +1,6 @@
 """A small residual network for images, as a feature extractor."""
 
+import math
 from typing import Any, Sequence
 
 import flax.linen as nn
@@ -85,7 +86,8 @@ class ResNet(nn.Module):
         h = _Block(channels, self.groups, self.dropout, self.dtype,
                    name=f'level{level}_block{block}')(h, train)
     h = nn.relu(GroupNorm(self.groups, dtype=self.dtype, name='norm_out')(h))
-    h = _pool(h, 4).reshape(len(h), -1)
+    h = _pool(h, 4)
+    h = h.reshape(len(h), math.prod(h.shape[1:]))
     h = nn.relu(nn.Dense(self.features, kernel_init=_KERNEL, dtype=self.dtype,
                          name='dense_out')(h))
     return nn.Dropout(self.dropout, deterministic=not train)(h)

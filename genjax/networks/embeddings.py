@@ -8,6 +8,7 @@ import numpy as np
 
 from genjax import checks
 from genjax.networks.init import fan_avg_uniform
+from genjax.numerics import widen
 from genjax.types import Array
 
 
@@ -42,17 +43,18 @@ def sinusoidal_features(u: Array, dim: int, sinusoid: Sinusoid) -> Array:
   (arXiv:2006.11239): all sines, then all cosines.
 
   Args:
-    u: [B], the number.
+    u: [B], the number, of any dtype.
     dim: number of features, even.
     sinusoid: frequencies and layout.
 
   Returns:
-    [B, dim].
+    [B, dim], float32 or wider: whole numbers up to 1000, and their features,
+    are not to be told apart in bfloat16.
 
   Raises:
     ValueError: if `dim` is odd or leaves fewer frequencies than freq_shift.
   """
-  half = dim // 2
+  u, half = widen(u), dim // 2
   checks.check(dim % 2 == 0 and half > sinusoid.freq_shift,
                'sinusoidal_features',
                f'dim must be even and above {2 * sinusoid.freq_shift:g}', dim)

@@ -40,7 +40,8 @@ class EnergyMLP(nn.Module):
       x: [..., D].
 
     Returns:
-      [...] in nats, of x's dtype.
+      [...] in nats, of x's dtype (float32 of whole numbers); summed in float32
+      or wider.
 
     Raises:
       ValueError: x is a scalar, or `depth` is not positive.
@@ -57,4 +58,4 @@ class EnergyMLP(nn.Module):
                  name='dense_out')(h)[..., 0]
     log_scale = self.param('log_scale', _ZEROS, (x.shape[-1],))
     confinement = 0.5 * jnp.sum(jnp.square(x * jnp.exp(-log_scale)), axis=-1)
-    return (confinement + g).astype(x.dtype)
+    return (confinement + g).astype(jnp.result_type(x, float))

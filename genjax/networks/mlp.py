@@ -82,7 +82,7 @@ class MLP(nn.Module):
       train: True drops out, with rngs={'dropout': key}.
 
     Returns:
-      [B, ...], of x's dtype.
+      [B, ...], of x's dtype (float32 of whole numbers).
 
     Raises:
       ValueError: if shapes break the contract or `depth` is not positive.
@@ -106,7 +106,7 @@ class MLP(nn.Module):
     h = nn.swish(nn.LayerNorm(dtype=self.dtype, name='norm_out')(h))
     h = nn.Dense(size, kernel_init=_ZEROS, dtype=self.dtype,
                  name='dense_out')(h)
-    return h.reshape(x.shape).astype(x.dtype)
+    return h.reshape(x.shape).astype(jnp.result_type(x, float))
 
 
 class Perceptron(nn.Module):
@@ -134,7 +134,7 @@ class Perceptron(nn.Module):
     del train
     checks.check_choice('Perceptron', 'activation', self.activation,
                         ACTIVATIONS)
-    h = x.reshape(len(x), -1)
+    h = x.reshape(len(x), math.prod(x.shape[1:]))
     for i, width in enumerate(self.widths):
       checks.check_positive('Perceptron', 'width', width)
       h = nn.Dense(width, kernel_init=nn.initializers.he_normal(),

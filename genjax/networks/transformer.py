@@ -23,8 +23,10 @@ def patchify(x: Array, size: int) -> Array:
 
 def unpatchify(tokens: Array, size: int, height: int, width: int) -> Array:
   """Tokens of `patchify` back to images [B, height, width, C]."""
-  x = tokens.reshape(len(tokens), height // size, width // size, size, size, -1)
-  return x.swapaxes(2, 3).reshape(len(tokens), height, width, -1)
+  channels = tokens.shape[-1] // size**2
+  x = tokens.reshape(len(tokens), height // size, width // size, size, size,
+                     channels)
+  return x.swapaxes(2, 3).reshape(len(tokens), height, width, channels)
 
 
 def _norm(h: Array, dtype: Any) -> Array:
@@ -116,7 +118,7 @@ class DiT(nn.Module):
       train: True drops out, with rngs={'dropout': key}.
 
     Returns:
-      [B, H, W, C], of x's dtype.
+      [B, H, W, C], of x's dtype (float32 of whole numbers).
 
     Raises:
       ValueError: if H or W is no multiple of `patch_size`, `features` none of
@@ -152,4 +154,4 @@ class DiT(nn.Module):
     h = nn.Dense(size * size * x.shape[-1], kernel_init=_ZEROS,
                  dtype=self.dtype, name='patch_out')(
                      _modulate(_norm(h, self.dtype), shift, scale))
-    return unpatchify(h, size, height, width).astype(x.dtype)
+    return unpatchify(h, size, height, width).astype(jnp.result_type(x, float))

@@ -56,9 +56,11 @@ class AttentionBlock(nn.Module):
   @nn.compact
   def __call__(self, x: Array) -> Array:
     """[B, H, W, C] to [B, H, W, C]."""
+    batch, height, width, channels = x.shape
     h = GroupNorm(self.groups, dtype=self.dtype, name='group_norm')(x)
     h = SelfAttention(self.head_dim, fan_avg_uniform, _ZEROS, self.dtype,
-                      name='attention')(h.reshape(len(x), -1, x.shape[-1]))
+                      name='attention')(
+                          h.reshape(batch, height * width, channels))
     return x + h.reshape(x.shape)
 
 
@@ -156,7 +158,7 @@ class UNet(nn.Module):
       train: True drops out, with rngs={'dropout': key}.
 
     Returns:
-      [B, H, W, C], of x's dtype.
+      [B, H, W, C], of x's dtype (float32 of whole numbers).
 
     Raises:
       ValueError: if H or W is no multiple of `factor`, a level is named that
@@ -207,4 +209,4 @@ class UNet(nn.Module):
     h = nn.swish(GroupNorm(self.groups, dtype=self.dtype,
                            name='conv_norm_out')(h))
     h = _conv(h, x.shape[-1], self.dtype, 'conv_out', kernel_init=_ZEROS)
-    return h.astype(x.dtype)
+    return h.astype(jnp.result_type(x, float))

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Params
 from genjax.types import PyTree
@@ -21,14 +22,18 @@ class State(NamedTuple):
   step: Array  # [] int32
   params: Params
   opt_state: PyTree
-  ema: Params  # exponential moving average of params
+  # Exponential moving average of params, float32 or wider: in bfloat16 what one
+  # update adds to it would be rounded away.
+  ema: Params
   skipped: Array  # [] int32, updates left out because they were not finite
 
 
 def init_state(params: Params, tx: optax.GradientTransformation) -> State:
   """The state before the first step, with `ema` equal to `params`.
 
-  Both are copies: the arrays of a donated state die with the first step, and
+  The average, and what the optimizer remembers, are float32, or float64 where
+  the params are; params keep their dtype, and round their updates to it.
+  All are copies: the arrays of a donated state die with the first step, and
   an average that shared its buffers with `params` could not be donated.
 
   Args:
@@ -39,10 +44,11 @@ def init_state(params: Params, tx: optax.GradientTransformation) -> State:
     A `State` at step 0.
   """
   params = jax.tree.map(jnp.array, params)
+  wide = jax.tree.map(widen, params)
   return State(
       step=jnp.zeros((), jnp.int32),
       params=params,
-      opt_state=tx.init(params),
-      ema=jax.tree.map(jnp.array, params),
+      opt_state=tx.init(wide),
+      ema=jax.tree.map(jnp.array, wide),
       skipped=jnp.zeros((), jnp.int32),
   )

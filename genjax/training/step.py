@@ -8,6 +8,7 @@ import optax
 
 from genjax.checks import check
 from genjax.checks import check_in_range
+from genjax.numerics import widen
 from genjax.training.state import State
 from genjax.types import Array
 from genjax.types import Batch
@@ -42,7 +43,8 @@ def make_step(
   An update whose loss or gradient norm is not finite (judged after the mean
   over devices, so that all of them agree) is left out: params, opt_state and
   ema stay as they are, `skipped` counts it, and `step` advances. A norm that
-  overflows its dtype counts as not finite.
+  overflows counts as not finite. Whatever the dtype of params and loss, the
+  norm, the optimizer, the average and the metrics are float32 or wider.
 
   Args:
     loss_fn: (params, key, batch) -> (scalar loss, metrics). Metrics are
@@ -70,15 +72,18 @@ def make_step(
     (loss, extra), grads = jax.value_and_grad(loss_fn, has_aux=True)(
         state.params, key, batch)
     extra = _as_means(extra, axis_name)
+    loss, grads = jax.tree.map(widen, (loss, grads))
     if axis_name is not None:
       loss, grads = jax.lax.pmean((loss, grads), axis_name)
     grad_norm = optax.tree.norm(grads)
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
 
-    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    updates, opt_state = tx.update(
+        grads, state.opt_state, jax.tree.map(widen, state.params))
     params = optax.apply_updates(state.params, updates)
     decay = ema_decay_at(state.step - state.skipped + 1, ema_decay)
-    ema = optax.incremental_update(params, state.ema, 1.0 - decay)
+    ema = optax.incremental_update(
+        jax.tree.map(widen, params), state.ema, 1.0 - decay)
     params, opt_state, ema = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old),
         (params, opt_state, ema),

@@ -9,12 +9,15 @@ import jax
 import jax.numpy as jnp
 
 from genjax.checks import check
+from genjax.checks import check_betas
 from genjax.checks import check_positive
 from genjax.distributions.base import MonteCarlo
 from genjax.mcmc import anneal
 from genjax.mcmc import hmc
 from genjax.mcmc import log_mean_of
 from genjax.numerics import fold_in_each
+from genjax.numerics import scaled
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Params
@@ -40,7 +43,8 @@ def annealed_log_likelihood(
     params: its params.
     x: [B, *event].
     label: [B], or None.
-    betas: [T + 1] rising from 0 to 1, as `mcmc.sigmoid_betas`.
+    betas: [T + 1] rising from 0 to 1, as `mcmc.sigmoid_betas`; traced ones that
+      do not give NaN.
     num_chains: N, 2 or more for each example, from draws of the prior. All
       B N of them run at once.
     step_size: of Hamiltonian Monte Carlo, in the width of the density at each
@@ -51,9 +55,10 @@ def annealed_log_likelihood(
     MonteCarlo of [B], and the acceptance of the moves [B].
 
   Raises:
-    ValueError: betas is not [T + 1]; fewer than two chains; numbers that are
-      not positive.
+    ValueError: betas is not [T + 1], or known and not rising from 0 to 1; fewer
+      than two chains; numbers that are not positive.
   """
+  betas = check_betas('annealed_log_likelihood', betas)
   check(num_chains >= 2, 'annealed_log_likelihood',
         'num_chains must be 2 or more', num_chains)
   key_start, key_moves = jax.random.split(key)
@@ -89,6 +94,7 @@ def annealed_upper_bound(
   Raises:
     ValueError: as of `annealed_log_likelihood`; z is not [B, Z].
   """
+  betas = check_betas('annealed_upper_bound', betas)
   check(num_chains >= 2, 'annealed_upper_bound',
         'num_chains must be 2 or more', num_chains)
   check(z.shape == (len(x), vae.num_latents), 'annealed_upper_bound',
@@ -117,7 +123,7 @@ def _anneal(key, vae, params, x, label, start, betas, step_size, num_leapfrog):
       # Exact for Gaussians, whose precisions add up along the path.
       width = ((1 - beta) / wide**2 + beta / narrow**2)**-0.5
       return hmc(lambda z: -vae.prior.log_prob(prior_params, z)
-                 - beta * log_likelihood(z),
+                 - scaled(beta, log_likelihood(z)),
                  step_size=step_size * width, num_leapfrog=num_leapfrog)
 
     log_weights, acceptance = anneal(key, kernel, log_likelihood, start, betas)
@@ -132,7 +138,7 @@ def _widths(key, vae, params, x, label):
   key_prior, key_posterior = jax.random.split(key)
   z = vae.prior.sample(key_prior, vae.prior_params(params), (_NUM_WIDTH,))
   eps = jax.random.normal(key_posterior, (_NUM_WIDTH, 1, vae.num_latents),
-                          x.dtype)
+                          widen(x).dtype)
   eps = jnp.broadcast_to(eps, (_NUM_WIDTH, len(x), vae.num_latents))
   posterior = vae.posterior.reparameterize(vae.encode(params, x, label), eps)
   return jnp.std(z, axis=0), jnp.std(posterior, axis=0)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from genjax.checks import check_positive
 from genjax.distributions.base import Distribution
 from genjax.numerics import log_mean_exp
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Params
@@ -60,7 +61,8 @@ def as_distribution(
       batch = jnp.broadcast_shapes(batch, jnp.shape(label))
       label = jnp.broadcast_to(label, batch).reshape(-1, 1)
     rows = jnp.broadcast_to(x, (*batch, *event)).reshape(-1, 1, *event)
-    noise = jax.random.normal(key, (num_samples, 1, vae.num_latents), x.dtype)
+    noise = jax.random.normal(key, (num_samples, 1, vae.num_latents),
+                              widen(x).dtype)
 
     def bound(row):
       x, label = row  # [1, *event] and [1]

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 from genjax.checks import check
 from genjax.distributions.base import Distribution
 from genjax.distributions.combinators import independent
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Params
@@ -87,7 +88,7 @@ def make_vae(
 
   def init(key: Key, x: Array, label: Array | None = None) -> Params:
     keys = jax.random.split(key, 4)
-    z = jnp.zeros((len(x), num_latents), x.dtype)
+    z = jnp.zeros((len(x), num_latents), widen(x).dtype)
     return {'encoder': encode_net.init(keys[0], x, label)['params'],
             'decoder': decode_net.init(keys[1], z, label)['params'],
             'posterior': posterior.init(keys[2]),

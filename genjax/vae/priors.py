@@ -13,6 +13,7 @@ from genjax.distributions.combinators import mixture
 from genjax.distributions.combinators import MixtureParams
 from genjax.distributions.continuous import normal
 from genjax.distributions.continuous import NormalParams
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Params
@@ -62,10 +63,11 @@ def vamp(num_latents: int, num_components: int) -> Prior:
   check_positive('vamp', 'num_components', num_components)
 
   def init(key, x):
-    some = x[jnp.arange(num_components) % len(x)]
+    some = widen(x)[jnp.arange(num_components) % len(x)]
     # Components that began alike would stay alike.
-    return {'inputs': some + 0.1 * jax.random.normal(key, some.shape, x.dtype),
-            'logits': jnp.zeros(num_components, x.dtype)}
+    return {'inputs': some + 0.1 * jax.random.normal(key, some.shape,
+                                                     some.dtype),
+            'logits': jnp.zeros(num_components, some.dtype)}
 
   def params(own, encode):
     q: Any = encode(own['inputs'])
@@ -93,5 +95,6 @@ def learned(
   check(dist.event_ndims == 1, 'learned', 'dist must be of vectors',
         f'events of rank {dist.event_ndims}')
   return Prior(num_latents,
-               lambda key, x: init(key, jnp.zeros((1, num_latents), x.dtype)),
+               lambda key, x: init(
+                   key, jnp.zeros((1, num_latents), widen(x).dtype)),
                lambda own, encode: own, dist)

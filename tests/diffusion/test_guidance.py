@@ -93,3 +93,5 @@ def test_clip_keeps_to_the_range():
   got = guidance.clip(lambda x, t: 10 * x, -0.5, 2.0)(_X, _T)
   np.testing.assert_allclose(got, np.clip(10 * _X, -0.5, 2.0), rtol=1e-6)
   assert float(jnp.max(guidance.clip(lambda x, t: 10 * x)(_X, _T))) == 1
+  with pytest.raises(ValueError, match='clip: low must be below high'):
+    guidance.clip(lambda x, t: x, 1.0, -1.0)

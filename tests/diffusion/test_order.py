@@ -78,6 +78,9 @@ def _errors(name, sampler, steps):
     # Where time is neither sigma nor log-SNR. DDIM and 2M do not see time.
     ('vp_linear', 'euler', 1, (640, 1280)),
     ('vp_linear', 'heun', 2, (640, 1280)),
+    # Discrete chains, between whose levels the curve must be smooth.
+    ('ddpm', 'heun', 2, (640, 1280)),
+    ('improved_ddpm', 'heun', 2, (640, 1280)),
 ])
 @laws.float64
 def test_sampler_has_its_order(name, sampler, order, counts):

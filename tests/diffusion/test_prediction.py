@@ -77,7 +77,7 @@ def test_targets_are_what_their_papers_say(name):
     np.testing.assert_allclose(got, value, rtol=1e-6, atol=1e-6, err_msg=kind)
 
 
-@pytest.mark.parametrize('name', [n for n in PROCESSES if 'ddpm' not in n])
+@pytest.mark.parametrize('name', PROCESSES)
 @laws.float64
 def test_velocity_is_the_slope_of_the_path(name):
   """Central differences of `perturb` in t; their error is 1e-10 relative."""
@@ -136,9 +136,13 @@ def test_network_gets_unit_variance_and_a_finite_log_snr(name):
 
 
 def test_timestep_numbers_the_levels_of_a_chain():
+  """And never leaves them, however early the time is."""
   t = (jnp.arange(1000) + 1) / 1000
-  np.testing.assert_array_equal(
-      prediction.timestep(1000)(PROCESSES['ddpm'], t), np.arange(1000))
+  number = prediction.timestep(1000)
+  np.testing.assert_array_equal(number(PROCESSES['ddpm'], t), np.arange(1000))
+  early = jnp.asarray([0., 1e-4, 4e-4, 6e-4, 1e-3, 1.6e-3, 1., 1.01])
+  np.testing.assert_array_equal(number(PROCESSES['ddpm'], early),
+                                [0, 0, 0, 0, 0, 1, 999, 999])
 
 
 @pytest.mark.parametrize('name', PROCESSES)
@@ -155,10 +159,18 @@ def test_make_denoiser_refuses_what_divides_by_alpha_zero(name, kind):
 
 @pytest.mark.parametrize('name', PROCESSES)
 def test_to_x0_is_finite_at_both_ends(name):
-  """Of what is not refused; the derivative of sigma may be infinite at 0."""
+  """Of what is not refused. Without noise it is x_t / alpha, whatever the
+  network says, though the derivative of sigma be infinite there."""
   p = PROCESSES[name]
   x = jnp.ones((2, 3))
   for kind, predicted in PREDICTIONS.items():
     if tables.defined(name, kind):
-      got = predicted.to_x0(p, x, x, jnp.asarray([p.t_max, p.t_max]))
+      got = predicted.to_x0(p, x, x, jnp.asarray([p.t_max, 0.]))
       assert np.all(np.isfinite(got)), kind
+      if name in tables.NOISELESS and kind != 'x0':
+        np.testing.assert_array_equal(got[1], 1)
+
+
+def test_edm_prediction_refuses_data_without_spread():
+  with pytest.raises(ValueError, match='prediction.edm: data_std must be pos'):
+    prediction.edm(0.)

@@ -111,6 +111,14 @@ def test_schedules_are_accurate_in_float32_near_both_ends(name):
   np.testing.assert_allclose(at(p.log_snr, t), log_snr, rtol=2e-6, atol=4e-6)
 
 
+def test_log_snr_is_finite_as_long_as_alpha_is_not_zero():
+  """Of alpha^2 = exp(-150.05), in float32: the noise is 1 to all digits."""
+  p = process.vp_linear(.1, 300.)
+  assert p.alpha(jnp.asarray(1.)) > 0
+  np.testing.assert_allclose(p.log_snr(jnp.asarray(1.)), -150.05, rtol=1e-6)
+  np.testing.assert_allclose(p.time(p.log_snr(jnp.asarray(1.))), 1, rtol=1e-6)
+
+
 @laws.float64
 def test_discretize_has_the_levels_of_its_betas():
   for betas in (process.linear_betas(), process.cosine_betas(50),
@@ -120,6 +128,27 @@ def test_discretize_has_the_levels_of_its_betas():
     alpha_bar = np.concatenate([[1], np.cumprod(1 - betas)])
     np.testing.assert_allclose(at(p.alpha, t)**2, alpha_bar, rtol=1e-11)
     np.testing.assert_allclose(at(p.sigma, t)**2, 1 - alpha_bar, atol=1e-13)
+
+
+@pytest.mark.parametrize('betas', [
+    process.cosine_betas(50), np.array([.3]), np.array([.3, .1]),
+    np.array([1e-4, .5, 1e-4, .9])])
+@laws.float64
+def test_discretize_is_smooth_between_its_levels(betas):
+  """It falls strictly; slope and curvature are one from both sides of a level,
+  and the slope at t = 1 is whole."""
+  p, num = process.discretize(betas), len(betas)
+  log_alpha = lambda t: jnp.log(p.alpha(t))
+  fine = at(log_alpha, np.linspace(0, 1, 40 * num + 1))
+  assert np.all(np.diff(fine) < 0)
+  level, h = jnp.arange(1, num) / num, 1e-9
+  slope = jax.vmap(jax.grad(log_alpha))
+  for f in (slope, jax.vmap(jax.grad(jax.grad(log_alpha)))):
+    left, right = f(level - h), f(level + h)
+    scale = np.abs(left) + np.abs(slope(level)) * num
+    np.testing.assert_allclose((left - right) / scale, 0, atol=1e-5)
+  np.testing.assert_allclose(slope(jnp.ones(1)), slope(jnp.ones(1) - h),
+                             rtol=1e-4)
 
 
 @laws.float64
@@ -224,6 +253,14 @@ def test_prior_sample_has_the_law_at_t_max(name, data_std):
   assert stats.kstest(np.ravel(noise), 'norm').pvalue > 1e-3
 
 
+def test_prior_sample_has_the_law_at_the_time_it_is_told():
+  """The same noise at every time, of standard deviation sqrt(.25 + t^2)."""
+  p, key = PROCESSES['edm'], jax.random.key(0)
+  noise = process.prior_sample(key, p, (3, 2), .5) / np.sqrt(.25 + 80**2)
+  x = process.prior_sample(key, p, (3, 2), .5, time=2.)
+  np.testing.assert_allclose(x, np.sqrt(.25 + 4) * noise, rtol=1e-5)
+
+
 def test_prior_sample_depends_on_the_index_only():
   p, key = PROCESSES['edm'], jax.random.key(0)
   whole = process.prior_sample(key, p, (6, 3))
@@ -239,14 +276,6 @@ def test_has_zero_terminal_snr_tells_where_alpha_ends(name):
   want = name in tables.ZERO_TERMINAL_SNR
   assert process.has_zero_terminal_snr(p) == want
   assert jax.jit(lambda: process.has_zero_terminal_snr(p))() == want
-
-
-@each_process
-def test_schedules_take_whole_numbers_as_times(name):
-  """An int is a time like any other; it must not round what it meets."""
-  p = PROCESSES[name]
-  for f in (p.alpha, p.sigma, p.log_snr):
-    np.testing.assert_array_equal(f(jnp.asarray(1)), f(jnp.asarray(1.0)))
 
 
 @pytest.mark.parametrize('make, message', [
@@ -269,7 +298,6 @@ def test_processes_refuse_bad_numbers(make, message):
 @laws.float64
 def test_gradients_of_log_snr_and_time_are_inverse(name):
   p = PROCESSES[name]
-  # Not at the knots of a chain, where the slope has two values.
   t = p.t_min + (p.t_max - p.t_min) * jnp.asarray([.0103, .2707, .6301, .9907])
   there = jax.vmap(jax.grad(p.log_snr))(t)
   back = jax.vmap(jax.grad(p.time))(p.log_snr(t))

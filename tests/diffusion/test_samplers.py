@@ -313,6 +313,9 @@ def test_sample_refuses_what_is_no_grid(grid):
     (lambda p: samplers.heun(p, order=3), 'heun: order must be 1 or 2'),
     (lambda p: samplers.heun(p, churn=-1.), 'heun: churn must not be neg'),
     (lambda p: samplers.heun(p, churn=1.), 'heun: churn needs num_steps'),
+    (lambda p: samplers.heun(p, churn=1., num_steps=0), 'heun: num_steps must'),
+    (lambda p: samplers.heun(p, churn_noise=-1.), 'heun: churn_noise must not'),
+    (lambda p: samplers.heun(p, churn_min=2., churn_max=1.), 'heun: churn_min'),
 ])
 def test_samplers_refuse_bad_options(make, message):
   with pytest.raises(ValueError, match=message):

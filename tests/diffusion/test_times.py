@@ -7,6 +7,7 @@ import pytest
 from scipy import special
 from scipy import stats
 
+from genjax.diffusion import process
 from genjax.diffusion import times
 from tests import laws
 from tests.diffusion import tables
@@ -71,6 +72,7 @@ def test_uniform_has_even_quantiles_short_of_infinite_log_snr(name):
     lambda p: times.log_normal(p),
     lambda p: times.log_normal(p, 0., 20.),  # far beyond what floats tell
     lambda p: times.logit_normal(),
+    lambda p: times.logit_normal(0., 20.),
 ])
 def test_quantiles_increase_and_stay_finite(make):
   u = jnp.asarray([2.0**-24, .01, .3, .5, .7, .99, 1 - 2.0**-24])
@@ -128,15 +130,15 @@ def test_stratified_wraps_exactly():
 
 @laws.float64
 def test_karras_has_the_published_levels_on_every_process():
+  """Where it reaches them; else it begins and ends with the process."""
   for name, p in PROCESSES.items():
     t = at(lambda _: times.karras(p, 18), 0)
     level = at(p.sigma, t) / at(p.alpha, t)
-    inside = (t > p.t_min * .99) & (t < p.t_max)
-    assert inside.sum() > 10
-    if name in ('edm', 've', 'vp_linear', 'vp_cosine', 'flow_matching'):
-      inside[:] = True  # they go on beyond their ends
-    np.testing.assert_allclose(level[inside], np.array(KARRAS)[inside],
-                               rtol=1e-6, err_msg=name)
+    ends = {'ve': (50., .01), 'vp_cosine_short': (
+        at(p.sigma, .98) / at(p.alpha, .98), .002)}.get(name)
+    want = KARRAS if ends is None else np.linspace(
+        *np.power(ends, 1 / 7), 18)**7  # eq. 5
+    np.testing.assert_allclose(level, want, rtol=1e-6, err_msg=name)
 
 
 @each_process
@@ -145,7 +147,7 @@ def test_grids_decrease_strictly_and_have_their_length(name):
   grids = [
       (times.even(p, steps), steps + 1),
       (times.even_log_snr(p, steps, low=-4., high=6.), steps + 1),
-      (times.karras(p, steps, sigma_min=.02, sigma_max=40.), steps)]
+      (times.karras(p, steps, sigma_min=.02, sigma_max=30.), steps)]
   for got, length in grids:
     assert got.shape == (length,)
     assert np.all(np.diff(got) < 0)
@@ -171,9 +173,78 @@ def test_to_zero_appends_the_noiseless_time():
     assert PROCESSES[name].sigma(got)[-1] == 0
 
 
+@pytest.mark.parametrize('p', [
+    process.edm(sigma_max=20.), process.edm(.1), process.vp_cosine(t_max=.9),
+    process.ve(), process.discretize(process.linear_betas(100))])
+def test_default_grids_are_of_their_process(p):
+  """The first time is t_max exactly, where `prior_sample` draws."""
+  for grid in (times.karras(p, 10), times.even(p, 10)):
+    times.check_grid(p, grid)
+    level = at(p.sigma, grid[0]) / at(p.alpha, grid[0])
+    assert grid[0] == np.float32(p.t_max) if level < 79.9 else grid[0] <= 80
+
+
+_SHORT = process.discretize(process.linear_betas(100))  # ends at 1.32
+
+
+@pytest.mark.parametrize('make, message', [
+    (lambda: times.karras(_SHORT, 9, sigma_max=2.),
+     r'karras: levels must be within .* sigma / alpha \[0, 1.32308\], got'),
+    (lambda: times.karras(process.edm(), 9, sigma_min=.001), 'karras: levels'),
+    (lambda: times.karras(process.vp_cosine(t_max=.9), 9, sigma_max=80.),
+     'karras: levels'),
+    (lambda: times.even_log_snr(_SHORT, 9, low=-1., high=2.),
+     'even_log_snr: levels must be'),
+    (lambda: times.even_log_snr(process.flow_matching(), 99, low=-34.,
+                                high=2.),
+     'even_log_snr: times must strictly decrease, got 1, then 1'),
+    (lambda: times.uniform_log_snr(_SHORT, -1., 2.),
+     'uniform_log_snr: low and high must be log-SNRs that the process has'),
+    (lambda: times.uniform_log_snr(process.edm(), -30., 2.), 'within \\+-20'),
+    (lambda: times.to_zero(times.even(_SHORT, 3)),
+     'to_zero: times must strictly decrease, got 0, then 0'),
+])
+def test_grids_beyond_their_process_are_refused(make, message):
+  with pytest.raises(ValueError, match=message):
+    make()
+
+
+@pytest.mark.parametrize('grid, message', [
+    ([.9], r'must be \[T \+ 1\] with T >= 1, got shape \(1,\)'),
+    ([.9, .5, .5], 'must strictly decrease, got 0.5, then 0.5'),
+    ([.2, .5], 'must strictly decrease'),
+    ([.9, np.nan, .1], 'must strictly decrease, got 0.9, then nan'),
+    ([.95, .5], r'must be within \[0.05, 0.9\] or end at 0, got 0.95'),
+    ([.9, .04, 0], 'must be within .*, got 0.04'),
+    ([.9, .04], 'must be within .*, got 0.04'),
+    ([.9, .5, -.1], 'must be within .*, got -0.1'),
+])
+def test_check_grid_says_what_is_wrong(grid, message):
+  """NaN says it of times that are traced."""
+  p, grid = process.edm(.05, .9), jnp.asarray(grid)
+  with pytest.raises(ValueError, match='check_grid: times ' + message):
+    times.check_grid(p, grid)
+  if len(grid) > 1:
+    assert np.all(np.isnan(_checked(grid)))
+
+
+@jax.jit
+def _checked(grid):
+  return times.check_grid(process.edm(.05, .9), grid)
+
+
+def test_check_grid_gives_back_what_is_right():
+  for grid in ([.9, .05], [.9, .05, 0.], [.7, .3]):
+    np.testing.assert_array_equal(_checked(jnp.asarray(grid)),
+                                  np.float32(grid))
+  with pytest.raises(ValueError, match='check_grid: .*, got 0'):
+    times.check_grid(PROCESSES['ve']._replace(t_min=.1), jnp.array([1., 0.]))
+
+
 @pytest.mark.parametrize('make, message', [
     (lambda p: times.karras(p, 1), 'karras: num_steps must be 2 or more'),
     (lambda p: times.karras(p, 5, sigma_min=0.), 'karras: 0 < sigma_min'),
+    (lambda p: times.karras(p, 5, rho=0.), 'karras: rho must be positive'),
     (lambda p: times.even(p, 0), 'even: num_steps must be 1'),
     (lambda p: times.even_log_snr(p, 0, low=0., high=1.), 'even_log_snr: num'),
     (lambda p: times.even_log_snr(p, 5, low=1., high=1.), 'even_log_snr: low'),

@@ -55,6 +55,12 @@ def test_sigmoid_is_a_sigmoid_of_the_noise_error():
   np.testing.assert_allclose(got, 1 / (1 + np.exp(_LOG_SNR - 1.5)), rtol=1e-9)
 
 
+def test_sigmoid_is_bounded_where_the_snr_is_infinite():
+  """It tends to exp(bias), and to 0 at the other end."""
+  got = weighting.sigmoid(1.5)(jnp.asarray([-jnp.inf, -200., 90., jnp.inf]))
+  np.testing.assert_allclose(got, [0, 0, np.exp(1.5), np.exp(1.5)], rtol=1e-6)
+
+
 @pytest.mark.parametrize('make', [weighting.edm, weighting.min_snr])
 def test_weightings_refuse_numbers_that_are_not_positive(make):
   with pytest.raises(ValueError, match='must be positive, got 0'):

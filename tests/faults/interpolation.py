@@ -19,7 +19,7 @@ FAULTS = (
           'zero = squared == 0', 'zero = ~(squared > 0)',
           ('tests/test_numerics.py', 'tests/test_interpolation.py')),
     Fault('encode: from noise to data', 'genjax/diffusion/samplers.py',
-          'x, times[::-1])', 'x, times)', room('diffusion/encode')),
+          'falling=True)[::-1]', 'falling=True)', room('diffusion/encode')),
     Fault('codec: of the first class only', CODECS,
           'model.denoiser(variables, classes.second)',
           'model.denoiser(variables, classes.first)',

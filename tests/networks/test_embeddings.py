@@ -26,6 +26,16 @@ def test_sinusoidal_features_matches_ddpm(flip, shift):
   np.testing.assert_allclose(actual, expected, atol=1.3e-4)
 
 
+@pytest.mark.parametrize('dtype', [jnp.int32, jnp.bfloat16])
+def test_sinusoidal_features_are_float32_of_any_number(dtype):
+  """A step is a whole number, a log-SNR may come in half precision."""
+  u = jnp.asarray([0, 1, 37, 992]).astype(dtype)
+  actual = embeddings.sinusoidal_features(u, 8, embeddings.TIMESTEP)
+  assert actual.dtype == jnp.float32
+  np.testing.assert_array_equal(actual, embeddings.sinusoidal_features(
+      u.astype(jnp.float32), 8, embeddings.TIMESTEP))
+
+
 def test_sinusoidal_features_tell_log_snrs_apart():
   log_snr = jnp.linspace(-20, 20, 401)
   features = embeddings.sinusoidal_features(log_snr, 16, embeddings.LOG_SNR)

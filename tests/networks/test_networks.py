@@ -8,8 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax.networks.autoencoder import ConvDecoder
+from genjax.networks.autoencoder import ConvEncoder
+from genjax.networks.autoencoder import MLPDecoder
+from genjax.networks.autoencoder import MLPEncoder
+from genjax.networks.cnn import ResNet
+from genjax.networks.energy import EnergyMLP
 from genjax.networks.init import init_params
 from genjax.networks.mlp import MLP
+from genjax.networks.mlp import Perceptron
 from genjax.networks.transformer import DiT
 from genjax.networks.unet import UNet
 
@@ -60,6 +67,42 @@ def test_network_keeps_shape_and_dtype(name, batch, num_classes, dtype,
       network.init_with_output, jax.random.key(0), x, log_snr, label)
   assert out.shape == x.shape and out.dtype == x.dtype
   assert {p.dtype for p in jax.tree.leaves(variables)} == {jnp.dtype('f4')}
+
+
+# Of one argument, and of which shape each example is and becomes.
+OTHERS = {
+    'resnet': (ResNet((8,), features=4), (4, 6, 1), (4,)),
+    'perceptron': (Perceptron((3, 4)), (4, 6, 1), (4,)),
+    'energy': (EnergyMLP(4, 2), (3,), ()),
+    'mlp_encoder': (MLPEncoder(5, (3,)), (4, 6, 1), (5,)),
+    'mlp_decoder': (MLPDecoder(5, (4, 6, 1), (3,)), (2,), (4, 6, 1, 5)),
+    'conv_encoder': (ConvEncoder(5, (8,)), (4, 6, 1), (5,)),
+    'conv_decoder': (ConvDecoder(5, (4, 6, 1), (8,)), (2,), (4, 6, 1, 5)),
+}
+
+
+@pytest.mark.parametrize('name', [*NETWORKS, *OTHERS])
+def test_network_maps_no_examples_to_none(name):
+  """And whole numbers to float32, not back to whole numbers."""
+  if name in NETWORKS:
+    network, event = NETWORKS[name]
+    shape, rest = event, lambda batch: (jnp.zeros(batch),)
+  else:
+    network, event, shape = OTHERS[name]
+    rest = lambda batch: ()
+  for batch, dtype in ((0, 'f4'), (2, 'i4')):
+    out, _ = jax.eval_shape(
+        network.init_with_output, jax.random.key(0),
+        jnp.zeros((batch, *event), dtype), *rest(batch))
+    assert out.shape == (batch, *shape) and out.dtype == jnp.float32
+
+
+def test_unet_runs_on_no_examples():
+  """Compiled too, one level of it with its attention."""
+  network = UNet((4,), 1, (), 4, groups=2)
+  x, log_snr = jnp.zeros((0, 4, 6, 1)), jnp.zeros(0)
+  assert jit(lambda: network.init_with_output(
+      jax.random.key(0), x, log_snr)[0])().shape == x.shape
 
 
 @each_network

@@ -121,6 +121,66 @@ def test_step_refuses_metrics_that_cannot_be_logged(metrics, message):
     step(init_state(jnp.ones(2), optax.sgd(0.1)), KEY, {})
 
 
+def _steps(tx, params, num_steps, loss_fn):
+  """State, and metrics summed, after `num_steps`."""
+  state, step = init_state(params, tx), make_step(loss_fn, tx, ema_decay=0.999)
+
+  def body(_, carry):
+    state, totals = carry
+    state, metrics = step(state, KEY, {})
+    return state, jax.tree.map(jnp.add, totals, metrics)
+
+  first = step(state, KEY, {})
+  return jax.jit(lambda first: jax.lax.fori_loop(
+      1, num_steps, body, first))(first)
+
+
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16, jnp.float16])
+def test_step_accumulates_in_float32_whatever_params_are(dtype):
+  """Under a gradient of 1, averages and moments have their closed forms.
+
+  The updates are below the resolution of params, so that these stay. Sums of
+  3000 terms, each to a rounding of 6e-8, err by 2e-4 at the very most.
+  """
+  params = {'w': jnp.full(2, 2, dtype)}
+  tx = optax.chain(optax.scale_by_adam(b2=0.999), optax.scale(-1e-6))
+  state, totals = _steps(
+      tx, params, 3000, lambda p, key, batch: (p['w'].sum(), {}))
+  assert state.params['w'].dtype == dtype
+  moments = state.opt_state[0]
+  np.testing.assert_allclose(moments.nu['w'], 1 - .999**3000, rtol=2e-4)
+  np.testing.assert_allclose(moments.mu['w'], 1, rtol=2e-4)
+  for name, each in (('loss', 4.), ('grad_norm', 2**.5)):
+    total = totals[name].total
+    assert total.dtype == jnp.float32
+    np.testing.assert_allclose(total, 3000 * each, rtol=3e-3)
+
+
+def test_step_averages_bfloat16_as_float32():
+  """From 1 towards 2: 2 - .999^n, where bfloat16 would stand still at 1."""
+  for dtype in (jnp.float32, jnp.bfloat16):
+    tx = optax.sgd(1.)
+    go = make_step(lambda p, key, batch: (0 * p.sum(), {}), tx, ema_decay=.999)
+    state = init_state(jnp.ones(1, dtype), tx)._replace(
+        params=jnp.full(1, 2, dtype), step=jnp.int32(20000))
+    state = jax.jit(lambda s: jax.lax.fori_loop(
+        0, 3000, lambda _, s: go(s, KEY, {})[0], s))(state)
+    np.testing.assert_allclose(state.ema, 2 - .999**3000, rtol=2e-4)
+
+
+def test_step_clips_half_precision_without_overflow():
+  """A gradient of norm 1000 in float16, whose squares are infinite there."""
+  tx = optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(1.0))
+  step = jax.jit(make_step(
+      lambda p, key, batch: (jnp.vdot(p, batch['slope']), {}), tx,
+      ema_decay=0.9))
+  state = init_state(jnp.zeros(2, jnp.float16), tx)
+  batch = {'slope': jnp.asarray([600., -800.], jnp.float16)}
+  state, metrics = step(state, KEY, batch)
+  np.testing.assert_allclose(metrics['grad_norm'].total, 1000)
+  np.testing.assert_allclose(state.params, [-.6, .8], rtol=5e-4)
+
+
 @pytest.mark.parametrize('ema_decay', [-0.1, 1.5])
 def test_make_step_refuses_a_decay_out_of_range(ema_decay):
   with pytest.raises(ValueError, match='make_step: ema_decay must be in'):

@@ -185,6 +185,7 @@ def test_bounds_of_a_trained_model_agree():
 @pytest.mark.parametrize('change, match', [
     ({'num_chains': 1}, 'num_chains must be 2 or more, got 1'),
     ({'betas': jnp.ones(1)}, r'betas must be \[T \+ 1\]'),
+    ({'betas': jnp.linspace(0, .9, 4)}, 'betas must rise from 0 to 1'),
     ({'step_size': 0}, 'step_size'), ({'num_leapfrog': 0}, 'num_leapfrog'),
     ({'z': jnp.zeros((2, 3))}, r'z must be \(2, 2\), got shape \(2, 3\)'),
 ])

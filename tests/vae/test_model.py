@@ -1,5 +1,6 @@
 """A VAE as pure functions: shapes, labels, and what does not fit."""
 
+import functools
 from functools import partial
 
 import jax
@@ -14,7 +15,10 @@ from genjax.networks.autoencoder import MLPEncoder
 from genjax.vae import likelihoods
 from genjax.vae import posteriors
 from genjax.vae import priors
+from genjax.vae.distribution import as_distribution
+from genjax.vae.distribution import VAEParams
 from genjax.vae.model import make_vae
+from genjax.vae.objectives import make_elbo_loss
 
 _SHAPE = (8, 8, 1)
 _NETWORKS = {
@@ -98,6 +102,42 @@ def test_vae_knows_shares_of_classes(network):
   for of_others in (whole[:, :2], whole[:4], label / 3):
     with pytest.raises(ValueError, match=r'float32 must be \[6, 3\]'):
       vae.encode(params, x, of_others)
+
+
+def test_vae_knows_only_the_classes_that_there_are():
+  """Labels 0..K, of which K is "no class"; others give NaN, not "no class"."""
+  vae, x = _model(), jnp.zeros((4, 8, 8, 1))
+  params = vae.init(jax.random.key(0), x)
+  q = vae.encode(params, x, jnp.asarray([2, 3, 4, -1]))
+  np.testing.assert_array_equal(np.isnan(q.loc).all(1), [0, 0, 1, 1])
+  np.testing.assert_allclose(q.loc[1], vae.encode(params, x).loc[1], atol=1e-6)
+
+
+def test_vae_takes_data_of_any_dtype_as_float32():
+  """Black and white, which every dtype has: inputs, loss and bound."""
+  prior = priors.vamp(2, 3)
+  vae = make_vae(
+      partial(MLPEncoder, widths=()),
+      partial(MLPDecoder, shape=(2, 2, 1), widths=()),
+      posterior=posteriors.diagonal(2), prior=prior,
+      likelihood=likelihoods.bernoulli(), event_ndims=3)
+  key, x = jax.random.key(0), jnp.asarray(np.arange(16) % 3 % 2 * 2.0 - 1)
+  x = x.reshape(4, 2, 2, 1)
+  params, index = vae.init(key, x), jnp.arange(4)
+  loss_fn, dist = make_elbo_loss(vae), as_distribution(vae, key, num_samples=2)
+
+  # The time of this test is that of compiling.
+  @functools.partial(
+      jax.jit, compiler_options={'xla_backend_optimization_level': 0})
+  def of(x):
+    return (prior.init(key, x), dist.log_prob(VAEParams(params), x),
+            loss_fn(params, key, {'x': x, 'index': index})[0])
+
+  want = jax.tree.leaves(of(x))
+  for dtype in (jnp.bfloat16, jnp.int32):
+    for a, b in zip(jax.tree.leaves(of(x.astype(dtype))), want):
+      assert a.dtype == jnp.float32
+      np.testing.assert_allclose(a, b, rtol=1e-5)  # summed in another order
 
 
 def test_vae_without_classes_refuses_a_label():
