@@ -21,9 +21,9 @@ def spline(raw: Array, x: Array, bound: float, inverse: bool) -> tuple[
   Neural spline flows (arXiv:1906.04032, eq. 4 to 8). Knots lie in the box
   [-bound, bound]^2; outside of it the spline is the identity, and its slope
   goes over into 1. Widths, heights and slopes are bounded away from 0 and
-  infinity whatever `raw` is, and raw = 0 is the identity. The inverse is that
-  of the spline at a point a few roundings away, however steep. Slopes at knots are
-  the exponential of a bounded number here, where the paper has a softplus.
+  infinity whatever `raw` is, and raw = 0 is the identity. Slopes at knots are
+  the exponential of a bounded number here, where the paper has a softplus. The
+  inverse is that of a point a few roundings away, however steep the spline is.
 
   Args:
     raw: [..., 3 K - 1], which decide the widths and heights of K bins and the
@@ -72,7 +72,7 @@ def spline(raw: Array, x: Array, bound: float, inverse: bool) -> tuple[
     place = jnp.where(turned, 1 - place, place)
   else:
     place = (inner - left) / width
-  # By rounding, a place can lie outside of its bin, where slopes may be below 0.
+  # By rounding a place can lie outside of its bin, and its slope be below 0.
   place = jnp.where(place < 0, 0, jnp.where(place > 1, 1, place))
   both = place * (1 - place)
   denominator = mean + excess * both

@@ -94,7 +94,7 @@ def test_spline_is_bounded_whatever_decides_it():
 
 def test_spline_is_undone_by_its_inverse_however_sharp_it_is():
   """y is between the spline's values a few roundings of 4 below and above its
-  inverse, up to as many of its own: slopes go from e^-12 to e^12."""
+  inverse, up to as many of its own: slopes go from e^-9 to e^9."""
   num, rounding = 200_000, 8 * 2.0**-22
   key_raw, key_y = jax.random.split(jax.random.key(0))
   raw = 10 * jax.random.normal(key_raw, (num, 23))
@@ -110,7 +110,7 @@ def test_spline_is_undone_by_its_inverse_however_sharp_it_is():
   x, log_slope, below, above, forward = found(raw, y)
   assert np.all(np.abs(x) <= 4) and np.all(np.isfinite(log_slope))
   assert np.all((below <= y) & (y <= above))
-  assert np.abs(forward).max() > 11
+  assert np.abs(forward).max() > 9
   # At x before and after it is rounded; they turn by e^7 within a bin.
   np.testing.assert_allclose(log_slope, -forward, atol=5e-3)
 
