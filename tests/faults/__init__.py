@@ -4,6 +4,7 @@ from tests.faults import diffusion
 from tests.faults import discriminative
 from tests.faults import experiments
 from tests.faults import families
+from tests.faults import fits
 from tests.faults import interpolation
 from tests.faults import metrics
 from tests.faults import models
@@ -12,6 +13,6 @@ from tests.faults import vae
 from tests.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
-    *families.FAULTS, *models.FAULTS, *diffusion.FAULTS, *training.FAULTS,
-    *experiments.FAULTS, *metrics.FAULTS, *discriminative.FAULTS,
-    *interpolation.FAULTS, *vae.FAULTS)
+    *families.FAULTS, *fits.FAULTS, *models.FAULTS, *diffusion.FAULTS,
+    *training.FAULTS, *experiments.FAULTS, *metrics.FAULTS,
+    *discriminative.FAULTS, *interpolation.FAULTS, *vae.FAULTS)
