@@ -107,7 +107,8 @@ def test_histogram_of_cells_thinner_than_its_floats_is_nan():
   params = HistogramParams(jnp.array([1e6]), jnp.array([1e6 + 100]),
                            _EVERY_OTHER)
   assert np.isnan(_DRAW(params)).all()
-  assert np.isnan(_SCORE(params, _DRAW(params))).all()
+  inside = jnp.linspace(1e6, 1e6 + 100, 100_000)[:, None]
+  assert np.isnan(_SCORE(params, inside)).all()
   coarse = HistogramParams(*(jnp.asarray(p, jnp.bfloat16) for p in (
       [0], [1], _EVERY_OTHER)))
   x = _DRAW(coarse)
@@ -124,7 +125,9 @@ def test_fit_histogram_counts_in_any_dtype(dtype):
   """Of 4001 points, more than 16 bits can count, 1000 are in the second cell.
   """
   x = jnp.asarray(np.arange(4001) >= 3001, dtype)[:, None]
-  fit = fit_histogram(x, jnp.array([-0.5]), jnp.array([1.5]), (2,))
+  low, high = (jnp.asarray([edge], jnp.result_type(x, 0.0))
+               for edge in (-0.5, 1.5))
+  fit = fit_histogram(x, low, high, (2,))
   assert fit.logits.dtype == jnp.float32
   np.testing.assert_allclose(jnp.exp(fit.logits), [3001, 1000], rtol=1e-5)
 
