@@ -79,8 +79,10 @@ def safe_norm(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
 
 
 def standard_deviation(x: Array) -> Array:
-  """Standard deviations, of divisor N, of `x` [N, ...]: 0 with gradient 0
-  where all agree, NaN of nothing."""
+  """Standard deviations, of divisor N, of `x` [N, ...].
+
+  They are 0 with gradient 0 where all agree, and NaN where N is 0.
+  """
   return safe_norm(x - jnp.mean(x, axis=0), axis=0) / jnp.sqrt(
       jnp.asarray(len(x), x.dtype))
 

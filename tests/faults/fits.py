@@ -58,14 +58,8 @@ FAULTS = (
     Fault('EM: log-likelihood in its own unit', FITTING,
           'fit.log_likelihood - x.shape[1] * jnp.log(unit)',
           'fit.log_likelihood', room('distributions/fitting')),
-    Fault('spline: a place outside of its bin', COUPLING,
-          '  place = jnp.where(place < 0, 0, '
-          'jnp.where(place > 1, 1, place))\n', '', room('networks/coupling')),
     Fault('spline: the root that cancels', COUPLING,
           'falls = b < 0', 'falls = b < -jnp.inf', room('networks/coupling')),
-    Fault('spline: from the farther end', COUPLING,
-          'turned = rise > 0.5', 'turned = rise > 2',
-          room('networks/coupling')),
     Fault('coupling: in the dtype of the points', COUPLING,
           '    x = widen(x)\n', '', room('networks/coupling')),
 )
