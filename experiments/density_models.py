@@ -129,7 +129,8 @@ def _choose(
   most, rest = _split(x)
   scores = [jnp.mean(dist.log_prob(fit(candidate, most), rest))
             for candidate in candidates]
-  best = candidates[int(np.argmax(scores))]
+  # The largest of NaN would be the candidate that could not be fitted.
+  best = candidates[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
   return best, fit(best, x)
 
 

@@ -21,6 +21,7 @@ from genjax.distributions import normal
 from genjax.distributions import NormalParams
 from genjax.numerics import broadcast_right
 from genjax.numerics import fold_in_each
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import LossFn
@@ -122,7 +123,8 @@ def make_classification_loss(
 
   Returns:
     LossFn over batches {'x' [B, ...], 'label' [B], 'index' [B]}; metrics
-    'accuracy', of the label that has the larger share of a mix.
+    'accuracy', of the label that has the larger share of a mix. Both are NaN
+    where a logit is, and in float32 whatever the network computes in.
 
   Raises:
     ValueError: label_smoothing is outside [0, 1], or mixup is negative.
@@ -144,14 +146,17 @@ def make_classification_loss(
       share = jnp.maximum(draw, 1 - draw)  # its own has the larger one
       weight = broadcast_right(share, x.ndim)
       x = weight * x + (1 - weight) * jnp.roll(x, 1, axis=0)
-    logits = model.logits(params, x, train=train,
-                          rngs={'dropout': key_dropout} if train else None)
+    logits = widen(model.logits(
+        params, x, train=train,
+        rngs={'dropout': key_dropout} if train else None))
     one_hot = jax.nn.one_hot(label, logits.shape[-1])
     target = (share[:, None] * one_hot
               + (1 - share[:, None]) * jnp.roll(one_hot, 1, axis=0))
     if train:
       target = optax.smooth_labels(target, label_smoothing)
-    accuracy = jnp.mean(jnp.argmax(logits, axis=-1) == label)
+    right = jnp.argmax(logits, axis=-1) == label
+    # The largest of NaN is a class like any other.
+    accuracy = jnp.mean(jnp.where(jnp.isnan(logits).any(-1), jnp.nan, right))
     return (jnp.mean(optax.softmax_cross_entropy(logits, target)),
             {'accuracy': accuracy})
 
@@ -228,11 +233,17 @@ class Components(NamedTuple):
 
 
 def principal_components(x: Array) -> Components:
-  """Principal component analysis of x [N, D], by its singular values."""
+  """Principal component analysis of x [N, D], by its singular values.
+
+  Raises:
+    ValueError: x is no matrix, or has no rows.
+  """
   check_rank('principal_components', 'x', x, 2)
+  check(len(x) > 0, 'principal_components', 'x must hold a row', len(x))
+  x = widen(x)
   mean = jnp.mean(x, axis=0)
   _, singular, directions = jnp.linalg.svd(x - mean, full_matrices=False)
-  return Components(mean, directions, jnp.square(singular) / len(x))
+  return Components(mean, directions, jnp.square(singular / len(x)**0.5))
 
 
 def effective_dimension(variances: Array) -> Array:
@@ -241,4 +252,6 @@ def effective_dimension(variances: Array) -> Array:
   (sum v)^2 / sum v^2: R where all directions vary alike, 1 where a single one
   does, NaN where none does.
   """
-  return jnp.square(jnp.sum(variances)) / jnp.sum(jnp.square(variances))
+  # Of shares: squares of variances are fourth powers of the data's unit.
+  share = variances / jnp.max(variances)
+  return jnp.square(jnp.sum(share)) / jnp.sum(jnp.square(share))

@@ -1,5 +1,6 @@
 """How far apart two images are, by their pixels alone."""
 
+import math
 from typing import Callable
 
 import jax
@@ -8,11 +9,14 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.checks import check_positive
+from genjax.numerics import safe_norm
 from genjax.types import Array
 
 
 def pixel_distance(a: Array, b: Array) -> Array:
   """Euclidean distance of images, in the unit of a pixel.
+
+  Its gradient is 0 where they are equal.
 
   Args:
     a, b: [*batch, H, W, C]; the batches broadcast.
@@ -24,7 +28,7 @@ def pixel_distance(a: Array, b: Array) -> Array:
     ValueError: images of unequal size.
   """
   a, b = _images('pixel_distance', a, b)
-  return jnp.sqrt(jnp.sum(jnp.square(a - b), axis=(-3, -2, -1)))
+  return safe_norm(a - b, axis=(-3, -2, -1))
 
 
 def structural_similarity(
@@ -52,13 +56,20 @@ def structural_similarity(
     [*batch].
 
   Raises:
-    ValueError: images of unequal size, or a number out of its range.
+    ValueError: images of unequal size or no pixel, or a number out of its
+      range.
   """
   where = 'structural_similarity'
   check_positive(where, 'data_range', data_range)
   check_positive(where, 'scale', scale)
   check(window >= 1 and window % 2 == 1, where, 'window must be odd', window)
   a, b = _images(where, a, b)
+  check(min(a.shape[-3:]) > 0, where, 'a and b must hold a pixel',
+        f'shape {a.shape}')
+  # Of a range near 1 the squares are numbers; exactly, by a power of two.
+  exponent = math.frexp(data_range)[1]
+  a, b = (jnp.ldexp(x, -exponent) for x in (a, b))
+  data_range = math.ldexp(data_range, -exponent)
   sizes = [min(window, side - 1 + side % 2) for side in a.shape[-3:-1]]
   rows, columns = (
       jnp.asarray(_gaussian_means(side, min(sizes), scale), a.dtype)

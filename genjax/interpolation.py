@@ -15,6 +15,7 @@ from genjax.checks import check_positive
 from genjax.checks import check_same_shape
 from genjax.numerics import broadcast_right
 from genjax.numerics import safe_norm
+from genjax.numerics import widen
 from genjax.types import Array
 
 _MEMORY = 10  # steps of the descent that tell of the curvature
@@ -62,6 +63,9 @@ def slerp(a: Array, b: Array, t: Array) -> Array:
     ValueError: ends of unequal shape.
   """
   line = lerp(a, b, t)
+  dtype = jnp.result_type(line, 0.0)
+  # In 16 bits the directions would be coarser than the path.
+  a, b, t, line = map(widen, (a, b, t, line))
   norm_a, norm_b = safe_norm(jnp.ravel(a)), safe_norm(jnp.ravel(b))
   u, v = (x / jnp.where(norm > 0, norm, 1.0)
           for x, norm in ((a, norm_a), (b, norm_b)))
@@ -76,7 +80,7 @@ def slerp(a: Array, b: Array, t: Array) -> Array:
   direction = (jnp.sin((1 - t) * angle) * u + jnp.sin(t * angle) * v) / (
       jnp.sin(angle))
   arc = lerp(norm_a, norm_b, t) * direction
-  return jnp.where(defined & (t > 0) & (t < 1), arc, line)
+  return jnp.where(defined & (t > 0) & (t < 1), arc, line).astype(dtype)
 
 
 def normal_grid(num: int) -> Array:
@@ -96,8 +100,8 @@ def normal_grid(num: int) -> Array:
 
 def length(path: Array) -> Array:
   """Length of the path [T, *event] as a polyline, in the unit of its points."""
-  steps = jnp.diff(path, axis=0)
-  return jnp.sum(safe_norm(steps.reshape(len(steps), -1)))
+  steps = jnp.diff(widen(path), axis=0)  # bytes would wrap around
+  return jnp.sum(safe_norm(steps, axis=tuple(range(1, steps.ndim))))
 
 
 def energy(path: Array) -> Array:
@@ -105,7 +109,8 @@ def energy(path: Array) -> Array:
 
   No less than the squared length, and equal to it at constant speed.
   """
-  return (len(path) - 1) * jnp.sum(jnp.square(jnp.diff(path, axis=0)))
+  return (len(path) - 1) * jnp.sum(
+      jnp.square(jnp.diff(widen(path), axis=0)))
 
 
 def geodesic(
@@ -126,7 +131,8 @@ def geodesic(
   again with more points where that matters.
 
   Args:
-    decode: codes [T, *event] to points [T, ...], row by row.
+    decode: codes [T, *event] to points [T, ...], row by row. The descent hands
+      it floats of 32 bits or more.
     a, b: codes [*event].
     num_points: T.
     num_steps: of the descent. Each decodes T codes and their gradient once, and
@@ -140,15 +146,21 @@ def geodesic(
     ValueError: ends of unequal shape; fewer than 2 points.
   """
   check(num_points >= 2, 'geodesic', 'num_points must be 2 or more', num_points)
-  t = jnp.linspace(0.0, 1.0, num_points, dtype=jnp.result_type(a, b, 0.0))
-  line = lerp(a, b, t)
+  dtype = jnp.result_type(a, b, 0.0)
+  # In 16 bits neighbours would share a place.
+  a, b = widen(a), widen(b)
+  line = lerp(a, b, jnp.linspace(0.0, 1.0, num_points, dtype=a.dtype))
+  # Codes and points in units of the line, so that squares are numbers.
+  far, long = (jnp.where((x > 0) & (x < jnp.inf), x, 1)
+               for x in (safe_norm(jnp.ravel(b - a)), length(decode(line))))
 
   def bent(steps):  # in units where the isometry's curvature is one
     off_line = jnp.cumsum(steps - jnp.mean(steps, axis=0), axis=0)[:-1]
-    return line.at[1:-1].add(off_line / (2 * (num_points - 1))**0.5)
+    off_line *= far / (2 * (num_points - 1))**0.5
+    return line.at[1:-1].add(off_line.astype(line.dtype))
 
   def cost(steps):
-    return energy(decode(bent(steps)))
+    return energy(decode(bent(steps)) / long)
 
   solver = optax.lbfgs(memory_size=_MEMORY)
   value_and_grad = optax.value_and_grad_from_state(cost)
@@ -163,5 +175,5 @@ def geodesic(
   steps = jnp.zeros_like(line[1:])
   (steps, _), _ = jax.lax.scan(descend, (steps, solver.init(steps)), None,
                                num_steps)
-  curve = bent(steps)
+  curve, line = bent(steps).astype(dtype), line.astype(dtype)
   return jnp.where(length(decode(curve)) < length(decode(line)), curve, line)

@@ -39,17 +39,19 @@ def sum_trailing(x: Array, ndims: int) -> Array:
 
 
 def mean_per_example(x: Array) -> Array:
-  """Mean of `x` [B, ...] over all axes but the first: [B]."""
-  return jnp.mean(x.reshape(x.shape[0], -1), axis=1)
+  """Mean of `x` [B, ...] over all axes but the first: [B], also for B = 0."""
+  return jnp.mean(x, axis=tuple(range(1, x.ndim)))
 
 
 def batch_mean(batch: Mapping[str, Array], values: Array) -> Array:
   """Mean of `values` [B] over the examples of `batch` that its mask keeps.
 
-  Without a 'mask' [B] of ones and zeros in it, all are kept.
+  Without a 'mask' [B] of ones and zeros in it, all are kept. What it leaves out
+  may be NaN. In 32 bits or more: those of 16 cannot count beyond 256 or 2048.
   """
-  mask = batch.get('mask', jnp.ones_like(values))
-  return jnp.sum(mask * values) / jnp.sum(mask)
+  values = widen(values)
+  mask = widen(batch.get('mask', jnp.ones_like(values)))
+  return jnp.sum(scaled(mask, values)) / jnp.sum(mask)
 
 
 def soft_clip(x: Array, low: float, high: float) -> Array:
@@ -66,11 +68,28 @@ def log_mean_exp(x: Array, axis: int = 0) -> Array:
   return jax.nn.logsumexp(x, axis=axis) - jnp.log(x.shape[axis])
 
 
-def safe_norm(x: Array, axis: int = -1) -> Array:
-  """Euclidean norm of `x` along `axis`, with gradient 0 at the origin."""
-  squared = jnp.sum(jnp.square(x), axis=axis)
+def safe_norm(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
+  """Euclidean norm of `x` along `axis`, with gradient 0 at the origin.
+
+  In the unit of the largest entry, of which the square may be no number.
+  """
+  x = jnp.asarray(x, jnp.result_type(x, float))
+  most = jax.lax.stop_gradient(
+      jnp.max(jnp.abs(x), axis=axis, keepdims=True, initial=0))
+  unit = jnp.where((most > 0) & (most < jnp.inf), most, 1)
+  squared = jnp.sum(jnp.square(x / unit), axis=axis)
   zero = squared == 0  # a NaN is not
-  return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
+  root = jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
+  return root * jnp.squeeze(unit, axis)
+
+
+def standard_deviation(x: Array) -> Array:
+  """Standard deviations, of divisor N, of `x` [N, ...].
+
+  They are 0 with gradient 0 where all agree, and NaN where N is 0.
+  """
+  return safe_norm(x - jnp.mean(x, axis=0), axis=0) / jnp.sqrt(
+      jnp.asarray(len(x), x.dtype))
 
 
 def fold_in_each(key: Key, index: Array) -> Key:

@@ -71,6 +71,32 @@ def test_classification_loss_is_the_cross_entropy(smoothing, train):
                              np.mean(logits.argmax(1) == label), rtol=1e-6)
 
 
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float16])
+def test_classification_loss_of_16_bits_is_that_of_its_logits(dtype):
+  """And of a logit that is no number, not even the accuracy is one."""
+  label = _RNG.integers(0, K, B)
+  batch = batch_of(_RNG.normal(size=(B, K)), label)
+  batch['x'] = batch['x'].astype(dtype)
+  wide = {**batch, 'x': batch['x'].astype(jnp.float32)}
+  loss_fn = discriminative.make_classification_loss(table_model(), train=False)
+  got, want = (loss_fn({}, jax.random.key(0), b) for b in (batch, wide))
+  assert got == want and got[0].dtype == jnp.float32
+  spoilt = batch['x'].at[0].set(jnp.nan)
+  loss, metrics = loss_fn({}, jax.random.key(0), {**batch, 'x': spoilt})
+  assert np.isnan(loss) and np.isnan(metrics['accuracy'])
+
+
+@pytest.mark.parametrize('unit, dtype', [
+    (1, 'uint8'), (1, 'int32'), (1, 'bfloat16'), (2.0**58, 'float32')])
+def test_principal_components_are_those_of_the_numbers(unit, dtype):
+  """Variances of 1e38, whose sum over 9000 rows is more than float32 holds."""
+  x = np.arange(27000).reshape(9000, 3) * [1, 3, 7] % 101
+  want = discriminative.principal_components(jnp.asarray(x, jnp.float32))
+  got = discriminative.principal_components(jnp.asarray(x, dtype) * (
+      unit if unit > 1 else jnp.ones((), dtype)))
+  np.testing.assert_allclose(got.variances / unit**2, want.variances, rtol=1e-4)
+
+
 def test_classification_loss_mixes_inputs_and_targets_alike():
   """Of one-hot x the mixed x is the mixed target: logits of its logarithm
   attain the entropy of the mix, the least that any logits can."""
@@ -194,7 +220,7 @@ def test_principal_components_are_eigenvectors_of_the_covariance(num, dim):
 @pytest.mark.parametrize('variances, want', [
     ([2.0, 2.0, 2.0], 3), ([5.0, 0.0, 0.0], 1), ([1.0, 2.0], 9 / 5)])
 def test_effective_dimension_counts_equal_directions(variances, want):
-  for scale in (1e-3, 1.0, 1e3):
+  for scale in (1e-30, 1e-3, 1.0, 1e3, 1e30):
     np.testing.assert_allclose(discriminative.effective_dimension(
         scale * jnp.asarray(variances)), want, rtol=1e-6)
 
@@ -212,6 +238,8 @@ def test_effective_dimension_of_a_point_is_nan():
         model, label_smoothing=1.5), 'label_smoothing must be in'),
     (lambda model: discriminative.make_classification_loss(model, mixup=-1),
      'mixup must not be negative'),
+    (lambda model: discriminative.principal_components(np.ones((0, 3))),
+     'x must hold a row, got 0'),
     (lambda model: discriminative.principal_components(np.ones(3)),
      'x must have 2 axes'),
 ])

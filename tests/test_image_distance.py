@@ -76,6 +76,33 @@ def test_structural_similarity_ignores_the_unit():
   np.testing.assert_allclose(got, want, atol=1e-4)
 
 
+@pytest.mark.parametrize('unit', [2.0**-66, 2.0**63])
+def test_distances_are_equivariant_to_the_unit(unit):
+  """Of white too; powers of two are exact."""
+  a, b = (jnp.asarray(images(seed=seed), jnp.float32) for seed in (0, 1))
+  np.testing.assert_array_equal(
+      image_distance.pixel_distance(unit * a, unit * b),
+      unit * image_distance.pixel_distance(a, b))
+  np.testing.assert_array_equal(
+      image_distance.structural_similarity(unit * a, unit * b, data_range=unit),
+      ssim(a, b))
+
+
+def test_pixel_distance_has_no_slope_where_images_are_equal():
+  one = jnp.ones((2, 2, 2, 1))
+  slope = jax.grad(lambda x: image_distance.pixel_distance(x, one).sum())
+  np.testing.assert_array_equal(slope(one), np.zeros(one.shape))
+  np.testing.assert_allclose(slope(one + 1), np.full(one.shape, 0.5))
+
+
+@pytest.mark.parametrize('distance', [image_distance.pixel_distance, ssim])
+def test_distances_of_no_images_are_none(distance):
+  for num, other in ((0, 2), (2, 0), (0, 0)):
+    a, b = jnp.zeros((num, 4, 4, 1)), jnp.zeros((other, 4, 4, 1))
+    assert image_distance.pairwise(distance, a, b).shape == (num, other)
+    assert distance(a[:0], b[:0]).shape == (0,)
+
+
 def test_pixel_distance_is_a_norm_of_differences():
   """Of bytes too, whose differences wrap around."""
   x = embedded.digits('train').arrays['image'][:9]
@@ -114,6 +141,7 @@ def test_structural_similarity_sees_structure_where_pixels_do_not():
 @pytest.mark.parametrize('call, said', [
     (lambda: ssim(images(size=8), images(size=9)), 'one size'),
     (lambda: ssim(np.zeros((8, 8)), np.zeros((8, 8))), 'H, W, C'),
+    (lambda: ssim(np.zeros((0, 8, 1)), np.zeros((0, 8, 1))), 'hold a pixel'),
     (lambda: ssim(images(), images(), window=4), 'window must be odd, got 4'),
     (lambda: ssim(images(), images(), scale=0.0), 'scale must be positive'),
     (lambda: image_distance.structural_similarity(

@@ -84,6 +84,25 @@ def test_slerp_meets_the_line_where_it_gives_way_to_it():
                                atol=1e-6)
 
 
+@pytest.mark.parametrize('unit', [2.0**-100, 2.0**-66, 2.0**63, 2.0**100])
+def test_slerp_and_length_are_equivariant_to_the_unit(unit):
+  a, b = ends((5,))
+  path = interpolation.slerp(a, b, SHARES)
+  np.testing.assert_array_equal(
+      interpolation.slerp(unit * a, unit * b, SHARES), unit * path)
+  np.testing.assert_array_equal(interpolation.length(unit * path),
+                                unit * interpolation.length(path))
+
+
+def test_slerp_of_16_bits_is_rounded_once():
+  a, b = (x.astype(jnp.bfloat16) for x in ends((5,)))
+  want = interpolation.slerp(a.astype(jnp.float32), b.astype(jnp.float32),
+                             SHARES)
+  got = interpolation.slerp(a, b, SHARES.astype(jnp.bfloat16))
+  assert got.dtype == jnp.bfloat16
+  np.testing.assert_array_equal(got, want.astype(jnp.bfloat16))
+
+
 def test_normal_grid_is_even_in_probability_and_upright():
   grid = np.asarray(interpolation.normal_grid(4))
   middles = np.array([1, 3, 5, 7]) / 8
@@ -101,6 +120,18 @@ def test_length_is_that_of_the_polyline():
       interpolation.length(corners.reshape(5, 1, 2, 1)), 12)
   # Where points repeat too.
   assert np.isfinite(jax.grad(interpolation.length)(corners)).all()
+
+
+def test_length_and_energy_of_less_than_a_step_are_0():
+  for shape in ((1, 2), (0, 2), (3, 0)):
+    assert interpolation.length(jnp.zeros(shape)) == 0
+    assert interpolation.energy(jnp.zeros(shape)) == 0
+
+
+def test_length_and_energy_of_bytes_do_not_wrap_around():
+  path = jnp.asarray([[0, 3], [255, 3], [0, 3]], jnp.uint8)
+  assert interpolation.length(path) == 510
+  assert interpolation.energy(path) == 2 * 2 * 255**2
 
 
 def test_energy_is_no_less_than_the_squared_length():
@@ -170,6 +201,35 @@ def test_geodesic_is_the_one_known(decode, truth, a, b, num_points):
   if decode is sphere:
     normal = np.cross(decoded[0], decoded[-1])
     assert np.abs(decoded @ normal).max() < 1e-2
+
+
+def test_geodesic_is_equivariant_to_the_units_of_codes_and_points():
+  """To the tolerance of `test_geodesic_is_the_one_known`."""
+  a, b = jnp.asarray([.6, 0.]), jnp.asarray([.9, 2.])
+
+  def found(code, point):
+    path = interpolation.geodesic(
+        lambda z: point * sphere(z / code), code * a, code * b, num_points=9)
+    return path / code
+
+  units = jnp.asarray([[1, 1], [2.0**-66, 2.0**63], [2.0**63, 2.0**-66]])
+  paths = jax.jit(jax.vmap(found))(*units.T)
+  want = sphere_length(a, b, 8)
+  for path in paths:
+    np.testing.assert_allclose(interpolation.length(sphere(path)), want,
+                               rtol=1e-5)
+
+
+@pytest.mark.parametrize('x64', [False, True])
+@pytest.mark.parametrize('dtype', [
+    jnp.float16, jnp.bfloat16, jnp.float32, jnp.float64, jnp.int32])
+def test_geodesic_has_the_dtype_of_its_ends(dtype, x64):
+  """Without a warning, which is an error here."""
+  with jax.enable_x64(x64):
+    a, b = jnp.eye(2, dtype=jax.dtypes.canonicalize_dtype(dtype))
+    path = jax.eval_shape(lambda a, b: interpolation.geodesic(
+        lambda z: z, a, b, num_points=4, num_steps=2), a, b)
+    assert path.dtype == jnp.result_type(a, 0.0)
 
 
 def test_geodesic_is_never_longer_than_the_line():

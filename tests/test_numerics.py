@@ -39,6 +39,32 @@ def test_mean_per_example_equals_numpy(x):
       numerics.mean_per_example(jnp.asarray(x)), want, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize('shape, want', [((0, 2), []), ((0,), []),
+                                         ((2, 0), [np.nan] * 2)])
+def test_mean_per_example_of_nothing_is_a_value(shape, want):
+  np.testing.assert_array_equal(
+      numerics.mean_per_example(jnp.zeros(shape)), want)
+
+
+@pytest.mark.parametrize('dtype', [
+    jnp.bool_, jnp.uint8, jnp.float16, jnp.bfloat16, jnp.float32])
+def test_batch_mean_counts_in_any_dtype(dtype):
+  """Of 4003 examples, more than 16 bits can count, half are ones."""
+  values, mask = np.arange(4003) % 2, np.arange(4003) != 1
+  for batch, want in (({}, 2001 / 4003), ({'mask': mask}, 2000 / 4002)):
+    batch = {name: jnp.asarray(m, dtype) for name, m in batch.items()}
+    got = numerics.batch_mean(batch, jnp.asarray(values, dtype))
+    assert got.dtype == jnp.float32
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_batch_mean_is_blind_to_what_a_mask_leaves_out():
+  values = jnp.asarray([1.0, jnp.nan, 4.0, jnp.inf])
+  got = numerics.batch_mean({'mask': jnp.asarray([1., 0., 1., 0.])}, values)
+  assert got == 2.5
+  assert jnp.isnan(numerics.batch_mean({}, values))
+
+
 @pytest.mark.parametrize('axis, shift', [(0, -500.), (1, 0.), (-1, 500.)])
 def test_log_mean_exp_equals_scipy_without_overflow(axis, shift):
   got = numerics.log_mean_exp(jnp.asarray(_X + shift), axis)
@@ -61,6 +87,26 @@ def test_safe_norm_equals_numpy_and_has_no_gradient_at_the_origin():
 def test_safe_norm_has_the_unit_vector_as_gradient():
   grad = jax.grad(numerics.safe_norm)(jnp.asarray([3.0, 4.0]))
   np.testing.assert_allclose(grad, [0.6, 0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize('unit', [2.0**-100, 2.0**-66, 2.0**63, 2.0**100])
+def test_norms_and_deviations_are_equivariant_to_the_unit(unit):
+  """And their slopes do not depend on it. Powers of two are exact."""
+  x = jnp.asarray(_X)
+  for f, want in (
+      (numerics.safe_norm, np.linalg.norm(_X, axis=-1)),
+      (lambda x: numerics.safe_norm(x, axis=(0, 2)),
+       np.sqrt(np.square(_X).sum((0, 2)))),
+      (numerics.standard_deviation, _X.std(0))):
+    np.testing.assert_allclose(f(x), want, rtol=1e-6)
+    np.testing.assert_array_equal(f(unit * x), unit * f(x))
+    slope = jax.grad(lambda x, f=f: f(x).sum())
+    np.testing.assert_allclose(slope(unit * x), slope(x), rtol=1e-5, atol=1e-7)
+
+
+def test_standard_deviation_has_no_slope_where_all_agree():
+  slope = jax.grad(lambda x: numerics.standard_deviation(x).sum())
+  np.testing.assert_array_equal(slope(jnp.ones((4, 2))), np.zeros((4, 2)))
 
 
 def test_fold_in_each_depends_on_the_index_only():

@@ -1,6 +1,8 @@
 """Parameters from data: maximum likelihood in closed form, EM, and a loss.
 
-Every `fit_*` takes independent observations along the first axis.
+Every `fit_*` takes independent observations along the first axis, in numbers of
+any type, and gives params in float32, or float64 where it is given that. Params
+are NaN where an observation is, or where there is none.
 """
 
 from typing import NamedTuple
@@ -21,6 +23,9 @@ from genjax.distributions.discrete import CategoricalParams
 from genjax.distributions.discrete import PoissonParams
 from genjax.distributions.multivariate import multivariate_normal
 from genjax.distributions.multivariate import MultivariateNormalParams
+from genjax.numerics import safe_norm
+from genjax.numerics import standard_deviation
+from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import LossFn
@@ -46,38 +51,44 @@ def maximum_likelihood(dist: Distribution) -> LossFn:
 
 def fit_normal(x: Array) -> NormalParams:
   """Mean and standard deviation, of divisor N, of x [N, *batch]."""
-  return NormalParams(jnp.mean(x, 0), jnp.std(x, 0))
+  x = widen(x)
+  return NormalParams(jnp.mean(x, 0), standard_deviation(x))
 
 
 def fit_laplace(x: Array) -> LaplaceParams:
   """Median and mean distance to it of x [N, *batch]."""
-  loc = jnp.median(x, 0)
+  x = widen(x)
+  loc = jnp.median(x, 0) if len(x) else jnp.mean(x, 0)
   return LaplaceParams(loc, jnp.mean(jnp.abs(x - loc), 0))
 
 
 def fit_exponential(x: Array) -> ExponentialParams:
   """One over the mean of x [N, *batch]."""
-  return ExponentialParams(1 / jnp.mean(x, 0))
+  return ExponentialParams(1 / jnp.mean(widen(x), 0))
 
 
 def fit_poisson(x: Array) -> PoissonParams:
   """The mean of counts x [N, *batch]."""
-  return PoissonParams(jnp.mean(x, 0, dtype=float))
+  return PoissonParams(jnp.mean(widen(x), 0))
 
 
 def fit_bernoulli(x: Array) -> BernoulliParams:
   """Log-odds of the ones in x [N, *batch]; infinite where all agree."""
-  ones = jnp.sum(x, 0, dtype=float)
-  return BernoulliParams(jnp.log(ones) - jnp.log(x.shape[0] - ones))
+  x = widen(x)
+  # Both are counted: of few zeros a difference of large counts keeps nothing.
+  return BernoulliParams(jnp.log(jnp.sum(x, 0)) - jnp.log(jnp.sum(1 - x, 0)))
 
 
 def fit_categorical(x: Array, num_classes: int) -> CategoricalParams:
   """Logits [*batch, K], the log of the shares in labels x [N, *batch].
 
-  A class never seen has logit -inf.
+  A class never seen has logit -inf. NaN where a label is none of 0..K-1.
   """
+  x = jnp.asarray(x)
   seen = x[..., None] == jnp.arange(num_classes)
-  return CategoricalParams(jnp.log(jnp.mean(seen, 0, dtype=float)))
+  share = jnp.sum(seen, 0, dtype=jnp.int32) / widen(len(x))
+  known = jnp.all(jnp.any(seen, -1), 0)
+  return CategoricalParams(jnp.where(known[..., None], jnp.log(share), jnp.nan))
 
 
 def fit_multivariate_normal(x: Array) -> MultivariateNormalParams:
@@ -86,8 +97,16 @@ def fit_multivariate_normal(x: Array) -> MultivariateNormalParams:
   NaN where the covariance is singular, as it is for N <= D.
   """
   check_rank('fit_multivariate_normal', 'x', x, 2)
-  loc, covariance = _moments(x, jnp.full(x.shape[0], 1 / x.shape[0], x.dtype))
-  return MultivariateNormalParams(loc, jnp.linalg.cholesky(covariance))
+  x = widen(x)
+  num = x.shape[0]
+  # Each axis in the unit of its deviations, of which the squares are numbers.
+  unit = standard_deviation(x)
+  z = (x - jnp.mean(x, 0)) / jnp.where(unit > 0, unit, 1)
+  loc, covariance = _moments(z, jnp.full(num, 1 / max(num, 1), x.dtype))
+  regular = jnp.all(unit > 0) & (num > x.shape[1])
+  root = jnp.where(regular, jnp.linalg.cholesky(covariance), jnp.nan)
+  return MultivariateNormalParams(jnp.mean(x, 0) + unit * loc,
+                                  unit[:, None] * root)
 
 
 def _moments(x: Array, weights: Array) -> tuple[Array, Array]:
@@ -121,7 +140,8 @@ def fit_gaussian_mixture(
   has no upper bound, so that no component may be thinner than a floor in any
   direction: eigenvalues of the covariances are clipped from below. This is
   the maximum under that constraint, so the log-likelihood never decreases. A
-  component of which nothing is left has logit -inf.
+  component of which nothing is left has logit -inf. It all happens in units of
+  the data's deviation from its mean, so that neither unit nor origin matters.
 
   Args:
     key: of the starts.
@@ -130,7 +150,8 @@ def fit_gaussian_mixture(
     num_steps: T, of every start.
     num_restarts: starts, of which the likeliest end is returned.
     min_scale: smallest standard deviation of a component in any direction,
-      as a share of the root mean variance of the data's coordinates.
+      as a share of the root mean variance of the data's coordinates; of the
+      spacing of floats there where all points agree, and of 1 where all are 0.
 
   Returns:
     A `MixtureFit` for `mixture(multivariate_normal)`.
@@ -145,7 +166,13 @@ def fit_gaussian_mixture(
   check(x.shape[0] >= num_components, where,
         f'x must hold a point for each of {num_components} components',
         x.shape[0])
-  floor = min_scale**2 * jnp.mean(jnp.var(x, 0))
+  x = widen(x)
+  centre = jnp.mean(x, 0)
+  deviation = safe_norm(standard_deviation(x)) / x.shape[1]**0.5
+  finest = jnp.finfo(x.dtype).eps * jnp.max(jnp.abs(x))
+  unit = jnp.maximum(deviation, jnp.where(finest > 0, finest, 1))
+  x = (x - centre) / unit
+  floor = min_scale**2
 
   def step(params, _):
     log_likelihood, responsibilities = _e_step(params, x)
@@ -166,7 +193,12 @@ def fit_gaussian_mixture(
   fits = jax.lax.map(run, jax.random.split(key, num_restarts))
   last = fits.log_likelihood[:, -1]
   best = jnp.argmax(jnp.where(jnp.isnan(last), -jnp.inf, last))
-  return jax.tree.map(lambda leaf: leaf[best], fits)
+  fit = jax.tree.map(lambda leaf: leaf[best], fits)
+  loc, scale_tril = fit.params.components
+  return MixtureFit(
+      fit.params._replace(components=MultivariateNormalParams(
+          centre + unit * loc, unit * scale_tril)),
+      fit.log_likelihood - x.shape[1] * jnp.log(unit))
 
 
 def _e_step(params: MixtureParams, x: Array) -> tuple[Array, Array]:
@@ -188,7 +220,7 @@ def _m_step(
 
 
 def _mixture_params(
-    weights: Array, loc: Array, covariance: Array, floor: Array
+    weights: Array, loc: Array, covariance: Array, floor: float
 ) -> MixtureParams:
   values, vectors = jnp.linalg.eigh(covariance)
   root = vectors * jnp.sqrt(jnp.maximum(values, floor))[:, None]

@@ -29,6 +29,7 @@ def bits_per_dim(
   Raises:
     ValueError: a number that is not positive.
   """
+  nats = np.asarray(nats).astype(np.float64)  # before what may not fit 16 bits
   check_positive('bits_per_dim', 'num_dims', num_dims)
   if level_width is not None:
     check_positive('bits_per_dim', 'level_width', level_width)

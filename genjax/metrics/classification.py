@@ -2,11 +2,14 @@
 
 import numpy as np
 
+from genjax.checks import check
+from genjax.metrics.distances import as_rows
+
 
 def _classifier(x: np.ndarray, labels: np.ndarray):
   from sklearn.svm import SVC  # slow to import, and needed here only
 
-  return SVC(C=10, gamma='scale').fit(x.reshape(len(x), -1), labels)
+  return SVC(C=10, gamma='scale').fit(x, labels)
 
 
 def recognition_rate(
@@ -17,10 +20,34 @@ def recognition_rate(
 
   The classifier is scikit-learn's SVC(C=10, gamma='scale') on the pixels.
   Copies of the training set score 1: report a nearest-neighbour ratio beside.
+  NaN where a pixel of either is not finite.
+
+  Args:
+    samples: [N, ...].
+    labels: [N], the intended classes.
+    train: [M, ...].
+    train_labels: [M].
+
+  Raises:
+    ValueError: no example, examples of unequal size, a label too few or many,
+      or training labels of one class only.
   """
-  model = _classifier(train, train_labels)
-  return float(np.mean(model.predict(samples.reshape(len(samples), -1))
-                       == labels))
+  where = 'recognition_rate'
+  x, seen = (as_rows(a).astype(np.float64) for a in (samples, train))
+  labels, train_labels = np.asarray(labels), np.asarray(train_labels)
+  check(x.shape[1] == seen.shape[1] and x.size > 0 and seen.size > 0, where,
+        'samples and train must hold examples of one size',
+        f'{x.shape} and {seen.shape}')
+  check(labels.shape == x.shape[:1] and train_labels.shape == seen.shape[:1],
+        where, 'there must be a label for each example',
+        f'{labels.shape} and {train_labels.shape}')
+  check(len(np.unique(train_labels)) > 1, where,
+        'train_labels must be of 2 classes or more', train_labels[:1])
+  if not (np.isfinite(x).all() and np.isfinite(seen).all()):
+    return float('nan')
+  # The machine expands squares, of which far from the origin nothing is left.
+  x, seen = x - seen.mean(0), seen - seen.mean(0)
+  return float(np.mean(_classifier(seen, train_labels).predict(x) == labels))
 
 
 def classification_accuracy_score(

@@ -59,8 +59,9 @@ def share_by_halves(
   value, error = _of_halves(statistic, sizes, num_halves, seed)
   num = float(min(sizes))
   middle = _middle(value, num)  # even for a share of 1 it has a variance
-  if error > 0:
-    num = min(num, middle * (1 - middle) / error**2)
+  if error != 0:
+    # A NaN must come through, which Python's min would drop.
+    num = float(np.minimum(num, middle * (1 - middle) / error**2))
   return _wilson(value, num)
 
 
@@ -92,9 +93,10 @@ def jackknife(
           f'a set must hold num_groups = {num_groups} rows or more', size)
   rng = np.random.default_rng(seed)
   groups = [rng.permutation(size) % num_groups for size in sizes]
-  whole = statistic(*(np.arange(size) for size in sizes))
-  pseudo = [num_groups * whole - (num_groups - 1) * statistic(
-      *(np.flatnonzero(group != out) for group in groups))
+  # As Python's floats: of those of 32 bits the differences would be noise.
+  whole = float(statistic(*(np.arange(size) for size in sizes)))
+  pseudo = [num_groups * whole - (num_groups - 1) * float(statistic(
+      *(np.flatnonzero(group != out) for group in groups)))
             for out in range(num_groups)]
   return of_mean(np.array(pseudo))
 
@@ -105,6 +107,7 @@ def of_mean(values: np.ndarray) -> Estimate:
   Raises:
     ValueError: fewer than 2 values.
   """
+  values = np.asarray(values).astype(np.float64)
   num = len(values)
   check(num >= 2, 'of_mean', 'values must hold 2 or more', num)
   error = float(np.std(values, ddof=1)) / math.sqrt(num)
@@ -122,7 +125,8 @@ def share(right: np.ndarray) -> Estimate:
     ValueError: no example.
   """
   check(len(right) > 0, 'share', 'right must hold an example', 'none')
-  return _wilson(float(np.mean(right)), len(right))
+  return _wilson(float(np.mean(np.asarray(right).astype(np.float64))),
+                 len(right))
 
 
 def _of_halves(statistic, sizes, num_halves, seed):
@@ -133,8 +137,8 @@ def _of_halves(statistic, sizes, num_halves, seed):
         num_halves)
   value = float(statistic(*(np.arange(size) for size in sizes)))
   rng = np.random.default_rng(seed)
-  halves = [statistic(*(np.sort(rng.permutation(size)[:size // 2])
-                        for size in sizes)) for _ in range(num_halves)]
+  halves = [float(statistic(*(np.sort(rng.permutation(size)[:size // 2])
+                              for size in sizes))) for _ in range(num_halves)]
   return value, float(np.std(halves, ddof=1))
 
 

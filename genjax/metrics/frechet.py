@@ -21,16 +21,24 @@ class Moments(NamedTuple):
 def moments(
     x: np.ndarray, rows: np.ndarray | None = None, *, block: int = 4096
 ) -> Moments:
-  """Moments of features x [N, D], or of some rows [n] of them, by blocks."""
+  """Moments of features x [N, D], or of some rows [n] of them, by blocks.
+
+  Raises:
+    ValueError: fewer than 2 rows.
+  """
+  x = np.asarray(x)
+  check_rank('moments', 'x', x, 2)
   rows = np.arange(len(x)) if rows is None else rows
+  check(len(rows) >= 2, 'moments', 'x must hold 2 rows or more', len(rows))
   total = np.zeros(x.shape[1])
   for start in range(0, len(rows), block):
-    total += x[rows[start:start + block]].sum(0, dtype=np.float64)
+    total += x[rows[start:start + block]].astype(np.float64).sum(0)
   mean = total / len(rows)
   scatter = np.zeros((x.shape[1],) * 2)
-  for start in range(0, len(rows), block):
-    centred = x[rows[start:start + block]] - mean
-    scatter += centred.T @ centred
+  with np.errstate(invalid='ignore'):  # NaN of infinities, as it should be
+    for start in range(0, len(rows), block):
+      centred = x[rows[start:start + block]].astype(np.float64) - mean
+      scatter += centred.T @ centred
   return Moments(mean, scatter / (len(rows) - 1))
 
 
@@ -43,18 +51,21 @@ def frechet_gaussians(
   |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)): Dowson & Landau 1982. The
   trace of the root is that of the symmetric (C_a^(1/2) C_b C_a^(1/2))^(1/2), by
   eigenvalues, so that singular covariances (a pixel that never varies) are no
-  exception.
+  exception. Never negative; NaN where a moment is not finite.
 
   Args:
     mean_a, mean_b: [D].
     cov_a, cov_b: [D, D].
   """
+  if not all(np.isfinite(m).all() for m in (mean_a, cov_a, mean_b, cov_b)):
+    return float('nan')
   values, basis = scipy.linalg.eigh(cov_a)
   root_a = basis * np.sqrt(np.clip(values, 0, None)) @ basis.T
   values = scipy.linalg.eigvalsh(root_a @ cov_b @ root_a)
   cross = np.sum(np.sqrt(np.clip(values, 0, None)))
   shift = np.sum(np.square(mean_a - mean_b))
-  return float(shift + np.trace(cov_a) + np.trace(cov_b) - 2 * cross)
+  distance = shift + np.trace(cov_a) + np.trace(cov_b) - 2 * cross
+  return float(np.maximum(distance, 0))  # but for rounding it is not negative
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -62,7 +73,10 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 
   Biased upwards by the finite samples: compare at equal sizes, and against the
   floor of real data against real data. `frechet_distance_infinity` takes the
-  bias away.
+  bias away. NaN where a feature is not finite.
+
+  Raises:
+    ValueError: sets of another feature size, or of fewer than 2 rows.
   """
   _check_features('frechet_distance', a, b, least=2)
   return frechet_gaussians(*moments(a), *moments(b))

@@ -1,11 +1,16 @@
 """Fidelity, coverage and copying, by nearest neighbours in feature space."""
 
-from typing import Iterator, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from genjax.checks import check
 from genjax.checks import check_positive
+from genjax.metrics import distances
+from genjax.metrics.distances import as_rows
+from genjax.metrics.distances import blocks
+
+squared_distances = distances.squared_distances  # for those who also compare
 
 
 class Neighbours(NamedTuple):
@@ -28,7 +33,8 @@ def precision_recall(
 
   Kynkaanniemi et al., arXiv:1904.06991, eq. 1 and 2; Naeem et al.,
   arXiv:2002.09797, eq. 3 and 4. A point's ball reaches to its k-th nearest
-  neighbour in its own set, itself left out, and holds its surface.
+  neighbour in its own set, itself left out, and holds its surface: copies are
+  in each other's. NaN where a feature is not finite.
 
   Args:
     samples: [N, D].
@@ -47,10 +53,14 @@ def precision_recall(
   check(min(len(samples), len(data)) > k, where,
         f'samples and data must hold more than k = {k} rows',
         f'{len(samples)} and {len(data)}')
+  if not all(np.isfinite(np.asarray(x, float)).all() for x in (samples, data)):
+    return Neighbours(*[np.nan] * 4)
   data_radii, sample_radii = (_radii(x, k, block) for x in (data, samples))
   held = np.zeros(len(data), int)  # samples in each ball around data
   inside, reached = [], []
-  for rows, squared in squared_distances(samples, data, block):
+  for rows, squared, error, sharpen in blocks(samples, data, block):
+    sharpen((np.abs(squared - data_radii) <= error)
+            | (np.abs(squared - sample_radii[rows, None]) <= error))
     within = squared <= data_radii
     held += within.sum(0)
     inside.append(within.any(1))
@@ -62,31 +72,34 @@ def precision_recall(
       coverage=float(np.mean(held > 0)))
 
 
-def squared_distances(
-    a: np.ndarray, b: np.ndarray, block: int = 256
-) -> Iterator[tuple[slice, np.ndarray]]:
-  """Squared distances of a [N, D] to b [M, D], as (rows of a, [n, M])."""
-  b = np.asarray(b, np.float64)
-  norms = np.sum(b * b, 1)
-  for start in range(0, len(a), block):
-    part = np.asarray(a[start:start + block], np.float64)
-    squared = np.sum(part * part, 1)[:, None] + norms - 2 * part @ b.T
-    yield slice(start, start + len(part)), np.maximum(squared, 0)
-
-
 def _radii(x: np.ndarray, k: int, block: int) -> np.ndarray:
   """Squared distance of each row to its k-th nearest other row: [N]."""
-  # The nearest is the row itself, at a distance of zero up to rounding. A view
-  # of the column would keep its whole block alive.
-  return np.concatenate([np.partition(squared, k, axis=1)[:, k].copy()
-                         for _, squared in squared_distances(x, x, block)])
+  radii = []
+  for _, squared, error, sharpen in blocks(x, x, block):
+    # The nearest is the row itself. The k-th is no farther than this:
+    most = np.partition(squared + error, k, axis=1)[:, k:k + 1]
+    sharpen(squared - error <= most)
+    # A view of the column would keep its whole block alive.
+    radii.append(np.partition(squared, k, axis=1)[:, k].copy())
+  return np.concatenate(radii)
 
 
 def nearest_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-  """Euclidean distance of each row of a [N, ...] to the nearest of b: [N]."""
-  a, b = (x.reshape(len(x), -1) for x in (a, b))
-  return np.sqrt(np.concatenate([
-      squared.min(1) for _, squared in squared_distances(a, b)]))
+  """Euclidean distance of each row of a [N, ...] to the nearest of b: [N].
+
+  0 for copies. NaN for a row that is not finite, and for all if one of b is.
+
+  Raises:
+    ValueError: rows of unequal size, or none in b.
+  """
+  a, b = as_rows(a), as_rows(b)
+  check(a.shape[1] == b.shape[1] and len(b) > 0, 'nearest_distances',
+        'a and b must be [N, D] and [M, D], M > 0', f'{a.shape} and {b.shape}')
+  nearest = [np.zeros(0)]
+  for _, squared, error, sharpen in blocks(a, b):
+    sharpen(squared - error <= (squared + error).min(1, keepdims=True))
+    nearest.append(squared.min(1))
+  return np.sqrt(np.concatenate(nearest))
 
 
 def nearest_neighbour_ratio(
@@ -95,25 +108,44 @@ def nearest_neighbour_ratio(
   """Mean distance of samples to their nearest training point, over test's.
 
   1: samples are as far from the training set as fresh data is; below 1 they
-  copy it.
+  copy it. Infinite (NaN for copies) where all test points are training points.
+
+  Raises:
+    ValueError: a set without an example, or examples of unequal size.
   """
-  return float(nearest_distances(samples, train).mean()
-               / nearest_distances(test, train).mean())
+  check(min(len(samples), len(test)) > 0, 'nearest_neighbour_ratio',
+        'samples and test must hold an example',
+        f'{len(samples)} and {len(test)}')
+  return _ratio(nearest_distances(samples, train).mean(),
+                nearest_distances(test, train).mean())
+
+
+def _ratio(a: float, b: float) -> float:
+  """a / b, by the rules of floats where b is 0."""
+  with np.errstate(divide='ignore', invalid='ignore'):
+    return float(np.divide(a, b))
 
 
 def spread_within_classes(x: np.ndarray, labels: np.ndarray) -> float:
   """Mean squared distance of two draws from a class's members, mean of classes.
 
   Twice the plug-in total variance of each class (drawing with replacement),
-  hence low by a factor 1 - 1/n for n members.
+  hence low by a factor 1 - 1/n for n members. NaN where a member is not finite.
+
+  Raises:
+    ValueError: a class of one member, or not a label [N] for each of x [N].
   """
-  x = x.reshape(len(x), -1)
+  x, labels = as_rows(x).astype(np.float64), np.asarray(labels)
+  x[~np.isfinite(x)] = np.nan
+  check(labels.shape == x.shape[:1] and len(x) > 0, 'spread_within_classes',
+        'x and labels must be [N, ...] and [N], N > 0',
+        f'{x.shape} and {labels.shape}')
   spreads = []
   for label in np.unique(labels):
     members = x[labels == label]
     check(len(members) >= 2, 'spread_within_classes',
           f'class {label} needs 2 members', len(members))
-    spreads.append(2 * members.var(0, dtype=np.float64).sum())
+    spreads.append(2 * members.var(0).sum())
   return float(np.mean(spreads))
 
 
@@ -122,5 +154,5 @@ def diversity(
     test_labels: np.ndarray
 ) -> float:
   """`spread_within_classes` of the samples over that of real test data."""
-  return (spread_within_classes(samples, labels)
-          / spread_within_classes(test, test_labels))
+  return _ratio(spread_within_classes(samples, labels),
+                spread_within_classes(test, test_labels))

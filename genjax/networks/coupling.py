@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from genjax import checks
 from genjax.networks.init import fan_avg_uniform
+from genjax.numerics import widen
 from genjax.types import Array
 
 _ZEROS = nn.initializers.zeros_init()
@@ -21,7 +22,8 @@ def spline(raw: Array, x: Array, bound: float, inverse: bool) -> tuple[
   [-bound, bound]^2; outside of it the spline is the identity, and its slope
   goes over into 1. Widths, heights and slopes are bounded away from 0 and
   infinity whatever `raw` is, and raw = 0 is the identity. Slopes at knots are
-  the exponential of a bounded number here, where the paper has a softplus.
+  the exponential of a bounded number here, where the paper has a softplus. The
+  inverse is that of a point a few roundings away, however steep the spline is.
 
   Args:
     raw: [..., 3 K - 1], which decide the widths and heights of K bins and the
@@ -55,14 +57,23 @@ def spline(raw: Array, x: Array, bound: float, inverse: bool) -> tuple[
   mean = height / width
   excess = before + after - 2 * mean
   if inverse:
-    rise = inner - bottom
-    a = height * (mean - before) + rise * excess
-    b = height * before - rise * excess
-    c = -mean * rise
-    root = jnp.sqrt(jnp.maximum(b**2 - 4 * a * c, 0))
-    place = 2 * c / (-b - root)  # the form that does not cancel
+    # a p^2 + b p = c for the place p, from the nearer end of the bin: there
+    # what the root is of is at least mean^2 or b^2.
+    rise = (inner - bottom) / height
+    turned = rise > 0.5
+    rise = jnp.where(turned, 1 - rise, rise)
+    first = jnp.where(turned, after, before)
+    b = first - rise * excess
+    a, c = mean - b, mean * rise
+    total = jnp.abs(b) + jnp.sqrt(b**2 + 4 * a * c)
+    # Of the two forms of the solution that which does not cancel.
+    falls = b < 0
+    place = jnp.where(falls, total / jnp.where(falls, 2 * a, 1), 2 * c / total)
+    place = jnp.where(turned, 1 - place, place)
   else:
     place = (inner - left) / width
+  # By rounding a place can lie outside of its bin, and its slope be below 0.
+  place = jnp.where(place < 0, 0, jnp.where(place > 1, 1, place))
   both = place * (1 - place)
   denominator = mean + excess * both
   slope = (before * (1 - place)**2 + 2 * mean * both + after * place**2)
@@ -144,7 +155,7 @@ class SplineCoupling(nn.Module):
   def __call__(
       self, x: Array, context: Array | None = None, *, inverse: bool = False
   ) -> tuple[Array, Array]:
-    """The map or its inverse.
+    """The map or its inverse, in floats of 32 bits or more.
 
     Args:
       x: [..., D].
@@ -164,6 +175,7 @@ class SplineCoupling(nn.Module):
     checks.check(1 < self.num_bins < 1 / _MIN_SHARE, where,
                  f'num_bins must be in [2, {1 / _MIN_SHARE:.0f})',
                  self.num_bins)
+    x = widen(x)
     layers = nn.scan(
         _Coupling, length=self.num_layers, variable_axes={'params': 0},
         split_rngs={'params': True}, in_axes=nn.broadcast, reverse=inverse)

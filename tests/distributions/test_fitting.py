@@ -77,6 +77,74 @@ def test_fit_of_a_batch_is_a_batch_of_fits(name):
       np.testing.assert_allclose(leaf[i, j], one, rtol=1e-6)
 
 
+# 4003 whole numbers that any dtype holds, more than 16 bits can count.
+_WHOLE = {'bernoulli': np.arange(4003) % 3 == 0,
+          'categorical': np.arange(4003) % 3}
+# What becomes of the params where the unit of the data does: its power.
+_POWERS = {'normal': 1, 'laplace': 1, 'exponential': -1}
+
+
+@pytest.mark.parametrize('dtype', [
+    'uint8', 'int32', 'float16', 'bfloat16', 'float32'])
+@pytest.mark.parametrize('name', FITS)
+def test_fit_is_that_of_the_numbers_whatever_their_type(name, dtype):
+  fit, x = FITS[name][0], _WHOLE.get(name, np.arange(4003) % 23)
+  known = {'categorical': np.mean(x == 0), 'laplace': np.median(x)}.get(
+      name, np.mean(x))
+  params = fit(jnp.asarray(x, dtype))
+  for got, want in zip(params, fit(jnp.asarray(x, jnp.float32))):
+    assert got.dtype == jnp.float32
+    np.testing.assert_array_equal(got, want)
+  first = np.asarray(jnp.ravel(params[0])[0], np.float64)
+  mean = {'exponential': 1 / first, 'bernoulli': 1 / (1 + np.exp(-first)),
+          'categorical': np.exp(first)}.get(name, first)
+  np.testing.assert_allclose(mean, known, rtol=1e-5)
+
+
+@pytest.mark.parametrize('name', FITS)
+def test_fit_of_nothing_or_of_nan_is_nan(name):
+  fit = FITS[name][0]
+  for x in (jnp.zeros(0), jnp.array([0.0, jnp.nan, 1.0])):
+    for param in fit(x):
+      assert np.isnan(param).all()
+
+
+@pytest.mark.parametrize('unit', [2.0**-66, 2.0**63])
+@pytest.mark.parametrize('name', _POWERS)
+def test_fit_is_equivariant_to_the_unit(name, unit):
+  fit, x, _ = FITS[name]
+  x = jnp.asarray(x, jnp.float32)
+  for got, want in zip(fit(unit * x), fit(x)):
+    np.testing.assert_allclose(got, want * unit**_POWERS[name], rtol=1e-6)
+
+
+def test_fit_categorical_of_a_label_that_is_no_class_is_nan():
+  for label in (-1, 3):
+    params = fitting.fit_categorical(jnp.array([[0, 0], [2, label]]), 3)
+    assert np.isfinite(params.logits[0, 0]) and np.isnan(params.logits[1]).all()
+
+
+def test_fit_multivariate_normal_knows_neither_unit_nor_dtype():
+  """Axes in units of 1e-20 and 1e19; whole numbers in any dtype."""
+  x = np.random.default_rng(0).integers(0, 200, (40, 3))
+  want = fitting.fit_multivariate_normal(jnp.asarray(x, jnp.float32))
+  unit = jnp.array([2.0**-66, 1, 2.0**63])
+  got = fitting.fit_multivariate_normal(jnp.asarray(x, jnp.float32) * unit)
+  np.testing.assert_allclose(got.loc, unit * want.loc, rtol=1e-6)
+  np.testing.assert_allclose(got.scale_tril, unit[:, None] * want.scale_tril,
+                             rtol=1e-4, atol=0)
+  for dtype in ('uint8', 'int32', 'bfloat16'):
+    got = fitting.fit_multivariate_normal(jnp.asarray(x, dtype))
+    np.testing.assert_array_equal(got.scale_tril, want.scale_tril)
+
+
+@pytest.mark.parametrize('x', [np.eye(3)[:2], np.eye(3), np.zeros((0, 2)),
+                               np.ones((5, 2)), [[0, 1], [2, 1], [5, 1]]])
+def test_fit_multivariate_normal_is_nan_where_it_is_singular(x):
+  params = fitting.fit_multivariate_normal(jnp.asarray(x, jnp.float32))
+  assert np.isnan(params.scale_tril).all()
+
+
 @laws.float64
 def test_fit_multivariate_normal_has_the_moments_of_the_data():
   x = _RNG.normal(size=(50, 3)) @ _RNG.normal(size=(3, 3)) + 1
@@ -179,6 +247,41 @@ def test_fit_gaussian_mixture_never_loses_likelihood_in_single_precision():
   fit = fitting.fit_gaussian_mixture(jax.random.key(0), x, 4, num_steps=60)
   assert fit.params.components.scale_tril.dtype == jnp.float32
   assert np.diff(fit.log_likelihood).min() > -3e-6
+
+
+def test_fit_gaussian_mixture_knows_neither_unit_nor_origin():
+  """Nor does it ask for points that differ: its log-likelihood is a number.
+
+  Points on a lattice of 1/256, so that what is moved is exact.
+  """
+  x = jnp.round(256 * _clusters(3.0)[0][:60].astype(np.float32)) / 256
+  fit = jax.jit(functools.partial(
+      fitting.fit_gaussian_mixture, jax.random.key(0), num_components=3,
+      num_steps=5, num_restarts=2))
+  want = fit(x)
+  for unit, origin in ((2.0**-66, 0), (2.0**63, 0), (1, 4096)):
+    got = fit(unit * x + origin)
+    np.testing.assert_allclose(
+        got.log_likelihood + 2 * np.log(unit), want.log_likelihood, atol=1e-4)
+    np.testing.assert_allclose(
+        (got.params.components.loc - origin) / unit,
+        want.params.components.loc, atol=1e-3)
+    np.testing.assert_allclose(
+        got.params.components.scale_tril / unit,
+        want.params.components.scale_tril, atol=1e-3)
+  for value in (0.0, 1.0, 0.1, -1e6):
+    same = fit(jnp.full_like(x, value))
+    assert np.isfinite(same.log_likelihood).all()
+    np.testing.assert_allclose(same.params.components.loc, value, rtol=1e-6)
+  assert np.isnan(fit(x.at[3, 0].set(jnp.nan)).log_likelihood).all()
+
+
+@pytest.mark.parametrize('dtype', ['uint8', 'int32', 'float16', 'bfloat16'])
+def test_fit_gaussian_mixture_of_any_dtype_is_in_float32(dtype):
+  fit = jax.eval_shape(
+      lambda x: fitting.fit_gaussian_mixture(jax.random.key(0), x, 2),
+      jax.ShapeDtypeStruct((9, 2), dtype))
+  assert {leaf.dtype for leaf in jax.tree.leaves(fit)} == {np.dtype('float32')}
 
 
 @laws.float64

@@ -78,6 +78,102 @@ def test_histogram_draws_from_its_density():
     assert stats.kstest(axis, 'uniform').pvalue > 1e-3
 
 
+_EVERY_OTHER = jnp.where(jnp.arange(1000) % 2 == 0, 0.0, -jnp.inf)
+_DRAW = jax.jit(lambda p: histogram.sample(jax.random.key(0), p, (100_000,)))
+_SCORE = jax.jit(histogram.log_prob)
+_BOTH = jax.jit(lambda p: histogram.log_prob(
+    p, histogram.sample(jax.random.key(0), p, (100_000,))))
+
+
+@pytest.mark.parametrize('low, high', [
+    (0, 1), (100, 101), (-1, 1), (1e6, 1e6 + 1000), (-3, 1e3), (0, 1e-30)])
+def test_histogram_never_draws_where_its_density_is_0(low, high):
+  """Between empty cells, whatever programs draw and score: 3 % of draws are
+  rounded to an edge where a cell holds 16 floats, as from 1e6 on."""
+  params = HistogramParams(jnp.array([low], jnp.float32),
+                           jnp.array([high], jnp.float32), _EVERY_OTHER)
+  x = _DRAW(params)
+  want = np.log(1000 / 500 / (high - low))
+  for nats in (_SCORE(params, x), _BOTH(params)):
+    np.testing.assert_allclose(nats, want, rtol=1e-5)
+  fit = fit_histogram(x, params.low, params.high, (1000,))
+  assert not np.isfinite(fit.logits[1::2]).any()
+  assert np.isfinite(fit.logits[::2]).all()
+
+
+def test_histogram_of_cells_thinner_than_its_floats_is_nan():
+  """Of float32 at 1e6, .06 apart; of bfloat16 below 1, .004 apart, in which
+  they cannot be drawn."""
+  params = HistogramParams(jnp.array([1e6]), jnp.array([1e6 + 100]),
+                           _EVERY_OTHER)
+  assert np.isnan(_DRAW(params)).all()
+  inside = jnp.linspace(1e6, 1e6 + 100, 100_000)[:, None]
+  assert np.isnan(_SCORE(params, inside)).all()
+  coarse = HistogramParams(*(jnp.asarray(p, jnp.bfloat16) for p in (
+      [0], [1], _EVERY_OTHER)))
+  x = _DRAW(coarse)
+  assert x.dtype == jnp.bfloat16 and np.isnan(x).all()
+  coarse = coarse._replace(logits=coarse.logits[:16])
+  assert np.isfinite(_BOTH(coarse)).all()
+
+
+_DTYPES = ['uint8', 'int32', 'float16', 'bfloat16', 'float32']
+
+
+@pytest.mark.parametrize('dtype', _DTYPES)
+def test_fit_histogram_counts_in_any_dtype(dtype):
+  """Of 4001 points, more than 16 bits can count, 1000 are in the second cell.
+  """
+  x = jnp.asarray(np.arange(4001) >= 3001, dtype)[:, None]
+  low, high = (jnp.asarray([edge], jnp.result_type(x, 0.0))
+               for edge in (-0.5, 1.5))
+  fit = fit_histogram(x, low, high, (2,))
+  assert fit.logits.dtype == jnp.float32
+  np.testing.assert_allclose(jnp.exp(fit.logits), [3001, 1000], rtol=1e-5)
+
+
+def test_fit_histogram_of_nan_is_nan():
+  fit = fit_histogram(jnp.array([[0.5], [jnp.nan]]), 0.0, 1.0, (2,))
+  assert np.isnan(fit.logits).all()
+
+
+@pytest.mark.slow
+def test_fit_histogram_counts_beyond_what_float32_can():
+  x = jnp.zeros((2**24 + 2**20, 1), jnp.uint8)
+  fit = fit_histogram(x, -1.0, 1.0, (2,), pseudo_count=1.0)
+  np.testing.assert_allclose(fit.logits[1], np.log(2**24 + 2**20 + 1),
+                             rtol=1e-6)
+
+
+@pytest.mark.parametrize('dtype', _DTYPES)
+def test_fit_kernel_density_is_that_of_the_numbers_whatever_their_type(dtype):
+  x = np.array([[0, 3], [1, 9], [5, 4]])
+  want = fit_kernel_density(jnp.asarray(x, jnp.float32), (0.3, 0.7))
+  got = fit_kernel_density(jnp.asarray(x, dtype), (0.3, 0.7))
+  np.testing.assert_array_equal(got.scale, want.scale)
+  np.testing.assert_array_equal(got.points, want.points)
+
+
+@pytest.mark.parametrize('unit', [2.0**-66, 2.0**63])
+def test_kernel_density_is_equivariant_to_the_unit(unit):
+  """With an axis where all agree on 0, and one where they do on 3."""
+  x = np.concatenate([_X[:50], np.tile([0, 3], (50, 1))], 1)
+  x = jnp.asarray(x, jnp.float32)
+  want, got = (fit_kernel_density(y, (0.3, 1.0)) for y in (x, unit * x))
+  np.testing.assert_array_equal(got.scale, unit * want.scale)
+  assert np.all(want.scale > 0)
+  nats = kernel_density.log_prob(want, x[:2] + 0.1)
+  np.testing.assert_allclose(kernel_density.log_prob(got, unit * (x[:2] + 0.1)),
+                             nats - 4 * np.log(unit), rtol=1e-5)
+
+
+def test_fit_kernel_density_has_a_scale_where_all_points_agree():
+  for x in ([[0., 1.], [1., 1.]], [[0., 1.], [0., 1.]], [[0., 0.]] * 3):
+    params = fit_kernel_density(jnp.array(x))
+    assert np.all(params.scale > 0)
+    assert np.isfinite(kernel_density.log_prob(params, jnp.array(x))).all()
+
+
 @pytest.mark.parametrize('params', [
     HistogramParams(jnp.zeros(1), jnp.zeros(1), jnp.zeros(2)),
     HistogramParams(jnp.zeros(1), jnp.array([jnp.nan]), jnp.zeros(2)),

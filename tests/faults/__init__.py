@@ -5,6 +5,7 @@ from tests.faults import diffusion
 from tests.faults import discriminative
 from tests.faults import experiments
 from tests.faults import families
+from tests.faults import fits
 from tests.faults import interpolation
 from tests.faults import metrics
 from tests.faults import models
@@ -15,6 +16,6 @@ from tests.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
     *data.FAULTS, *diffusion.FAULTS, *discriminative.FAULTS,
-    *experiments.FAULTS, *families.FAULTS, *interpolation.FAULTS,
-    *metrics.FAULTS, *models.FAULTS, *special.FAULTS, *training.FAULTS,
-    *vae.FAULTS)
+    *experiments.FAULTS, *families.FAULTS, *fits.FAULTS,
+    *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *special.FAULTS,
+    *training.FAULTS, *vae.FAULTS)

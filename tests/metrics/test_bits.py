@@ -34,3 +34,10 @@ def test_bits_of_levels_do_not_depend_on_the_unit(unit):
 def test_bits_per_dim_refuses_numbers_that_are_not_positive(dims, width):
   with pytest.raises(ValueError, match='must be positive'):
     bits_per_dim(-1.0, dims, level_width=width)
+
+
+def test_bits_per_dim_of_16_bits_are_those_of_its_number():
+  """The logarithm of all levels, 970,000 nats, is more than float16 holds."""
+  want = bits_per_dim(-2048.0, 200_000, level_width=2 / 255)
+  got = bits_per_dim(np.float16([-2048]), 200_000, level_width=2 / 255)
+  np.testing.assert_array_equal(got, [want])

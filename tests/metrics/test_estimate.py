@@ -134,3 +134,29 @@ def test_of_mean_covers_the_truth_as_often_as_it_says():
   np.testing.assert_allclose(found[0][1:], want, rtol=1e-12)
   with pytest.raises(ValueError, match='of_mean: values must hold 2 or more'):
     of_mean(values[0, :1])
+
+
+def test_intervals_do_not_depend_on_the_type_of_the_statistic():
+  """Deviations of 1e-25 have squares that float32 takes for 0; and 19 times a
+  number of 24 bits is rounded, in units of 1e-7 of it."""
+  x = np.random.default_rng(0).normal(1, 1e-3, 40).astype(np.float32)
+  tiny = x * np.float32(2.0**-90)
+  for interval in (by_halves, jackknife):
+    want = interval(lambda i: float(x[i].mean()), 40)
+    got = interval(lambda i: x[i].mean(), 40)
+    np.testing.assert_array_equal(got, want)
+    got = np.array(interval(lambda i: tiny[i].mean(), 40)) * 2.0**90
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+  np.testing.assert_array_equal(of_mean(x), of_mean(x.astype(np.float64)))
+  half = x.astype(np.float16)
+  np.testing.assert_array_equal(of_mean(half), of_mean(half.astype(float)))
+
+
+@pytest.mark.parametrize('found', [
+    by_halves(lambda i: np.nan if len(i) < 9 and i[0] else 0.5, 9),
+    share_by_halves(lambda i: np.nan if len(i) < 9 and i[0] else 0.5, 9),
+    jackknife(lambda i: np.nan if len(i) < 9 and i[0] else 0.5, 9,
+              num_groups=3), of_mean(np.array([1, np.nan])),
+    share(np.array([1, np.nan]))])
+def test_interval_is_nan_where_a_half_is(found):
+  assert np.isnan(found.low) and np.isnan(found.high)

@@ -131,3 +131,14 @@ def test_frechet_distance_infinity_says_when_there_are_too_few_rows():
     frechet.frechet_distance_infinity(np.zeros((41, 20)), np.zeros((90, 20)))
   with pytest.raises(ValueError, match='infinity: .* 20 rows or more'):
     frechet.frechet_distance_infinity(np.zeros((19, 2)), np.zeros((90, 2)))
+
+
+def test_frechet_distance_is_never_negative():
+  """Of a set to itself, whose covariance has 450 eigenvalues of 0."""
+  x = _RNG.normal(size=(50, 500))
+  assert 0 <= frechet.frechet_distance(x, x) < 1e-4
+
+
+def test_moments_refuse_what_has_no_covariance():
+  with pytest.raises(ValueError, match='moments: x must hold 2 rows or more'):
+    frechet.moments(np.zeros((5, 2)), np.array([3]))

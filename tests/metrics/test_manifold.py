@@ -12,14 +12,13 @@ def test_nearest_distances_equals_brute_force_on_images():
   a, b = _RNG.normal(size=(7, 2, 3, 1)), _RNG.normal(size=(5, 2, 3, 1))
   want = np.sqrt(((a[:, None] - b[None])**2).sum((2, 3, 4))).min(1)
   np.testing.assert_allclose(manifold.nearest_distances(a, b), want, rtol=1e-9)
-  # Of equal points what is left is the root of a rounding.
-  assert manifold.nearest_distances(a, a).max() < 1e-6
+  assert manifold.nearest_distances(a, a).max() == 0
 
 
 def test_nearest_neighbour_ratio_is_zero_for_copies_and_one_for_fresh_data():
   train, test = _RNG.normal(size=(2, 200, 4))
   ratio = lambda x: manifold.nearest_neighbour_ratio(x, train, test)
-  assert ratio(train) < 1e-6
+  assert ratio(train) == 0
   np.testing.assert_allclose(ratio(test), 1, rtol=1e-12)
   halfway = 0.5 * (test + train[np.argmin(
       ((test[:, None] - train)**2).sum(-1), 1)])
@@ -67,11 +66,17 @@ def _brute_force(samples, data, k):
           inside.sum() / (k * len(samples)), inside.any(0).mean())
 
 
-@pytest.mark.parametrize('shift', [0.0, 1.5])
-def test_precision_recall_equals_brute_force(shift):
-  """On 200 points: 90 samples, less spread, and 110 data."""
+@pytest.mark.parametrize('shift, origin, dim', [
+    (0.0, 0, 3), (1.5, 0, 3), (0.0, 1e8, 3), (0.2, 1e6, 200)])
+def test_precision_recall_equals_brute_force(shift, origin, dim):
+  """On 200 points: 90 samples, less spread, and 110 data. Some are copies, so
+  that radii are met exactly, wherever the origin is and in blocks of any size.
+  """
   rng = np.random.default_rng(1)
-  samples, data = rng.normal(shift, 0.7, (90, 3)), rng.normal(size=(110, 3))
+  samples = origin + rng.normal(shift, 0.7, (90, dim))
+  data = origin + rng.normal(size=(110, dim))
+  samples[:20], samples[20:30] = data[:20], samples[30:40]
+  data[:15] = data[15:30]
   want = _brute_force(samples, data, 3)
   for block in (1024, 7):
     got = manifold.precision_recall(samples, data, k=3, block=block)
