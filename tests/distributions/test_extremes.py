@@ -113,18 +113,19 @@ def test_dirichlet_of_two_shares_is_the_beta_at_large_concentrations():
   rows = [LOG_PROBS['beta'][2][i] for i in (0, 3, 4, 6)]
   a, b, x, want = np.array(rows).T
   a, b, x = np.float32([a, b, x])
-  got = dirichlet.log_prob(DirichletParams(np.stack([a, b], -1)),
-                           np.stack([x, 1 - x], -1))
+  got = jax.jit(dirichlet.log_prob)(DirichletParams(np.stack([a, b], -1)),
+                                    np.stack([x, 1 - x], -1))
   _close(got, want)
 
 
 def test_log_prob_of_large_whole_numbers():
   """Of int32, also where float32 has but every second or 128th."""
   rate, x, want = zip(*POISSON)
-  _close(poisson.log_prob(PoissonParams(np.float32(rate)), np.int32(x)), want)
+  _close(jax.jit(poisson.log_prob)(PoissonParams(np.float32(rate)),
+                                   np.int32(x)), want)
   n, logits, x, want = zip(*BINOMIAL)
   params = BinomialParams(np.int32(n), np.float32(logits))
-  _close(binomial.log_prob(params, np.int32(x)), want)
+  _close(jax.jit(binomial.log_prob)(params, np.int32(x)), want)
 
 
 # p p-value below 1e-4 comes of one right sampler in ten thousand.
@@ -142,7 +143,8 @@ def test_draws_have_every_last_digit_where_float32_has_no_fractions(
 def test_draws_at_the_limit_of_int32_are_counts_or_minus_one():
   """Of a mean of 2^31 half are held, above or below of others none or all."""
   rate = np.float32([2**31 - 2**20, 2**31, 2**31 + 2**20, 1e10, _INF])
-  x = poisson.sample(jax.random.key(0), PoissonParams(rate), (200,))
+  draw = functools.partial(jax.jit, static_argnums=2)
+  x = draw(poisson.sample)(jax.random.key(0), PoissonParams(rate), (200,))
   held = np.asarray(x) > 2**30
   assert (held | (np.asarray(x) == -1)).all()
   shares = held.mean(0)
@@ -150,7 +152,7 @@ def test_draws_at_the_limit_of_int32_are_counts_or_minus_one():
   assert abs(shares[1] - 0.5) < 5 * 0.5 / 200**0.5
   params = BinomialParams(np.float32([3e9, 1e10, 1e10]),
                           np.float32([0., -15., 15.]))
-  x = np.asarray(binomial.sample(jax.random.key(0), params, (200,)))
+  x = np.asarray(draw(binomial.sample)(jax.random.key(0), params, (200,)))
   away = (x[:, :2] - [1.5e9, 1e10 / (1 + np.exp(15))])
   assert np.abs(away / [27386, 55.3]).max() < 6
   assert (x[:, 2] == -1).all()
@@ -172,10 +174,11 @@ def test_entropies_at_all_sizes_in_float32():
   c, *want = np.array(ENTROPIES).T
   c = np.float32(c)
   one = np.ones_like(c)
-  for got, nats in zip((
+  entropies = jax.jit(lambda c: (
       gamma.entropy(GammaParams(c, one)), beta.entropy(BetaParams(c, c)),
-      dirichlet.entropy(DirichletParams(np.stack([c, c, c], -1))),
-      student_t.entropy(StudentTParams(c, 0 * one, one))), want):
+      dirichlet.entropy(DirichletParams(jnp.stack([c, c, c], -1))),
+      student_t.entropy(StudentTParams(c, 0 * one, one))))
+  for got, nats in zip(entropies(c), want):
     _close(got, nats)
 
 
@@ -186,7 +189,8 @@ def test_student_t_of_infinitely_many_degrees_is_the_normal():
     np.testing.assert_array_equal(
         getattr(student_t, name)(heavy),
         getattr(normal, name)(NormalParams(*params)))
-  x = student_t.sample(jax.random.key(0), heavy, (2000,))
+  x = jax.jit(lambda key: student_t.sample(key, heavy, (2000,)))(
+      jax.random.key(0))
   z = (np.asarray(x) - params[0]) / params[1]
   assert np.isfinite(z).all()
   assert abs(z[:, 0].std() - 1) < 5 / 4000**0.5
@@ -323,7 +327,7 @@ def test_kl_of_almost_equal_params_keeps_its_digits_in_float32(name):
   apart = np.array([1e-3, 1e-4, 1e-6])
   q = [np.float32(v * (1 + apart * e)) for v, e in zip(at, along)]
   p = [np.full(3, v, np.float32) for v in at]
-  got = getattr(divergences, 'kl_' + name)(make(*p), make(*q))
+  got = jax.jit(getattr(divergences, 'kl_' + name))(make(*p), make(*q))
   np.testing.assert_allclose(got, want, rtol=1e-4)
 
 
@@ -380,7 +384,8 @@ def test_draws_of_large_concentrations_have_their_spread():
   a = np.float32([1e4, 1e10])
   for dist, params, times in ((beta, BetaParams(a, a), 8),
                               (gamma, GammaParams(a, a), 1)):
-    x = dist.sample(jax.random.key(0), params, (20_000,))
+    x = jax.jit(lambda key: dist.sample(key, params, (20_000,)))(
+        jax.random.key(0))
     spread = times * a * np.var(x, axis=0, dtype=float)
     # A sample variance errs by sqrt(2 / N) of itself.
     np.testing.assert_allclose(spread, 1, atol=5 * (2 / 20_000)**0.5)
