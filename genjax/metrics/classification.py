@@ -6,10 +6,10 @@ from genjax.checks import check
 from genjax.metrics.distances import as_rows
 
 
-def _classifier(x: np.ndarray, labels: np.ndarray):
+def _classifier(x: np.ndarray, labels: np.ndarray, gamma: float):
   from sklearn.svm import SVC  # slow to import, and needed here only
 
-  return SVC(C=10, gamma='scale').fit(x, labels)
+  return SVC(C=10, gamma=gamma).fit(x, labels)
 
 
 def recognition_rate(
@@ -45,9 +45,13 @@ def recognition_rate(
         'train_labels must be of 2 classes or more', train_labels[:1])
   if not (np.isfinite(x).all() and np.isfinite(seen).all()):
     return float('nan')
+  # What gamma='scale' is, of pixels as they are.
+  variance = seen.var()
+  gamma = 1 / (seen.shape[1] * variance) if variance > 0 else 1.0
   # The machine expands squares, of which far from the origin nothing is left.
   x, seen = x - seen.mean(0), seen - seen.mean(0)
-  return float(np.mean(_classifier(seen, train_labels).predict(x) == labels))
+  model = _classifier(seen, train_labels, gamma)
+  return float(np.mean(model.predict(x) == labels))
 
 
 def classification_accuracy_score(

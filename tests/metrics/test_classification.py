@@ -1,6 +1,7 @@
 """Recognition and CAS, on classes that a classifier cannot but tell apart."""
 
 import numpy as np
+from sklearn import svm
 
 from genjax.metrics import classification
 
@@ -22,6 +23,22 @@ def test_recognition_rate_counts_intended_classes():
   wrong = _LABELS.copy()
   wrong[[0, 10, 20]] = [1, 2, 0]
   assert rate(_images(_LABELS), wrong, train, _LABELS) == 0.9
+
+
+def test_recognition_rate_is_by_the_machine_that_it_names():
+  """Of features whose means lie farther apart than they vary."""
+  rng = np.random.default_rng(0)
+  train = rng.normal(size=(60, 3)) + [0., 40., 90.]
+  labels = (np.sin(train).sum(1) > 0).astype(int)
+  x = np.repeat(train, 10, 0) + rng.normal(size=(600, 3))
+  intended = np.repeat(labels, 10)
+  model = svm.SVC(C=10, gamma='scale').fit(train, labels)
+  want = np.mean(model.predict(x) == intended)
+  got = classification.recognition_rate(x, intended, train, labels)
+  np.testing.assert_allclose(got, want, atol=2 / 600)  # of ties, by rounding
+  centre = train.mean(0)
+  other = svm.SVC(C=10, gamma='scale').fit(train - centre, labels)
+  assert abs(np.mean(other.predict(x - centre) == intended) - want) > 0.05
 
 
 def test_classification_accuracy_score_trains_on_samples_only():
