@@ -30,6 +30,7 @@ from genjax.data import pipeline
 from genjax.data.sources import ArraySource
 from genjax.metrics import kernel
 from genjax.metrics import manifold
+from genjax.metrics.distances import squared_distances
 from genjax.metrics.estimate import by_halves
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import share
@@ -225,7 +226,7 @@ def draw(
   num = len(samples.x)
   rows = np.linspace(0, num - 1, min(num, _SHOWN)).astype(int)
   shown = samples.x[rows]
-  (_, squared), = manifold.squared_distances(
+  (_, squared), = squared_distances(
       shown.reshape(len(shown), -1), train.x.reshape(len(train.x), -1))
   save_evaluation(
       path, pipeline.to_uint8(shown),

@@ -6,11 +6,8 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.checks import check_positive
-from genjax.metrics import distances
 from genjax.metrics.distances import as_rows
 from genjax.metrics.distances import blocks
-
-squared_distances = distances.squared_distances  # for those who also compare
 
 
 class Neighbours(NamedTuple):
