@@ -1,6 +1,6 @@
 """The vocabulary of every function contract: arrays, pytrees, protocols."""
 
-from typing import Any, Mapping, NamedTuple, Protocol
+from typing import Any, Callable, Mapping, NamedTuple, Protocol
 
 import jax
 
@@ -26,11 +26,25 @@ class Mean(NamedTuple):
 
 Metrics = Mapping[str, Array | Mean]
 
+# What is given beside an example, by name, each [B, ...]: 'label' int32 [B],
+# 'vector' float32 [B, V], 'image' float32 [B, H, W, C]. Empty where nothing is.
+# That of a conditional diffusion model also holds 'absent', bool [B]: where the
+# model is not to be told the rest.
+Cond = Mapping[str, Array]
 
-# What a pipeline yields. `x` [B, ...] float32, in [-1, 1] for images; `label`
-# [B] int32, absent for unlabelled data; `index` [B] int32, the position in the
-# global batch, from which losses derive one random stream an example.
+# What a pipeline yields. `x` [B, ...] float32, in [-1, 1] for images; `cond`,
+# see `Cond`; `index` [B] int32, the position in the global batch, from which
+# losses derive one random stream an example; `mask` [B] of ones and zeros where
+# some rows are filling.
 Batch = dict[str, Any]
+
+
+class Context(NamedTuple):
+  """What a loss may look at beside params, and does not move."""
+
+  step: Array  # [] int32, batches seen before this one
+  averages: Mapping[str, Params]  # of params, by name
+  frozen: PyTree  # what is not trained: a teacher, statistics of the data
 
 
 class Source(Protocol):
@@ -48,10 +62,13 @@ class Source(Protocol):
 
 
 class LossFn(Protocol):
-  """A scalar to be minimised, in nats unless it says otherwise."""
+  """A scalar to be minimised, in nats unless it says otherwise.
+
+  A mean over the examples of the batch that its mask keeps.
+  """
 
   def __call__(
-      self, params: Params, key: Key, batch: Mapping[str, Array]
+      self, params: Params, key: Key, batch: Batch, context: Context
   ) -> tuple[Array, Metrics]:
     ...
 
@@ -59,17 +76,17 @@ class LossFn(Protocol):
 class Apply(Protocol):
   """A network as a pure function, `Module.apply` of every diffusion network.
 
-  `variables` is Flax's `{'params': ...}`, `x` [B, ...] the scaled noisy
-  input, `log_snr` [B] the noise level, `label` [B] int32 or None; the label
-  equal to the number of classes means "no class". Returns [B, ...] like `x`.
+  `variables` is Flax's `{'params': ...}`, `x` [B, ...] the scaled noisy input,
+  `noise` the noise level, [B], or two of them, [B, 2]; `cond` see `Cond`, None
+  of an unconditional model. Returns [B, ...] like `x`.
   """
 
   def __call__(
       self,
       variables: PyTree,
       x: Array,
-      log_snr: Array,
-      label: Array | None,
+      noise: Array,
+      cond: Cond | None,
       *,
       train: bool = False,
       rngs: Mapping[str, Key] | None = None,
@@ -82,3 +99,34 @@ class Denoiser(Protocol):
 
   def __call__(self, x: Array, t: Array) -> Array:
     ...
+
+
+class FlowMap(Protocol):
+  """x_s of x_t: x [B, ...] at t, and t and s, [] or [B], to [B, ...]."""
+
+  def __call__(self, x: Array, t: Array, s: Array) -> Array:
+    ...
+
+
+Schedule = Callable[[Array], Array]  # elementwise
+Quantile = Callable[[Array], Array]  # u in (0, 1) [B] -> training times [B]
+Grid = Callable[[int], Array]  # num_steps -> times [num_steps + 1], falling
+
+
+class Process(NamedTuple):
+  """A Gaussian noise process, said by its two schedules and their ratio.
+
+  The schedules are elementwise in t and differentiable for t in (t_min, t_max).
+  Those of `diffusion.process` take times of any dtype, whole numbers too, and
+  give float32, or float64 of float64.
+  """
+
+  alpha: Schedule  # t -> signal scale
+  sigma: Schedule  # t -> noise standard deviation
+  log_snr: Schedule  # t -> log(alpha^2 / sigma^2), decreasing; closed form
+  time: Schedule  # log_snr -> t, the inverse of log_snr
+  t_min: float  # least noise; sigma may be 0 here
+  t_max: float  # most noise; alpha may be 0 here
+  ends_in_noise: bool  # whether alpha(t_max) is exactly 0
+  times: Quantile  # of the training times, unless a loss is told others
+  grid: Grid  # of sampling times, unless a sampler is told others
