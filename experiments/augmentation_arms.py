@@ -14,6 +14,7 @@ from experiments.image_data import Images
 from genjax.data import pipeline
 from genjax.data import sources
 from genjax.training import parallel
+from genjax.training.averages import ema
 from genjax.training.state import init_state
 from genjax.training.step import make_step
 from genjax.types import Batch
@@ -69,7 +70,7 @@ def make_trainer(
   init = jax.jit(init)
   # Small enough for one device: more would wait for each other.
   compiled = parallel.compile_step(
-      make_step(loss_fn, tx, ema_decay=settings['ema_decay']),
+      make_step(loss_fn, tx, averages={'ema': ema(settings['ema_decay'])}),
       parallel.make_mesh(1))
 
   def train(key, images, seed):
@@ -77,10 +78,11 @@ def make_trainer(
     stream = pipeline.batches(
         sources.ArraySource(images._asdict(), tuple(settings['class_names'])),
         settings['batch_size'], seed=seed)
-    state = compiled.put(init_state(init(key_init, next(stream)), tx))
+    state = compiled.put(init_state(init(key_init, next(stream)), tx,
+                                     ['ema']))
     for batch in itertools.islice(stream, settings['steps']):
       state, _ = compiled.step(state, key_step, batch)
-    return state.ema
+    return state.averages['ema']
 
   return train
 
@@ -91,7 +93,7 @@ def make_sampler(
   """(images, seed) -> samples of a VAE of these images, as many of a class."""
   vae = vae_run.build_model(settings)
   train = make_trainer(
-      lambda key, batch: vae.init(key, batch['x'], batch['label']),
+      lambda key, batch: vae.init(key, batch['x'], batch['cond']['label']),
       vae_run.make_loss(settings), vae_run.optimizer(settings), settings)
   label = np.arange(_BLOCK, dtype=np.int32) % settings['num_classes']
 

@@ -46,7 +46,7 @@ def hooks(
     found.append(lambda state, step: {
         f'held_out/{name}': value for name, value in scores(
             settings, held_out,
-            logits(state.ema, inputs(settings, held_out))).items()})
+            logits(state.averages['ema'], inputs(settings, held_out))).items()})
   if settings['shape'] == [2] and not classifier_run.is_regression(settings):
     found.append(_boundary_hook(model, data, workdir))
   return found
@@ -69,8 +69,9 @@ def scores(
             + np.log(2 * np.pi) / 2)
     return {'loss': float(nats.mean()), 'squared_error': float(squared.mean())}
   log_p = np.asarray(jax.nn.log_softmax(outputs))
-  right = outputs.argmax(1) == batch['label']
-  return {'loss': -float(log_p[np.arange(len(right)), batch['label']].mean()),
+  right = outputs.argmax(1) == batch['cond']['label']
+  rows = np.arange(len(right)), batch['cond']['label']
+  return {'loss': -float(log_p[rows].mean()),
           'accuracy': float(right.mean())}
 
 
@@ -78,15 +79,15 @@ def _boundary_hook(model, data, workdir):
   logits, features = map(classifier_run.in_blocks,
                          (model.logits, model.features))
   batch = pipeline.full_batch(data.held_out)
-  x, label = batch['x'][:_MOST], batch['label'][:_MOST]
+  x, label = batch['x'][:_MOST], batch['cond']['label'][:_MOST]
   line = np.linspace(-_LIMIT, _LIMIT, _GRID, dtype=np.float32)
   mesh = np.stack(np.meshgrid(line, line), -1)
 
   def hook(state, step):
-    said = logits(state.ema, mesh.reshape(-1, 2))
-    accuracy = np.mean(logits(state.ema, batch['x']).argmax(1)
-                       == batch['label'])
-    seen, names = in_two_dimensions(features(state.ema, x))
+    said = logits(state.averages['ema'], mesh.reshape(-1, 2))
+    accuracy = np.mean(logits(state.averages['ema'], batch['x']).argmax(1)
+                       == batch['cond']['label'])
+    seen, names = in_two_dimensions(features(state.averages['ema'], x))
     classifiers.save_boundary(
         _boundary_path(workdir, f'_{step:07d}.png'), x, label,
         np.asarray(jax.nn.softmax(said)).reshape(_GRID, _GRID, -1), _LIMIT,
@@ -151,7 +152,7 @@ def _cell(value):
 
 def _report_classes(settings, batch, outputs, model, params, workdir):
   probabilities = np.asarray(jax.nn.softmax(outputs))
-  label, said = batch['label'], outputs.argmax(1)
+  label, said = batch['cond']['label'], outputs.argmax(1)
   reliability = calibration(probabilities, label)
   results = {'accuracy': share(said == label)._asdict(),
              'calibration_error': reliability.error}

@@ -81,7 +81,7 @@ def init_run(settings: Settings) -> State:
       if jax.default_backend() == 'cpu' else None)
   params = init(common.root_key(settings['seed'], 'init'),
                 _example(settings))
-  return init_state(params, optimizer(settings))
+  return init_state(params, optimizer(settings), ['ema'])
 
 
 def _example(settings):
@@ -127,8 +127,8 @@ def load_run(
   model = build_model(settings)
   state, step = training_run.restore(workdir, lambda: init_state(
       model.init(jax.random.key(0), _example(settings)),
-      optimizer(settings)), 'train_classifier')
-  return model, state.ema, step
+      optimizer(settings), ['ema']), 'train_classifier')
+  return model, state.averages['ema'], step
 
 
 def extractor_hash(params: Params) -> str:

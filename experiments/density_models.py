@@ -33,12 +33,14 @@ from genjax.networks.coupling import SplineCoupling
 from genjax.networks.energy import EnergyMLP
 from genjax.training import loop
 from genjax.training import parallel
+from genjax.training.averages import ema
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import MetricsWriter
 from genjax.training.optimizers import make_optimizer
 from genjax.training.state import init_state
 from genjax.training.step import make_step
 from genjax.types import Array
+from genjax.types import Context
 from genjax.types import LossFn
 from genjax.types import Params
 
@@ -151,7 +153,8 @@ def _energy(run: Run, x: Array) -> Fitted:
   # Kernels at the points find the narrow modes that an overfitted energy has.
   kernels = nonparametric.fit_kernel_density(_split(x)[0])
 
-  def criterion(variables, key, batch):
+  def criterion(variables, key, batch, context):
+    del context
     log_z = energy.log_partition_importance(
         key, _energy_of, nonparametric.kernel_density, variables, kernels,
         num_samples=_KERNEL_DRAWS)
@@ -208,17 +211,19 @@ def _train(
       for role in ('init', 'training'))
   tx = make_optimizer(_LEARNING_RATE, run.steps,
                       warmup_steps=min(100, run.steps - 1))
-  state = init_state(jax.jit(network.init)(key_init, x[:1]), tx)
+  state = init_state(jax.jit(network.init)(key_init, x[:1]), tx, ['ema'])
   # Small enough for one device: more would wait for each other.
   compiled = parallel.compile_step(
-      make_step(loss_fn, tx, ema_decay=0.99), parallel.make_mesh(1))
+      make_step(loss_fn, tx, averages={'ema': ema(0.99)}),
+      parallel.make_mesh(1))
   most, rest = (sources.ArraySource({'x': np.asarray(part)})
                 for part in _split(x))
   judge, judged_by = jax.jit(criterion), pipeline.full_batch(rest)
 
   def hook(state, step):
     del step
-    loss, _ = judge(state.ema, common.root_key(run.seed, 'held_out'), judged_by)
+    loss, _ = judge(state.averages['ema'],
+                    common.root_key(run.seed, 'held_out'), judged_by, Context())
     return {'held_out/loss': float(loss)}
 
   every = max(run.steps // _CHECKPOINTS, 1)
@@ -237,7 +242,8 @@ def _train(
       print('stopped: the same command goes on')
       raise SystemExit(130)
     restored = checkpointer.restore(outcome.state, checkpointer.best_step())
-  return restored[0].ema if restored else outcome.state.ema
+  state = restored[0] if restored else outcome.state
+  return state.averages['ema']
 
 
 MODELS: Mapping[str, Callable[[Run, Array], Fitted]] = {

@@ -125,7 +125,7 @@ def init_run(model: Model) -> State:
   settings = model.settings
   variables = init_params(common.root_key(settings['seed'], 'init'),
                           model.network, (1, *settings['shape']))
-  return init_state(variables['params'], optimizer(settings))
+  return init_state(variables['params'], optimizer(settings), ['ema'])
 
 
 def make_loss(model: Model, *, train: bool) -> LossFn:
@@ -303,5 +303,6 @@ def load_run(workdir: str, weights: str = 'ema') -> tuple[Model, Params, int]:
       model.network.init(
           jax.random.key(0), jnp.zeros((1, *model.settings['shape'])),
           jnp.zeros(1))['params'],
-      optimizer(model.settings)), 'train_diffusion')
-  return model, state.ema if weights == 'ema' else state.params, step
+      optimizer(model.settings), ['ema']), 'train_diffusion')
+  params = state.averages['ema'] if weights == 'ema' else state.params
+  return model, params, step

@@ -177,7 +177,7 @@ def example_images(
   source = common.reopen_data(settings).train
   indices = np.linspace(0, len(source) - 1, num).astype(int)
   batch = pipeline.full_batch(sources.subset(source, indices))
-  return batch['x'], batch['label'] if settings['num_classes'] else None
+  return batch['x'], batch['cond']['label'] if settings['num_classes'] else None
 
 
 if __name__ == '__main__':

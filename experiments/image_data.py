@@ -63,4 +63,4 @@ def read(source: Source, most: int, seed: int) -> Images:
     rows = np.random.default_rng(seed).permutation(len(source))[:most]
     source = sources.subset(source, np.sort(rows))
   batch = pipeline.full_batch(source)
-  return Images(batch['x'], batch.get('label', np.zeros(0, np.int32)))
+  return Images(batch['x'], batch['cond'].get('label', np.zeros(0, np.int32)))

@@ -23,6 +23,7 @@ from genjax import viz
 from genjax.checks import check
 from genjax.data import pipeline
 from genjax.training.logs import read_metrics
+from genjax.types import Context
 from genjax.types import Source
 
 # One dict a preset: the flags it sets, then what has no flag.
@@ -168,8 +169,9 @@ def _sample_hook(model, writer, workdir):
   def hook(state, step):
     label = diffusion_run.cycle_labels(model, num_samples)
     x = diffusion_run.generate(
-        generator, state.ema, common.root_key(settings['seed'], 'grid'),
-        num_samples, label, settings['guidance'])
+        generator, state.averages['ema'],
+        common.root_key(settings['seed'], 'grid'), num_samples, label,
+        settings['guidance'])
     path = os.path.join(workdir, 'figures', f'samples_{step:07d}.png')
     if flat:
       limit = float(np.abs(x).max()) if settings['shape'] != [2] else 2.5
@@ -193,7 +195,8 @@ def held_out_hook(model: diffusion_run.Model, source: Source):
     # One key for every step: the curve then shows the model, not the noise.
     key = common.root_key(settings['seed'], 'held_out')
     for number, batch in enumerate(pipeline.eval_batches(source, size)):
-      _, bins = loss_fn(state.ema, jax.random.fold_in(key, number), batch)
+      _, bins = loss_fn(state.averages['ema'], jax.random.fold_in(key, number),
+                        batch, Context())
       for name, mean in jax.device_get(bins).items():
         total, count = totals.get(name, (0.0, 0.0))
         # In float64: in float32 a count stops at 2^24.

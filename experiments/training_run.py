@@ -13,6 +13,7 @@ from genjax.checks import check
 from genjax.data import pipeline
 from genjax.training import loop
 from genjax.training import parallel
+from genjax.training.averages import ema
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import MetricsWriter
 from genjax.training.logs import read_metrics
@@ -86,10 +87,10 @@ def train(
 
 
 def _compile(settings, tx, loss_fn, mesh):
-  ema_decay = settings['ema_decay']
+  averages = {'ema': ema(settings['ema_decay'])}
   if settings['parallel'] == 'pmap':
-    return parallel.pmap_step(loss_fn, tx, mesh, ema_decay=ema_decay)
-  return parallel.compile_step(make_step(loss_fn, tx, ema_decay=ema_decay),
+    return parallel.pmap_step(loss_fn, tx, mesh, averages=averages)
+  return parallel.compile_step(make_step(loss_fn, tx, averages=averages),
                                mesh, fsdp=settings['parallel'] == 'fsdp')
 
 

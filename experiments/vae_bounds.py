@@ -164,7 +164,7 @@ def main() -> None:
   own = jax.jit(functools.partial(vae_run.draw, vae=vae, num=num))(
       key_draw, params=params, label=label)
   held_out, drawn, accepted = bound(
-      key, vae, params, (batch['x'], batch.get('label')),
+      key, vae, params, (batch['x'], batch['cond'].get('label')),
       (own.x, own.z, label), temperatures=temperatures,
       num_chains=flags.FLAGS.num_chains)
   results = {

@@ -72,7 +72,7 @@ def _save_reconstructions(path, key, settings, vae, params, batch):
   def decode(key, params, batch):
     key_inputs, key_z, key_x = jax.random.split(key, 3)
     given = vae_run.inputs(settings, key_inputs, batch)
-    label = given.get('label')
+    label = given['cond'].get('label')
     q = vae.encode(params, given['x'], label)
     z = vae_run.code(vae, q, len(given['x']))
     drawn = vae.posterior.dist.sample(key_z, q)
@@ -81,7 +81,7 @@ def _save_reconstructions(path, key, settings, vae, params, batch):
 
   rows = batch['x'], *decode(key, params, batch)
   names = _shown(settings)
-  captions = ([names[k] for k in batch['label']] if names
+  captions = ([names[k] for k in batch['cond']['label']] if names
               else [''] * len(batch['x']))
   viz.save_filmstrips(path, {
       'images (top), means of their codes, draws with all noise (bottom)': (
@@ -125,7 +125,7 @@ def _save_latents(path, key, settings, vae, params, batch, codes, label):
   def draw(key, params, batch):
     key_inputs, key_z = jax.random.split(key)
     given = vae_run.inputs(settings, key_inputs, batch)
-    q = vae.encode(params, given['x'], given.get('label'))
+    q = vae.encode(params, given['x'], given['cond'].get('label'))
     return vae.posterior.dist.sample(key_z, q, (_DRAWS,))
 
   origin, directions, names = _plane_of(codes)
@@ -136,7 +136,7 @@ def _save_latents(path, key, settings, vae, params, batch, codes, label):
   latents.save_latents(
       path, Map((codes - origin) @ directions.T, label, names),
       latents.Ellipses(centre, covariance,
-                       batch.get('label', np.zeros(len(centre), int))),
+                       batch['cond'].get('label', np.zeros(len(centre), int))),
       _shown(settings),
       'codes of images, and one standard deviation of some posteriors'
       + (',\ngiven the class: what is left is style'

@@ -56,7 +56,7 @@ def _over_batches(
   @jax.jit
   def call_batch(params, key, batch):
     key_inputs, key_codes = jax.random.split(key)
-    label = batch.get('label', jnp.zeros(len(batch['x']), int))
+    label = batch['cond'].get('label', jnp.zeros(len(batch['x']), int))
     return of_batch(params, key_codes,
                     vae_run.inputs(settings, key_inputs, batch)), label
 
@@ -82,7 +82,7 @@ def make_scores(
   """(params, source) -> `Scores` of all its examples, in a mixed order."""
 
   def of_batch(params, key, batch):
-    x, label = batch['x'], batch.get('label')
+    x, label = batch['x'], batch['cond'].get('label')
     terms = objectives.elbo_terms(key, vae, params, x, label,
                                   num_samples=_DRAWS, index=batch['index'])
     q = vae.encode(params, x, label)
@@ -114,7 +114,8 @@ def importance_weighted(
 
     def some(key):
       return objectives.log_weights(
-          key, vae, params, batch['x'], batch.get('label'), num_samples=rows,
+          key, vae, params, batch['x'], batch['cond'].get('label'),
+          num_samples=rows,
           index=batch['index'])
 
     nats = jax.lax.map(some, jax.random.split(key, _IMPORTANCE // rows))
@@ -152,7 +153,7 @@ def hooks(
 
   def hook(state, step):
     del step
-    found = scores(state.ema, held_out)
+    found = scores(state.averages['ema'], held_out)
     nats = found.reconstruction + found.kl
     scalars = {
         'held_out/loss': nats.mean(),
@@ -231,9 +232,10 @@ def _beside_others(settings, vae, params, data, weighted):
   samples = pipeline.to_model_range(pipeline.to_uint8(drawn.x))
   return {**results, 'recognised': {
       'samples': classification.recognition_rate(
-          samples, label, train['x'], train['label']),
+          samples, label, train['x'], train['cond']['label']),
       'held_out': classification.recognition_rate(
-          test['x'], test['label'], train['x'], train['label'])}}
+          test['x'], test['cond']['label'], train['x'],
+          train['cond']['label'])}}
 
 
 def _note(settings):

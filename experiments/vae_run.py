@@ -166,18 +166,18 @@ def inputs(settings: Settings, key: Key, batch: Batch) -> Batch:
     noise = jax.vmap(lambda k: jax.random.uniform(
         k, x.shape[1:], minval=-0.5, maxval=0.5))(keys)
     x = x + level_width(settings) * noise
-  kept = {name: batch[name] for name in batch if name != 'label'
-          or settings['num_classes'] is not None}
-  return {**kept, 'x': x}
+  cond = batch['cond'] if settings['num_classes'] is not None else {}
+  return {**batch, 'x': x, 'cond': cond}
 
 
 def make_loss(settings: Settings) -> LossFn:
   """The training loss."""
   loss_fn = OBJECTIVES[settings['objective']](settings, build_model(settings))
 
-  def call(params, key, batch):
+  def call(params, key, batch, context):
     key_inputs, key_loss = jax.random.split(key)
-    return loss_fn(params, key_loss, inputs(settings, key_inputs, batch))
+    return loss_fn(params, key_loss, inputs(settings, key_inputs, batch),
+                   context)
 
   return call
 
@@ -205,8 +205,8 @@ def init_run(settings: Settings, source: Source) -> State:
       common.root_key(settings['seed'], 'init'))
   batch = inputs(settings, key_inputs, pipeline.batch_at(
       source, settings['batch_size'], 0, seed=settings['seed']))
-  return init_state(init(key_params, batch['x'], batch.get('label')),
-                    optimizer(settings))
+  return init_state(init(key_params, batch['x'], batch['cond'].get('label')),
+                    optimizer(settings), ['ema'])
 
 
 def code(vae: VAE, q: Params, num: int) -> Array:
@@ -251,5 +251,5 @@ def load_run(workdir: str) -> tuple[VAE, Params, dict[str, Any], int]:
   vae = build_model(settings)
   state, step = training_run.restore(workdir, lambda: init_state(
       vae.init(jax.random.key(0), jnp.zeros((1, *settings['shape']))),
-      optimizer(settings)), 'train_vae')
-  return vae, state.ema, settings, step
+      optimizer(settings), ['ema']), 'train_vae')
+  return vae, state.averages['ema'], settings, step

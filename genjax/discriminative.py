@@ -19,6 +19,7 @@ from genjax.checks import check_positive
 from genjax.checks import check_rank
 from genjax.distributions import normal
 from genjax.distributions import NormalParams
+from genjax.numerics import batch_mean
 from genjax.numerics import broadcast_right
 from genjax.numerics import fold_in_each
 from genjax.numerics import widen
@@ -122,9 +123,10 @@ def make_classification_loss(
     train: False leaves all of these and dropout out.
 
   Returns:
-    LossFn over batches {'x' [B, ...], 'label' [B], 'index' [B]}; metrics
-    'accuracy', of the label that has the larger share of a mix. Both are NaN
-    where a logit is, and in float32 whatever the network computes in.
+    LossFn over batches {'x' [B, ...], 'cond': {'label' [B]}, 'index' [B]}, and
+    'mask' [B] if some examples are to be left out; metrics 'accuracy', of the
+    label that has the larger share of a mix. Both are NaN where a logit is, and
+    in float32 whatever the network computes in.
 
   Raises:
     ValueError: label_smoothing is outside [0, 1], or mixup is negative.
@@ -133,8 +135,9 @@ def make_classification_loss(
   check_in_range(where, 'label_smoothing', label_smoothing, 0.0, 1.0)
   check(mixup >= 0, where, 'mixup must not be negative', mixup)
 
-  def loss_fn(params, key, batch):
-    x, label = batch['x'], batch['label']
+  def loss_fn(params, key, batch, context):
+    del context
+    x, label = batch['x'], batch['cond']['label']
     key_augment, key_mix, key_dropout = jax.random.split(key, 3)
     keys = fold_in_each(key_augment, batch['index'])
     if train and augment is not None:
@@ -156,9 +159,9 @@ def make_classification_loss(
       target = optax.smooth_labels(target, label_smoothing)
     right = jnp.argmax(logits, axis=-1) == label
     # The largest of NaN is a class like any other.
-    accuracy = jnp.mean(jnp.where(jnp.isnan(logits).any(-1), jnp.nan, right))
-    return (jnp.mean(optax.softmax_cross_entropy(logits, target)),
-            {'accuracy': accuracy})
+    right = jnp.where(jnp.isnan(logits).any(-1), jnp.nan, right)
+    nats = optax.softmax_cross_entropy(logits, target)
+    return batch_mean(batch, nats), {'accuracy': batch_mean(batch, right)}
 
   return loss_fn
 
@@ -184,16 +187,18 @@ def make_regression_loss(model: Discriminative, num_inputs: int) -> LossFn:
     num_inputs: coordinates of a point that are inputs; the rest are targets.
 
   Returns:
-    LossFn over batches {'x' [B, D]}; metrics 'squared_error', of the mean.
+    LossFn over batches {'x' [B, D]}, and 'mask' [B] if some examples are to be
+    left out; metrics 'squared_error', of the mean.
   """
 
-  def loss_fn(params, key, batch):
-    del key
+  def loss_fn(params, key, batch, context):
+    del key, context
     inputs, target = jnp.split(batch['x'], [num_inputs], axis=-1)
     said = predictive(model.logits(params, inputs))
     nats = jnp.sum(normal.log_prob(said, target), axis=-1)
-    squared = jnp.mean(jnp.square(target - said.loc))
-    return -jnp.mean(nats), {'squared_error': squared}
+    squared = jnp.mean(jnp.square(target - said.loc), axis=-1)
+    return -batch_mean(batch, nats), {
+        'squared_error': batch_mean(batch, squared)}
 
   return loss_fn
 

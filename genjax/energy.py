@@ -244,7 +244,8 @@ def make_contrastive_divergence(
   """
   check_positive('make_contrastive_divergence', 'num_steps', num_steps)
 
-  def loss_fn(params, key, batch):
+  def loss_fn(params, key, batch, context):
+    del context
     x, kernel = widen(batch['x']), make_kernel(lambda x: energy(params, x))
     positions, info = run(key, kernel, x, num_steps, thin=num_steps,
                           index=batch['index'])
@@ -277,7 +278,8 @@ def make_denoising_score_matching(
   """
   check_positive('make_denoising_score_matching', 'scale', scale)
 
-  def loss_fn(params, key, batch):
+  def loss_fn(params, key, batch, context):
+    del context
     x = widen(batch['x'])
     eps = normal_each(fold_in_each(key, batch['index']), x.shape[1:], x.dtype)
     gradient = _gradient(energy, params, x + scale * eps)
@@ -301,7 +303,8 @@ def make_sliced_score_matching(energy: EnergyFn) -> LossFn:
     LossFn over batches as those of `make_contrastive_divergence`; no metrics.
   """
 
-  def loss_fn(params, key, batch):
+  def loss_fn(params, key, batch, context):
+    del context
     x = widen(batch['x'])
     keys = fold_in_each(key, batch['index'])
     v = jax.vmap(lambda k: jax.random.rademacher(k, x.shape[1:], x.dtype))(keys)

@@ -42,9 +42,9 @@ Batch = dict[str, Any]
 class Context(NamedTuple):
   """What a loss may look at beside params, and does not move."""
 
-  step: Array  # [] int32, batches seen before this one
-  averages: Mapping[str, Params]  # of params, by name
-  frozen: PyTree  # what is not trained: a teacher, statistics of the data
+  step: Array | int = 0  # [] int32, batches seen before this one
+  averages: Mapping[str, Params] = {}  # of params, by name
+  frozen: PyTree = {}  # what is not trained: a teacher, statistics of the data
 
 
 class Source(Protocol):

@@ -10,6 +10,7 @@ from scipy import stats
 
 from genjax import discriminative
 from genjax.networks.mlp import Perceptron
+from genjax.types import Context
 from tests.laws import float64
 
 B, K = 64, 3
@@ -28,7 +29,8 @@ def table_model(x_to_logits=lambda x: x):
 
 def batch_of(x, label=None):
   batch = {'x': jnp.asarray(x, jnp.float32), 'index': jnp.arange(len(x))}
-  return batch if label is None else {**batch, 'label': jnp.asarray(label)}
+  return batch if label is None else {
+      **batch, 'cond': {'label': jnp.asarray(label)}}
 
 
 def test_make_discriminative_logits_are_linear_in_the_features():
@@ -64,7 +66,8 @@ def test_classification_loss_is_the_cross_entropy(smoothing, train):
   target = (1 - spread) * np.eye(K)[label] + spread / K
   loss_fn = discriminative.make_classification_loss(
       table_model(), label_smoothing=smoothing, train=train)
-  loss, metrics = loss_fn({}, jax.random.key(0), batch_of(logits, label))
+  loss, metrics = loss_fn({}, jax.random.key(0), batch_of(logits, label),
+                          Context())
   np.testing.assert_allclose(loss, -np.mean(np.sum(target * log_p, 1)),
                              rtol=1e-5)
   np.testing.assert_allclose(metrics['accuracy'],
@@ -79,10 +82,12 @@ def test_classification_loss_of_16_bits_is_that_of_its_logits(dtype):
   batch['x'] = batch['x'].astype(dtype)
   wide = {**batch, 'x': batch['x'].astype(jnp.float32)}
   loss_fn = discriminative.make_classification_loss(table_model(), train=False)
-  got, want = (loss_fn({}, jax.random.key(0), b) for b in (batch, wide))
+  got, want = (loss_fn({}, jax.random.key(0), b, Context())
+               for b in (batch, wide))
   assert got == want and got[0].dtype == jnp.float32
   spoilt = batch['x'].at[0].set(jnp.nan)
-  loss, metrics = loss_fn({}, jax.random.key(0), {**batch, 'x': spoilt})
+  loss, metrics = loss_fn({}, jax.random.key(0), {**batch, 'x': spoilt},
+                          Context())
   assert np.isnan(loss) and np.isnan(metrics['accuracy'])
 
 
@@ -110,7 +115,7 @@ def test_classification_loss_mixes_inputs_and_targets_alike():
   loss_fn = discriminative.make_classification_loss(table_model(log_of),
                                                     mixup=1.0)
   loss, metrics = loss_fn({}, jax.random.key(0),
-                          batch_of(np.eye(K)[label], label))
+                          batch_of(np.eye(K)[label], label), Context())
   share = np.asarray(seen[0])[np.arange(B), label]
   # max(u, 1 - u) of a uniform u is uniform on [1/2, 1].
   assert stats.kstest(2 * share - 1, 'uniform').pvalue > 1e-3
@@ -120,7 +125,7 @@ def test_classification_loss_mixes_inputs_and_targets_alike():
   assert metrics['accuracy'] == 1
   plain, _ = discriminative.make_classification_loss(
       table_model(log_of), mixup=1.0, train=False)(
-          {}, jax.random.key(0), batch_of(np.eye(K)[label], label))
+          {}, jax.random.key(0), batch_of(np.eye(K)[label], label), Context())
   assert plain == 0
 
 
@@ -148,7 +153,8 @@ def test_regression_loss_is_the_gaussian_density():
   target = _RNG.normal(size=(B, 2))
   loss_fn = discriminative.make_regression_loss(table_model(), 4)
   loss, metrics = loss_fn({}, jax.random.key(0),
-                          batch_of(np.concatenate([outputs, target], 1)))
+                          batch_of(np.concatenate([outputs, target], 1)),
+                          Context())
   nats = stats.norm.logpdf(target, outputs[:, :2], np.exp(outputs[:, 2:]))
   np.testing.assert_allclose(loss, -nats.sum(1).mean(), rtol=1e-5)
   np.testing.assert_allclose(metrics['squared_error'],
@@ -170,7 +176,7 @@ def test_regression_loss_is_least_at_the_line_of_least_squares():
   loss_fn = discriminative.make_regression_loss(model, 2)
   batch = {'x': jnp.asarray(np.column_stack([x, y]))}
   loss, gradient = jax.value_and_grad(
-      lambda p: loss_fn(p, jax.random.key(0), batch)[0])(params)
+      lambda p: loss_fn(p, jax.random.key(0), batch, Context())[0])(params)
   assert optax.tree.norm(gradient) < 1e-12
   best = 0.5 * np.log(2 * np.pi * np.e * residual[0] / B)
   np.testing.assert_allclose(loss, best, rtol=1e-12)

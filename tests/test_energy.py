@@ -14,6 +14,7 @@ from genjax.distributions.base import Distribution
 from genjax.distributions.combinators import independent
 from genjax.distributions.continuous import normal
 from genjax.distributions.continuous import NormalParams
+from genjax.types import Context
 from tests import laws
 
 # The time of these tests is that of compiling.
@@ -187,7 +188,7 @@ def _per_example(loss_fn):
 
   def one(params, x, index):
     batch = {'x': x[None], 'index': index[None]}
-    return jax.grad(lambda p: loss_fn(p, _KEY, batch)[0])(params)
+    return jax.grad(lambda p: loss_fn(p, _KEY, batch, Context())[0])(params)
 
   every = jit(jax.vmap(one, (None, 0, 0)))
   return lambda params, batch: np.asarray(
@@ -198,7 +199,7 @@ def _minimiser(loss_fn, batch):
   """Of a loss quadratic in (a, b, c), and the sandwich standard error."""
   start = jnp.array([1.0, 0.0, 1.0])
   hessian = np.asarray(jit(jax.hessian(
-      lambda p: loss_fn(p, _KEY, batch)[0]))(start))
+      lambda p: loss_fn(p, _KEY, batch, Context())[0]))(start))
   assert np.all(np.linalg.eigvalsh(hessian) > 0)
   gradients_at = _per_example(loss_fn)
   least = start - np.linalg.solve(
@@ -234,7 +235,7 @@ def test_sliced_score_matching_of_a_diagonal_is_free_of_its_noise():
       lambda p, x: 0.5 * jnp.sum(p * x**2, axis=(1, 2)))
   precision = jnp.asarray([[0.5, 1.0], [2.0, 3.0], [0.1, 1.0]])
   moments = np.mean(x**2, axis=0)
-  loss, _ = loss_fn(precision, _KEY, _batch(x))
+  loss, _ = loss_fn(precision, _KEY, _batch(x), Context())
   np.testing.assert_allclose(
       loss, np.sum(precision**2 * moments / 2 - precision), rtol=1e-12)
 
@@ -263,7 +264,8 @@ def test_contrastive_divergence_gradient_is_zero_at_the_truth():
 ], ids=['cd', 'dsm', 'ssm'])
 def test_losses_draw_by_index_and_leave_masked_examples_out(loss_fn):
   x = np.random.default_rng(2).normal(size=(6, 2)).astype(np.float32)
-  loss = jit(lambda batch: loss_fn(jnp.array([1., .3, 2.]), _KEY, batch))
+  loss = jit(lambda batch: loss_fn(
+      jnp.array([1., .3, 2.]), _KEY, batch, Context()))
   whole, metrics = loss(_batch(x))
   halves = [loss({'x': jnp.asarray(x[i]), 'index': i})
             for i in (jnp.arange(3), jnp.arange(3, 6))]

@@ -60,7 +60,8 @@ def test_flow_slopes_of_its_loss_point_to_the_data():
   loss_fn = maximum_likelihood(FLOW)
   batch = {'x': 0.5 * jax.random.normal(jax.random.key(4), (500, 2)) + 1.0}
   variables = _shaken()
-  value = jax.jit(jax.value_and_grad(lambda v: loss_fn(v, None, batch)[0]))
+  value = jax.jit(jax.value_and_grad(
+      lambda v: loss_fn(v, None, batch, None)[0]))
   before, grads = value(variables)
   moved = jax.tree.map(lambda v, g: v - 1e-2 * g, variables, grads)
   assert float(value(moved)[0]) < float(before)

@@ -30,6 +30,7 @@ from genjax.distributions import normal
 from genjax.distributions import NormalParams
 from genjax.training.state import init_state
 from genjax.training.step import make_step
+from genjax.types import Context
 
 VP = process.vp_linear()
 DRAWS: collections.Counter[tuple[int, ...]] = collections.Counter()
@@ -63,16 +64,17 @@ def diffusion_loss(key):
   loss_fn = loss.make_loss(
       apply, VP, prediction.v, times=times.uniform(VP), weighting=weighting.v,
       data_std=1.0, num_classes=3, label_dropout=0.5)
-  batch = {'x': jnp.ones((4, 2)), 'label': jnp.arange(4) % 3,
+  batch = {'x': jnp.ones((4, 2)), 'cond': {'label': jnp.arange(4) % 3},
            'index': jnp.arange(4)}
-  return loss_fn(jnp.ones(()), key, batch)
+  return loss_fn(jnp.ones(()), key, batch, Context())
 
 
 def two_training_steps(key):
-  def loss_fn(params, key, batch):
+  def loss_fn(params, key, batch, context):
+    del context
     return params * jnp.sum(batch['x'] * jax.random.normal(key, (2,))), {}
 
-  step = make_step(loss_fn, optax.sgd(0.1), ema_decay=0.9)
+  step = make_step(loss_fn, optax.sgd(0.1), averages={})
   state = init_state(jnp.ones(()), optax.sgd(0.1))
   for _ in range(2):
     state, _ = step(state, key, {'x': jnp.ones(2)})
@@ -109,7 +111,8 @@ def log_partition(estimate, **options):
 
 def energy_loss(loss_fn):
   return lambda key: loss_fn(
-      jnp.ones(()), key, {'x': jnp.ones((4, 2)), 'index': jnp.arange(4)})
+      jnp.ones(()), key, {'x': jnp.ones((4, 2)), 'index': jnp.arange(4)},
+      Context())
 
 
 CASES = {

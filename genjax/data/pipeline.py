@@ -85,9 +85,9 @@ def batches(
     num_threads: Batches that are read ahead, for sources not in memory.
 
   Returns:
-    An iterator over {'x': float32 [B, ...], 'label': int32 [B], 'index':
-    int32 [B]}; images are in [-1, 1], vectors as they are; 'label' is there
-    if `source` has it.
+    An iterator over {'x': float32 [B, ...], 'cond': {'label': int32 [B]},
+    'index': int32 [B]}; images are in [-1, 1], vectors as they are; 'label' is
+    there if `source` has it.
 
   Raises:
     ValueError: If `source` is empty, a number is out of range, vectors are to
@@ -209,7 +209,7 @@ def _assemble(source: Source, elements: np.ndarray) -> Batch:
     batch = {'x': to_model_range(columns['image'])}
   else:
     batch = {'x': np.asarray(columns['x'], np.float32)}
-  if 'label' in columns:
-    batch['label'] = columns['label'].astype(np.int32)
+  batch['cond'] = ({'label': columns['label'].astype(np.int32)}
+                   if 'label' in columns else {})
   batch['index'] = np.arange(len(batch['x']), dtype=np.int32)
   return batch

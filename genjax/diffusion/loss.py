@@ -73,7 +73,8 @@ def make_loss(
         'label_dropout needs num_classes', label_dropout)
   check_defined('make_loss', process, prediction)
 
-  def loss_fn(params, key, batch):
+  def loss_fn(params, key, batch, context):
+    del context
     x0 = widen(batch['x'])
     mask = widen(batch.get('mask', jnp.ones(x0.shape[:1])))
     # A NaN times 0 is one, in the loss and in its gradient.
@@ -88,7 +89,8 @@ def make_loss(
       keys = fold_in_each(key_label, batch['index'])
       drop = jax.vmap(lambda k: jax.random.bernoulli(k, label_dropout))(keys)
       # "No class" may not fit in the dtype of the labels.
-      label = jnp.where(drop, num_classes, batch['label'].astype(jnp.int32))
+      given = batch['cond']['label'].astype(jnp.int32)
+      label = jnp.where(drop, num_classes, given)
 
     xt = perturb(process, x0, eps, t)
     output = predict(

@@ -23,6 +23,7 @@ from genjax.distributions.discrete import CategoricalParams
 from genjax.distributions.discrete import PoissonParams
 from genjax.distributions.multivariate import multivariate_normal
 from genjax.distributions.multivariate import MultivariateNormalParams
+from genjax.numerics import batch_mean
 from genjax.numerics import safe_norm
 from genjax.numerics import standard_deviation
 from genjax.numerics import widen
@@ -38,13 +39,13 @@ def maximum_likelihood(dist: Distribution) -> LossFn:
   without constraints, which `reparameterize` gives.
 
   Returns:
-    (params, key, batch) -> (loss, {}): the batch's 'x' is [B, *event], and
-    the key is not used.
+    LossFn over batches {'x' [B, *event], 'mask' [B] if some examples are to be
+    left out}; no metrics. The key and the context are not used.
   """
 
-  def loss_fn(params, key, batch):
-    del key
-    return -jnp.mean(dist.log_prob(params, batch['x'])), {}
+  def loss_fn(params, key, batch, context):
+    del key, context
+    return -batch_mean(batch, dist.log_prob(params, batch['x'])), {}
 
   return loss_fn
 

@@ -5,6 +5,7 @@ import math
 import os
 from typing import Any, Mapping
 
+from absl import logging
 import numpy as np
 
 
@@ -34,8 +35,8 @@ class MetricsWriter:
     """
     self.close()
     os.makedirs(os.path.dirname(self._path) or '.', exist_ok=True)
-    kept = [line for line in _read_lines(self._path)
-            if json.loads(line)['step'] <= step]
+    kept = [json.dumps(record) + '\n' for record in read_metrics(self._path)
+            if record['step'] <= step]
     # Written beside and renamed: a kill in between loses no line.
     with open(self._path + '.tmp', 'w') as file:
       file.writelines(kept)
@@ -69,14 +70,24 @@ class MetricsWriter:
 
 
 def read_metrics(path: str) -> list[dict[str, Any]]:
-  """The lines of a `metrics.jsonl`, in order; null reads as None."""
-  return [json.loads(line) for line in _read_lines(path)]
+  """The lines of a `metrics.jsonl`, in order; null reads as None.
 
-
-def _read_lines(path: str) -> list[str]:
-  """Whole lines of the file; none if there is no file."""
+  A damaged line is left out, with a warning: the checkpoints do not need it.
+  There are none if there is no file.
+  """
   if not os.path.exists(path):
     return []
-  with open(path) as file:
+  records = []
+  with open(path, encoding='utf8', errors='replace') as file:
     # Only a killed write leaves a line without its end, and only the last.
-    return [line for line in file if line.endswith('\n')]
+    lines = [line for line in file if line.endswith('\n')]
+  for number, line in enumerate(lines, 1):
+    try:
+      record = json.loads(line)
+      if isinstance(record['step'], int):
+        records.append(record)
+        continue
+    except (ValueError, TypeError, KeyError):
+      pass
+    logging.warning('line %d of %s is damaged: it is left out', number, path)
+  return records

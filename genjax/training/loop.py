@@ -135,10 +135,13 @@ def fit(
       if meter.barren >= _PATIENCE:
         raise RuntimeError(
             f'fit: no finite update in the {meter.barren} steps up to '
-            f'{step}: lower the learning rate or look at the data')
+            f'{step}: lower the learning rate or look at the data; '
+            + _last_good(checkpointer))
 
       stop = stopping(step)
       if checkpointer is not None and (step % save_every == 0 or last or stop):
+        if writer is not None:
+          writer.flush()  # a kill after the save loses nothing before it
         checkpointer.save(step, compiled.get(state) if host is None else host,
                           scalars.get(best_metric))
       if stop and not last:
@@ -206,6 +209,12 @@ def _resume(
     return state, int(state.step)
   logging.info('going on from step %d', restored[1])
   return restored
+
+
+def _last_good(checkpointer: Checkpointer | None) -> str:
+  steps = checkpointer.steps() if checkpointer is not None else []
+  return (f'the latest checkpoint is of step {steps[-1]}' if steps
+          else 'there is no checkpoint')
 
 
 @contextlib.contextmanager

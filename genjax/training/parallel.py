@@ -3,10 +3,11 @@
 Losses draw noise per example, from `fold_in(key, batch['index'])`, so the
 same run on 1 or 8 devices, under `jax.jit` or `jax.pmap`, is the same run up
 to the order of sums. `nn.Dropout` is the exception: under pmap each device
-draws the same mask for its own shard, and agrees with jit in law only.
+draws the same mask for its own shard, as micro-batches do for their parts, and
+agrees with jit in law only.
 """
 
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, Mapping, NamedTuple
 
 import jax
 from jax.experimental import multihost_utils
@@ -18,6 +19,7 @@ import numpy as np
 import optax
 
 from genjax.checks import check
+from genjax.training.averages import Decay
 from genjax.training.state import State
 from genjax.training.step import make_step
 from genjax.training.step import Step
@@ -111,7 +113,8 @@ def pmap_step(
     tx: optax.GradientTransformation,
     mesh: Mesh,
     *,
-    ema_decay: float,
+    averages: Mapping[str, Decay],
+    micro_batches: int = 1,
 ) -> Compiled:
   """Compiles the same step by `jax.pmap`, the state replicated.
 
@@ -122,13 +125,15 @@ def pmap_step(
     loss_fn: see `make_step`; it sees the shard of one device.
     tx: the optimizer.
     mesh: of `make_mesh`.
-    ema_decay: see `make_step`.
+    averages: see `make_step`.
+    micro_batches: see `make_step`; of the shard of each device.
 
   Returns:
     A `Compiled`; its step raises ValueError if the devices do not divide the
     batch.
   """
-  step = make_step(loss_fn, tx, ema_decay=ema_decay, axis_name=_AXIS)
+  step = make_step(loss_fn, tx, averages=averages,
+                   micro_batches=micro_batches, axis_name=_AXIS)
   run = jax.pmap(
       step, axis_name=_AXIS, in_axes=(None, None, 0), out_axes=None,
       donate_argnums=0, devices=list(mesh.devices.flat))

@@ -1,6 +1,6 @@
 """What a training run carries from step to step."""
 
-from typing import NamedTuple
+from typing import Iterable, Mapping, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,23 +22,29 @@ class State(NamedTuple):
   step: Array  # [] int32
   params: Params
   opt_state: PyTree
-  # Exponential moving average of params, float32 or wider: in bfloat16 what one
-  # update adds to it would be rounded away.
-  ema: Params
+  # Averages of params by name, float32 or wider: in bfloat16 what one update
+  # adds to them would be rounded away.
+  averages: Mapping[str, Params]
+  frozen: PyTree  # what losses look at and no step changes
   skipped: Array  # [] int32, updates left out because they were not finite
 
 
-def init_state(params: Params, tx: optax.GradientTransformation) -> State:
-  """The state before the first step, with `ema` equal to `params`.
+def init_state(
+    params: Params, tx: optax.GradientTransformation,
+    averages: Iterable[str] = (), frozen: PyTree = {},
+) -> State:
+  """The state before the first step, with every average equal to `params`.
 
-  The average, and what the optimizer remembers, are float32, or float64 where
+  The averages, and what the optimizer remembers, are float32, or float64 where
   the params are; params keep their dtype, and round their updates to it.
   All are copies: the arrays of a donated state die with the first step, and
-  an average that shared its buffers with `params` could not be donated.
+  arrays that share a buffer could not be donated.
 
   Args:
     params: pytree of arrays.
     tx: the optimizer.
+    averages: their names.
+    frozen: pytree of arrays that losses may look at: a teacher, say.
 
   Returns:
     A `State` at step 0.
@@ -49,6 +55,7 @@ def init_state(params: Params, tx: optax.GradientTransformation) -> State:
       step=jnp.zeros((), jnp.int32),
       params=params,
       opt_state=tx.init(wide),
-      ema=jax.tree.map(jnp.array, wide),
+      averages={name: jax.tree.map(jnp.array, wide) for name in averages},
+      frozen=jax.tree.map(jnp.array, frozen),
       skipped=jnp.zeros((), jnp.int32),
   )

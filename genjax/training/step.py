@@ -1,58 +1,67 @@
 """One step of stochastic gradient descent, said once for every compilation."""
 
-from typing import Any, Callable, Mapping
+import functools
+from typing import Any, Mapping, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from genjax.checks import check
-from genjax.checks import check_in_range
+from genjax.checks import check_positive
+from genjax.numerics import scaled
 from genjax.numerics import widen
+from genjax.training.averages import Decay
 from genjax.training.state import State
 from genjax.types import Array
 from genjax.types import Batch
+from genjax.types import Context
 from genjax.types import Key
 from genjax.types import LossFn
 from genjax.types import Mean
-
-Step = Callable[[State, Key, Batch], tuple[State, dict[str, Mean]]]
+from genjax.types import Params
+from genjax.types import PyTree
 
 _OWN_METRICS = ('loss', 'grad_norm', 'skipped')
 
 
-def ema_decay_at(updates: Array, ema_decay: float) -> Array:
-  """Decay of the parameter average at its n-th update, n = 1, 2, ...
+class Step(Protocol):
+  """One update: the state before it, the run's root key, and a batch."""
 
-  min(ema_decay, (1 + n) / (10 + n)): the ramp of TensorFlow's
-  `ExponentialMovingAverage(num_updates)` and of score_sde (arXiv:2011.13456),
-  by which early averages forget the initial parameters.
-  """
-  return jnp.minimum(ema_decay, (1.0 + updates) / (10.0 + updates))
+  def __call__(
+      self, state: State, key: Key, batch: Batch
+  ) -> tuple[State, dict[str, Mean]]:
+    ...
 
 
 def make_step(
     loss_fn: LossFn,
     tx: optax.GradientTransformation,
     *,
-    ema_decay: float,
+    averages: Mapping[str, Decay],
+    micro_batches: int = 1,
     axis_name: str | None = None,
 ) -> Step:
-  """A training step: gradient, update, parameter average, metrics.
+  """A training step: gradient, update, averages of the params, metrics.
 
   An update whose loss or gradient norm is not finite (judged after the mean
   over devices, so that all of them agree) is left out: params, opt_state and
-  ema stay as they are, `skipped` counts it, and `step` advances. A norm that
-  overflows counts as not finite. Whatever the dtype of params and loss, the
-  norm, the optimizer, the average and the metrics are float32 or wider.
+  averages stay as they are, `skipped` counts it, and `step` advances. A norm
+  that overflows counts as not finite. Whatever the dtype of params and loss,
+  the norm, the optimizer, the averages and the metrics are float32 or wider.
 
   Args:
-    loss_fn: (params, key, batch) -> (scalar loss, metrics). Metrics are
-      scalars or `Mean`s of scalars under other names than 'loss',
+    loss_fn: (params, key, batch, context) -> (scalar loss, metrics). Metrics
+      are scalars or `Mean`s of scalars under other names than 'loss',
       'grad_norm' and 'skipped'.
     tx: the optimizer.
-    ema_decay: the largest decay of the parameter average, see `ema_decay_at`.
-    axis_name: the mapped axis over which to average, under `jax.pmap`.
+    averages: the decay of each average, by the names of the state's.
+    micro_batches: k parts of a batch [B, ...] whose gradients are taken one
+      after the other, which needs the memory of one, and averaged: the same
+      update. Part j holds rows j, j + k, ...; each weighs as its mask, or as
+      its size where there is none. What couples examples (mixup) sees a part.
+    axis_name: the mapped axis over which to average, under `jax.pmap`; shards
+      weigh as parts do.
 
   Returns:
     step(state, key, batch) -> (state, metrics). `key` is the root key of the
@@ -62,32 +71,34 @@ def make_step(
     a step left out, but 'skipped', are Mean(0, 0) and so weigh nothing.
 
   Raises:
-    ValueError: if ema_decay is not in [0, 1], or, when traced, if a metric is
-      not a scalar or has a name used here.
+    ValueError: if micro_batches is not positive, or, when traced, does not
+      divide the batch; if the state has other averages; if a metric is not a
+      scalar or has a name used here.
   """
-  check_in_range('make_step', 'ema_decay', ema_decay, 0.0, 1.0)
+  check_positive('make_step', 'micro_batches', micro_batches)
 
   def step(state, key, batch):
-    key = jax.random.fold_in(key, state.step)
-    (loss, extra), grads = jax.value_and_grad(loss_fn, has_aux=True)(
-        state.params, key, batch)
-    extra = _as_means(extra, axis_name)
-    loss, grads = jax.tree.map(widen, (loss, grads))
-    if axis_name is not None:
-      loss, grads = jax.lax.pmean((loss, grads), axis_name)
+    check(state.averages.keys() == averages.keys(), 'make_step',
+          f'averages of the state must be {sorted(averages)}',
+          sorted(state.averages))
+    context = Context(state.step, state.averages, state.frozen)
+    loss, extra, grads = _gradient(
+        loss_fn, micro_batches, axis_name, state.params,
+        jax.random.fold_in(key, state.step), batch, context)
     grad_norm = optax.tree.norm(grads)
     finite = jnp.isfinite(loss) & jnp.isfinite(grad_norm)
 
     updates, opt_state = tx.update(
         grads, state.opt_state, jax.tree.map(widen, state.params))
     params = optax.apply_updates(state.params, updates)
-    decay = ema_decay_at(state.step - state.skipped + 1, ema_decay)
-    ema = optax.incremental_update(
-        jax.tree.map(widen, params), state.ema, 1.0 - decay)
-    params, opt_state, ema = jax.tree.map(
+    wide, count = jax.tree.map(widen, params), state.step - state.skipped + 1
+    moved = {name: optax.incremental_update(
+        wide, state.averages[name], 1.0 - decay(count))
+             for name, decay in averages.items()}
+    params, opt_state, moved = jax.tree.map(
         lambda new, old: jnp.where(finite, new, old),
-        (params, opt_state, ema),
-        (state.params, state.opt_state, state.ema))
+        (params, opt_state, moved),
+        (state.params, state.opt_state, state.averages))
 
     metrics = {
         'loss': Mean(loss, jnp.ones(())),
@@ -101,32 +112,109 @@ def make_step(
         step=state.step + 1,
         params=params,
         opt_state=opt_state,
-        ema=ema,
+        averages=moved,
+        frozen=state.frozen,
         skipped=state.skipped + jnp.where(finite, 0, 1),
     ), metrics
 
   return step
 
 
-def _as_means(
-    metrics: Mapping[str, Any], axis_name: str | None
-) -> dict[str, Mean]:
-  """Metrics as `Mean`s over all devices: a bare scalar becomes Mean(x, 1)."""
-  means = {}
+class _Part(NamedTuple):
+  """Sums over examples, so that those of micro-batches and shards add up."""
+
+  weight: Array  # [] float32
+  scalars: dict[str, Array]  # loss and bare metrics, each times the weight
+  grads: PyTree  # times the weight
+  means: dict[str, Mean]
+
+
+def _gradient(
+    loss_fn: LossFn, micro_batches: int, axis_name: str | None,
+    params: Params, key: Key, batch: Batch, context: Context
+) -> tuple[Array, dict[str, Mean], PyTree]:
+  """(loss, metrics, gradient) of a batch, in float32 or wider."""
+
+  def part_of(batch: Batch) -> _Part:
+    (loss, metrics), grads = jax.value_and_grad(loss_fn, has_aux=True)(
+        params, key, batch, context)
+    loss, grads = jax.tree.map(widen, (loss, grads))
+    bare, means = _checked(metrics)
+    if 'mask' in batch:
+      weight = jnp.sum(widen(batch['mask']))
+    else:
+      weight = jnp.float32(_size(batch))
+    return _Part(weight, {**bare, 'loss': loss}, grads, means)
+
+  if micro_batches == 1 and axis_name is None:
+    part = part_of(batch)
+  else:
+    part = _sum_of_parts(part_of, batch, micro_batches)
+    if axis_name is not None:
+      part = jax.lax.psum(part, axis_name)
+    part = part._replace(scalars=_over(part.scalars, part.weight),
+                         grads=_over(part.grads, part.weight))
+  loss = part.scalars.pop('loss')
+  bare = {name: Mean(x, jnp.ones(())) for name, x in part.scalars.items()}
+  return loss, {**bare, **part.means}, part.grads
+
+
+def _sum_of_parts(part_of: Any, batch: Batch, count: int) -> _Part:
+  """The sum of the `_Part`s of `count` micro-batches."""
+  size = _size(batch)
+  check(size % count == 0, 'make_step',
+        f'micro_batches must divide the batch of {size}', count)
+  parts = jax.tree.map(
+      lambda x: x.reshape(size // count, count, *x.shape[1:]), batch)
+
+  def one(batch: Batch) -> _Part:
+    part = part_of(batch)
+    # What no example weighs may be 0 / 0.
+    weigh = functools.partial(jax.tree.map, functools.partial(
+        scaled, part.weight))
+    return part._replace(scalars=weigh(part.scalars), grads=weigh(part.grads))
+
+  def add(a: PyTree, b: PyTree) -> PyTree:
+    return jax.tree.map(jnp.add, a, b)
+
+  if count == 1 or jax.default_backend() == 'cpu':
+    # Not a scan: a CPU takes 33 times as long for convolutions in one.
+    total = one(jax.tree.map(lambda x: x[:, 0], parts))
+    for j in range(1, count):
+      total = add(total, one(jax.tree.map(lambda x, j=j: x[:, j], parts)))
+    return total
+  parts = jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), parts)
+  shapes = jax.eval_shape(one, jax.tree.map(lambda x: x[0], parts))
+  zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+  return jax.lax.scan(lambda total, batch: (add(total, one(batch)), None),
+                      zero, parts)[0]
+
+
+def _over(sums: PyTree, weight: Array) -> PyTree:
+  return jax.tree.map(lambda x: x / weight, sums)
+
+
+def _size(batch: Batch) -> int:
+  return len(jax.tree.leaves(batch)[0])
+
+
+def _checked(
+    metrics: Mapping[str, Any]
+) -> tuple[dict[str, Array], dict[str, Mean]]:
+  """Bare scalars and `Mean`s among the metrics of a loss, as float32."""
+  bare: dict[str, Array] = {}
+  means: dict[str, Mean] = {}
   for name, value in metrics.items():
     check(name not in _OWN_METRICS, 'make_step',
           f'metrics of loss_fn must not be named {", ".join(_OWN_METRICS)}',
           repr(name))
-    bare = not isinstance(value, Mean)
-    total, count = (jnp.asarray(x, jnp.float32)
-                    for x in ((value, 1.0) if bare else value))
-    check(total.ndim == 0 and count.ndim == 0, 'make_step',
+    arrays = [jnp.asarray(x, jnp.float32)
+              for x in (value if isinstance(value, Mean) else [value])]
+    check(all(x.ndim == 0 for x in arrays), 'make_step',
           f'metric {name!r} must be a scalar or a Mean of scalars',
-          f'shapes {total.shape} and {count.shape}')
-    if axis_name is not None:
-      # Sums add up over devices, and bare scalars, of equal shards, average:
-      # both then equal what one device would report for the whole batch.
-      reduce = jax.lax.pmean if bare else jax.lax.psum
-      total, count = reduce((total, count), axis_name)
-    means[name] = Mean(total, count)
-  return means
+          f'shapes {", ".join(str(x.shape) for x in arrays)}')
+    if isinstance(value, Mean):
+      means[name] = Mean(*arrays)
+    else:
+      bare[name] = arrays[0]
+  return bare, means

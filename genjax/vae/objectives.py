@@ -111,9 +111,9 @@ def make_elbo_loss(
     num_samples: draws of z an example.
 
   Returns:
-    LossFn over batches {'x' [B, *event], 'index' [B], 'label' [B] and 'mask'
-    [B] if there are any}; metrics 'reconstruction' and 'kl', nats, whatever
-    beta and free_bits.
+    LossFn over batches {'x' [B, *event], 'index' [B], 'cond': {'label' [B]} if
+    there are any, 'mask' [B] likewise}; metrics 'reconstruction' and 'kl',
+    nats, whatever beta and free_bits.
 
   Raises:
     ValueError: a number that is out of range.
@@ -123,8 +123,9 @@ def make_elbo_loss(
   check(free_bits >= 0, where, 'free_bits must not be negative', free_bits)
   check_positive(where, 'num_samples', num_samples)
 
-  def loss_fn(params, key, batch):
-    terms = elbo_terms(key, vae, params, batch['x'], batch.get('label'),
+  def loss_fn(params, key, batch, context):
+    del context
+    terms = elbo_terms(key, vae, params, batch['x'], batch['cond'].get('label'),
                        num_samples=num_samples, index=batch['index'])
     rate = jnp.sum(jnp.maximum(terms.kl, free_bits), axis=1)
     losses = terms.reconstruction + beta * rate
@@ -161,8 +162,9 @@ def make_iwae_loss(
   """
   check_positive('make_iwae_loss', 'num_samples', num_samples)
 
-  def loss_fn(params, key, batch):
-    x, label = batch['x'], batch.get('label')
+  def loss_fn(params, key, batch, context):
+    del context
+    x, label = batch['x'], batch['cond'].get('label')
     q = vae.encode(params, x, label)
     z = vae.posterior.reparameterize(
         q, _noise(key, vae, num_samples, batch['index']))

@@ -86,13 +86,13 @@ def test_to_uint8_refuses_pixels(dtype):
 @EACH_KIND
 def test_batches_keep_the_contract(kind):
   (batch,) = _take(1, KINDS[kind](), 4, seed=0)
-  assert set(batch) == {'x', 'label', 'index'}
+  assert set(batch) == {'x', 'cond', 'index'}
   chex.assert_shape(batch['x'], (4, 2, 2, 1))
-  chex.assert_type([batch['x'], batch['label'], batch['index']],
+  chex.assert_type([batch['x'], batch['cond']['label'], batch['index']],
                    [np.float32, np.int32, np.int32])
   np.testing.assert_array_equal(batch['index'], np.arange(4))
   elements = np.array(_elements([batch]))
-  np.testing.assert_array_equal(batch['label'], elements % 2)
+  np.testing.assert_array_equal(batch['cond']['label'], elements % 2)
 
 
 def test_batches_of_vectors_pass_unchanged():
@@ -100,7 +100,7 @@ def test_batches_of_vectors_pass_unchanged():
   (batch,) = _take(1, sources.ArraySource({'x': x}), 2, seed=0,
                    shuffle=False)
   np.testing.assert_array_equal(batch['x'], x)
-  assert 'label' not in batch
+  assert batch['cond'] == {}
 
 
 @EACH_KIND

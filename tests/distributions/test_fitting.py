@@ -59,7 +59,7 @@ def test_fit_is_the_likeliest_of_its_neighbours(name):
     moved = jax.tree.map(lambda p: p * scale + shift * jnp.arange(p.size)
                          .reshape(p.shape), params)
     return fitting.maximum_likelihood(DISTS[name])(
-        moved, None, {'x': x})[0]
+        moved, None, {'x': x}, None)[0]
 
   best = loss(1.0, 0.0)
   for scale, shift in ((1.03, 0), (0.97, 0), (1, 0.03), (1, -0.03)):
@@ -160,7 +160,7 @@ def test_maximum_likelihood_is_the_mean_of_minus_log_prob():
   x = _RNG.normal(size=(9, 2, 3)).astype(np.float32)
   params = continuous.NormalParams(jnp.zeros((2, 3)), 2.0)
   loss, metrics = fitting.maximum_likelihood(independent(
-      continuous.normal, 2))(params, None, {'x': x})
+      continuous.normal, 2))(params, None, {'x': x}, None)
   want = -stats.norm(0, 2).logpdf(x).sum((1, 2)).mean()
   np.testing.assert_allclose(loss, want, rtol=1e-6)
   assert metrics == {}

@@ -230,7 +230,8 @@ def _write_run(workdir, preset, **values):
     return x + rng.normal(0, 0.3, x.shape).astype(x.dtype)
 
   state = state._replace(params=jax.tree.map(shaken, state.params),
-                         ema=jax.tree.map(shaken, state.ema), step=np.int32(6))
+                         averages=jax.tree.map(shaken, state.averages),
+                         step=np.int32(6))
   common.open_workdir(str(workdir), settings)
   checkpointer = Checkpointer(str(workdir / 'checkpoints'))
   with contextlib.closing(checkpointer):

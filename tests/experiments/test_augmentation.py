@@ -113,7 +113,7 @@ def test_the_few_are_training_digits_and_the_judge_is_the_test_set(
   for x in judged:
     assert np.array_equal(pipeline.to_uint8(x), test['image'])
   # Those who say 0 are right on the zeros; arms that agree differ by nothing.
-  zeros = float(np.mean(test['label'] == 0))
+  zeros = float(np.mean(test['cond']['label'] == 0))
   summary = rows_of(tmp_path / 'run')['summary']
   assert summary['2']['VAE'] == dict.fromkeys(('value', 'low', 'high'), zeros)
   assert summary['5']['mixup - alone']['value'] == 0
@@ -258,7 +258,7 @@ def test_copies_for_samples_leave_the_accuracy_as_it_is(monkeypatch):
   arms = augmentation_arms.make_arms(CLASSIFIER, {})
   test = pipeline.full_batch(embedded.digits('test'))
   alone, copied = ([np.mean(arms[name](few_digits(3, seed), seed)(test['x'])
-                            == test['label']) for seed in range(8)]
+                            == test['cond']['label']) for seed in range(8)]
                    for name in ('alone', 'VAE'))
   assert stats.ttest_rel(alone, copied).pvalue > 1e-3
   assert min(alone + copied) > 0.4  # something was learned

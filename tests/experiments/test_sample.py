@@ -126,7 +126,7 @@ def test_sample_runs_every_sampler(draw, toy_run):
 
 def test_load_run_tells_averaged_from_last_weights(digits_run, state_of):
   state, _ = state_of(digits_run)
-  for weights, want in (('ema', state.ema), ('raw', state.params)):
+  for weights, want in (('ema', state.averages['ema']), ('raw', state.params)):
     _, params, step = diffusion_run.load_run(str(digits_run), weights)
     chex.assert_trees_all_equal(params, want)
     assert step == 6

@@ -89,7 +89,7 @@ def test_training_on_images_reports_the_loaded_classifier(digits):
   model, params, step = classifier_run.load_run(str(workdir))
   assert step == results['step'] == 30
   batch = pipeline.full_batch(embedded.digits('test'))
-  x, label = batch['x'], batch['label']
+  x, label = batch['x'], batch['cond']['label']
   p = np.asarray(jax.nn.softmax(model.logits(params, x)), np.float64)
   np.testing.assert_allclose(
       results['accuracy']['value'], metrics.accuracy_score(label, p.argmax(1)))

@@ -24,6 +24,7 @@ from experiments import train_diffusion
 from genjax.data import pipeline
 from genjax.data import toy
 from genjax.training.logs import read_metrics
+from genjax.types import Context
 
 STEPS = 6
 
@@ -188,7 +189,8 @@ def test_every_process_and_prediction_has_a_finite_loss(points, process):
   # Of all at once, as they share the noise, which takes longest to compile.
   @jax.jit(compiler_options={'xla_backend_optimization_level': 0})
   def losses_of_all(params, key, batch):
-    return [diffusion_run.make_loss(model, train=True)(params, key, batch)
+    return [diffusion_run.make_loss(model, train=True)(params, key, batch,
+                                                          Context())
             for model in models]
 
   for loss, bins in losses_of_all(state.params, jax.random.key(0), batch):

@@ -22,6 +22,7 @@ from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.metrics import classification
 from genjax.training.logs import read_metrics
+from genjax.types import Context
 from genjax.vae import objectives
 
 TINY = ('--width=8', '--latents=3', '--batch_size=16', '--steps=4',
@@ -84,7 +85,7 @@ def test_reported_bounds_are_those_of_the_loaded_model(digits):
   batch = vae_run.inputs(settings, jax.random.key(1),
                          pipeline.full_batch(embedded.digits('test')))
   nats = np.asarray(jax.jit(lambda key: objectives.log_weights(
-      key, vae, params, batch['x'], batch['label'], num_samples=200))(
+      key, vae, params, batch['x'], batch['cond']['label'], num_samples=200))(
           jax.random.key(2)), np.float64)
   # Of the same examples: what differs is the draws, of ten codes at least.
   error = math.sqrt(np.mean(nats.var(0)) / (10 * nats.shape[1]))
@@ -105,7 +106,7 @@ def test_recognised_are_samples_with_their_noise(digits):
       common.root_key(0, 'sample'), vae, params, 1500, label))(params)
   with_noise, without = (classification.recognition_rate(
       pipeline.to_model_range(pipeline.to_uint8(x)), label, train['x'],
-      train['label']) for x in (drawn.x, drawn.mean))
+      train['cond']['label']) for x in (drawn.x, drawn.mean))
   # A pixel at the border of two levels may be rounded to the other.
   told = results_of(digits[0])['recognised']['samples']
   assert told == pytest.approx(with_noise, abs=3 / 1500)
@@ -238,7 +239,7 @@ def test_inputs_dequantise_by_index_within_one_level():
   batch = pipeline.full_batch(embedded.digits('test'))
   key = jax.random.key(3)
   whole = vae_run.inputs(settings, key, batch)
-  assert 'label' not in whole
+  assert whole['cond'] == {}
   noise = (np.asarray(whole['x'])
            - np.asarray(vae_run.on_levels(batch['x'], 17))) / (2 / 16)
   # Some 19 thousand draws, whose law Kolmogorov's test knows.
@@ -269,12 +270,12 @@ def test_five_seeds_stay_finite_even_on_extreme_images(values):
     def step(carry, key):
       params, opt_state = carry
       (loss, _), grads = jax.value_and_grad(loss_fn, has_aux=True)(
-          params, key, batch)
+          params, key, batch, Context())
       updates, opt_state = tx.update(grads, opt_state, params)
       params = jax.tree.map(jnp.add, params, updates)
       return (params, opt_state), loss
 
-    params = vae.init(key_init, batch['x'], batch['label'])
+    params = vae.init(key_init, batch['x'], batch['cond']['label'])
     return jax.lax.scan(step, (params, tx.init(params)),
                         jax.random.split(key, 20))
 

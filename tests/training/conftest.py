@@ -9,14 +9,16 @@ import pytest
 
 from genjax.numerics import fold_in_each
 from genjax.numerics import normal_each
+from genjax.training.averages import ema
 from genjax.training.optimizers import make_optimizer
 from genjax.types import Mean
 
 BATCH = 16
 
 
-def loss_fn(params, key, batch):
+def loss_fn(params, key, batch, context):
   """Squared error to the noise of each example, and metrics of every kind."""
+  del context
   noise = normal_each(fold_in_each(key, batch['index']), (8,))
   error = jnp.tanh(batch['x'] @ params['w']) + params['b'] - noise
   each = jnp.mean(error ** 2, axis=1)
@@ -46,4 +48,4 @@ def problem():
               'b': jnp.zeros(8)},
       tx=make_optimizer(1e-2, 40, warmup_steps=3),
       key=jax.random.key(2),
-      ema_decay=0.9)
+      averages={'ema': ema(0.9)})

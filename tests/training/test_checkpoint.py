@@ -1,3 +1,4 @@
+import contextlib
 import glob
 import os
 import shutil
@@ -14,6 +15,7 @@ import numpy as np
 import optax
 import pytest
 
+from genjax.training import leaves
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.parallel import make_mesh
 from genjax.training.state import init_state
@@ -26,10 +28,11 @@ def make_state(step):
   random = np.random.default_rng(step)
   params = {'w': random.normal(size=(64, 32)).astype(np.float32),
             'half': jnp.asarray(random.normal(size=3), jnp.bfloat16)}
-  state = init_state(params, TX)
+  state = init_state(params, TX, ['ema'])
   return jax.tree.map(np.array, state._replace(step=jnp.int32(step)))
 
 
+SMALL = jax.tree.map(np.array, init_state(np.zeros(2), optax.sgd(0.1)))
 TARGET = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), make_state(0))
 
@@ -78,7 +81,7 @@ def flip(path, where=0.5):
 
 def damage(directory, step):
   """Flips a bit of every file that holds arrays."""
-  for path in glob.glob(f'{directory}/{step}/state/**', recursive=True):
+  for path in glob.glob(f'{directory}/{step}/weights/**', recursive=True):
     if os.path.isfile(path) and os.path.getsize(path):
       flip(path)
 
@@ -121,7 +124,7 @@ def test_restore_places_by_the_sharding_of_the_target(saved, num_devices):
 def test_save_keeps_the_latest_two_and_the_best(
     checkpointer, tmp_path, metrics, kept, best):
   for step, metric in enumerate(metrics, 1):
-    checkpointer.save(step, {'w': np.zeros(2)}, metric)
+    checkpointer.save(step, SMALL, metric)
     if step == 3:  # a restart forgets nothing
       checkpointer.close()
   checkpointer.wait()
@@ -142,7 +145,7 @@ def test_restore_falls_back_from_damage_with_a_warning(saved, warnings):
 def test_restore_sees_a_bit_that_orbax_does_not_miss(saved, warnings):
   # Small arrays lie in pages that have a checksum of their own; those of a
   # kilobyte and more have none, and orbax gives them back wrong.
-  largest = max((path for path in glob.glob(f'{saved}/3/state/**/d/*',
+  largest = max((path for path in glob.glob(f'{saved}/3/weights/**/d/*',
                                             recursive=True)),
                 key=os.path.getsize)
   flip(largest)
@@ -213,11 +216,13 @@ def test_damaged_metrics_cost_only_the_rank(saved, warnings):
 
 
 @pytest.mark.parametrize('change, message', [
-    (lambda s: s._replace(ema={}), r"\.ema\['half'\] must be .* got none"),
+    (lambda s: s._replace(averages={}),
+     r"\['averages'\]\['ema'\]\['half'\] must be .* got none"),
     (lambda s: s._replace(params=dict(s.params, more=np.zeros(3))),
-     r"\.params\['more'\] must be absent"),
+     r"\['params'\]\['more'\] must be absent"),
     (lambda s: s._replace(params=dict(s.params, w=np.zeros((8, 8)))),
-     r"\.params\['w'\] must be \[\[64, 32\], 'float32'\]"),
+     r"\['params'\]\['w'\] must be \[\[64, 32\], 'float32'\]"),
+    (lambda s: s._replace(opt_state=()), r"\['opt_state'\].* must be .* got"),
     (lambda s: s._replace(params=dict(s.params, w=jnp.zeros(
         (64, 32), jnp.bfloat16))), 'bfloat16'),
 ])
@@ -232,18 +237,120 @@ def test_checkpointer_is_silent_and_loads_orbax_late(tmp_path):
 import sys
 import numpy as np
 from absl import logging
-from genjax.training import checkpoint, loop, logs, parallel
+from genjax.training import checkpoint, loop, logs, parallel, state
+small = state.State(np.int32(0), np.zeros(2), (), dict(), dict(), np.int32(0))
 checkpointer = checkpoint.Checkpointer({str(tmp_path / 'c')!r})
-assert checkpointer.restore(dict(w=np.zeros(2))) is None
+assert checkpointer.restore(small) is None
 for name in ('orbax', 'tensorboardX', 'matplotlib', 'tensorflow'):
   assert not any(m.split('.')[0] == name for m in sys.modules), name
 logging.set_verbosity(logging.INFO)
 for step in (1, 2, 3, 4):
-  checkpointer.save(step, dict(w=np.zeros(2)), metric=None if step == 2 else 1)
+  checkpointer.save(step, small, metric=None if step == 2 else 1)
 checkpointer.wait()
-checkpointer.restore(dict(w=np.zeros(2)))
+checkpointer.restore(small)
 checkpointer.close()
 '''
   done = subprocess.run([sys.executable, '-c', program], capture_output=True,
                         text=True, timeout=120)
   assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+
+
+WEIGHTS = {'params': TARGET.params, 'averages': TARGET.averages}
+
+
+def test_weights_are_restored_without_an_optimizer(saved, warnings):
+  # Whatever has become of the optimizer's part.
+  shutil.rmtree(saved / '3' / 'training')
+  weights, step = Checkpointer(saved).restore_weights(WEIGHTS)
+  state = make_state(3)
+  assert step == 3 and not warnings
+  chex.assert_trees_all_equal(
+      weights, {'params': state.params, 'averages': state.averages})
+
+
+def test_another_optimizer_is_no_damage(saved, warnings):
+  target = jax.eval_shape(
+      lambda: init_state(make_state(0).params, optax.sgd(0.1, 0.9), ['ema']))
+  with pytest.raises(ValueError, match=r"restore: \['opt_state'\]"):
+    Checkpointer(saved).restore(target)
+  assert not warnings
+
+
+@pytest.mark.parametrize('as_step, message', [
+    (9, r'checkpoint 9 in .* must be of step 9: .* got one of step 3'),
+    (3, r"checkpoint 3 in .* must be of run : .* got one of run other"),
+])
+def test_a_checkpoint_of_another_step_or_run_is_refused(
+    saved, tmp_path, as_step, message):
+  if as_step == 3:
+    shutil.rmtree(saved)
+    other = Checkpointer(saved, run='other')
+    other.save(3, make_state(3))
+    other.close()
+  else:
+    os.rename(saved / '3', saved / '9')
+  for restore in (lambda c: c.restore(TARGET),
+                  lambda c: c.restore_weights(WEIGHTS)):
+    with pytest.raises(ValueError, match=message):
+      restore(Checkpointer(saved))
+
+
+def test_a_flipped_bit_of_the_metadata_is_damage(saved, warnings):
+  path, = glob.glob(f'{saved}/3/meta/metadata')
+  with open(path, encoding='utf8') as file:
+    text = file.read()
+  # A name: what is there would not fit the state, though the state is right.
+  with open(path, 'w', encoding='utf8') as file:
+    file.write(text.replace('half', 'hamf'))
+  assert Checkpointer(saved).restore(TARGET)[1] == 2
+  assert len(warnings) == 1 and 'checksum of its metadata' in warnings[0]
+
+
+@pytest.mark.parametrize('name', [
+    'lr=[0.1]', 'a*b', 'what?', 'back\\slash', 'gs:', '{x}', '~', 'a b'])
+def test_any_name_of_a_folder_does(tmp_path, name, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  state = make_state(4)
+  with contextlib.closing(Checkpointer(f'{name}/checkpoints')) as checkpointer:
+    for step in (4, 5):
+      checkpointer.save(step, state)
+  with contextlib.closing(Checkpointer(f'{name}/checkpoints')) as checkpointer:
+    restored, step = checkpointer.restore(TARGET)
+  assert step == 5
+  chex.assert_trees_all_equal(restored, state)
+  assert os.listdir(tmp_path) == [name]
+
+
+def test_the_first_save_is_read_back(checkpointer, monkeypatch):
+  describe, calls = leaves.describe, []
+
+  def never_twice_the_same(arrays):
+    calls.append(arrays)
+    return {name: [*leaf[:2], f'{leaf[2]}{len(calls)}']
+            for name, leaf in describe(arrays).items()}
+
+  monkeypatch.setattr(leaves, 'describe', never_twice_the_same)
+  with pytest.raises(OSError, match='cannot be read back'):
+    checkpointer.save(1, make_state(1))
+
+
+def test_what_is_frozen_is_written_once_and_comes_back(tmp_path, warnings):
+  teacher = {'w': np.arange(3000, dtype=np.float32)}
+  states = [make_state(step)._replace(frozen=teacher) for step in range(4)]
+  for step in (1, 2):  # two processes
+    with contextlib.closing(Checkpointer(tmp_path)) as checkpointer:
+      checkpointer.save(step, states[step])
+  path, = glob.glob(f'{tmp_path}/frozen')
+  before = os.stat(path).st_mtime_ns
+  with contextlib.closing(Checkpointer(tmp_path)) as checkpointer:
+    checkpointer.save(3, states[3])
+    assert checkpointer.steps() == [2, 3]
+    assert os.stat(path).st_mtime_ns == before
+    restored, _ = checkpointer.restore(states[0])
+    chex.assert_trees_all_equal(restored, states[3])
+    flip(max(glob.glob(f'{path}/**/d/*', recursive=True), key=os.path.getsize))
+    with pytest.raises(RuntimeError, match='no whole checkpoint'):
+      checkpointer.restore(states[0])
+    # Weights do not need it.
+    assert checkpointer.restore_weights(WEIGHTS)[1] == 3
+  assert "checksum of ['frozen']['w']" in warnings[0]

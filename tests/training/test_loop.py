@@ -29,7 +29,7 @@ NUM_STEPS = 24
 @pytest.fixture(scope='module')
 def compiled(problem):
   return compile_step(
-      make_step(problem.loss_fn, problem.tx, ema_decay=problem.ema_decay),
+      make_step(problem.loss_fn, problem.tx, averages=problem.averages),
       make_mesh(1))
 
 
@@ -41,7 +41,7 @@ def run(problem, compiled):
     checkpointer = Checkpointer(os.path.join(workdir, 'checkpoints'))
     writer = MetricsWriter(str(workdir))
     try:
-      return fit(compiled, init_state(problem.params, problem.tx),
+      return fit(compiled, init_state(problem.params, problem.tx, ['ema']),
                  problem.key, batches_from, num_steps=num_steps,
                  log_every=log_every, save_every=save_every,
                  checkpointer=checkpointer, writer=writer, hooks=hooks)
@@ -110,7 +110,7 @@ def test_run_with_a_damaged_checkpoint_resumed_is_the_unbroken_run(
   monkeypatch.setattr(logging, 'warning', lambda *args: warnings.append(args))
   run(tmp_path, hooks=stop_at(
       15, lambda: os.kill(os.getpid(), signal.SIGTERM)))
-  for path in glob.glob(f'{tmp_path}/checkpoints/15/state/d/*'):
+  for path in glob.glob(f'{tmp_path}/checkpoints/15/weights/d/*'):
     with open(path, 'r+b') as file:
       data = file.read()
       file.seek(len(data) // 2)
@@ -198,7 +198,7 @@ def test_hooks_see_the_state_of_their_step(problem, run, tmp_path):
 
 def scripted(values):
   """A loop whose metric 'part' and finiteness come from the batches."""
-  def loss_fn(params, key, batch):
+  def loss_fn(params, key, batch, context):
     part = Mean(batch['total'][0], batch['count'][0])
     return params * batch['total'][0], {'part': part}
 
@@ -207,8 +207,9 @@ def scripted(values):
       yield {'total': np.float32([total]), 'count': np.float32([count])}
 
   tx = optax.sgd(0.0)
-  return (compile_step(make_step(loss_fn, tx, ema_decay=0.9), make_mesh(1)),
-          init_state(jnp.ones(()), tx), jax.random.key(0), batches_from)
+  step = make_step(loss_fn, tx, averages={})
+  return (compile_step(step, make_mesh(1)), init_state(jnp.ones(()), tx),
+          jax.random.key(0), batches_from)
 
 
 def test_logged_metrics_are_means_over_all_of_an_interval(tmp_path):

@@ -5,22 +5,24 @@ import numpy as np
 import optax
 import pytest
 
+from genjax.training.averages import ema
 from genjax.training.parallel import compile_step
 from genjax.training.parallel import make_mesh
 from genjax.training.parallel import pmap_step
 from genjax.training.state import init_state
 from genjax.training.step import make_step
+from genjax.types import Context
 
 NUM_STEPS = 6
 
 
-def by_jit(loss_fn, tx, mesh, *, ema_decay, fsdp=False):
-  step = make_step(loss_fn, tx, ema_decay=ema_decay)
+def by_jit(loss_fn, tx, mesh, *, averages, fsdp=False):
+  step = make_step(loss_fn, tx, averages=averages)
   return compile_step(step, mesh, fsdp=fsdp)
 
 
-def by_fsdp(loss_fn, tx, mesh, *, ema_decay):
-  return by_jit(loss_fn, tx, mesh, ema_decay=ema_decay, fsdp=True)
+def by_fsdp(loss_fn, tx, mesh, *, averages):
+  return by_jit(loss_fn, tx, mesh, averages=averages, fsdp=True)
 
 
 COMPILATIONS = {
@@ -34,8 +36,8 @@ COMPILATIONS = {
 def train(problem, make, num_devices):
   """State and metrics of a few steps."""
   compiled = make(problem.loss_fn, problem.tx, make_mesh(num_devices),
-                  ema_decay=problem.ema_decay)
-  state = compiled.put(init_state(problem.params, problem.tx))
+                  averages=problem.averages)
+  state = compiled.put(init_state(problem.params, problem.tx, ['ema']))
   batches = problem.batches_from(0)
   metrics = []
   for _ in range(NUM_STEPS):
@@ -52,7 +54,7 @@ def one_device(problem):
 def test_first_metrics_are_those_of_the_eager_loss(problem, one_device):
   loss, metrics = problem.loss_fn(
       problem.params, jax.random.fold_in(problem.key, 0),
-      next(problem.batches_from(0)))
+      next(problem.batches_from(0)), Context())
   first = one_device[1][0]
   np.testing.assert_allclose(first['loss'].total, loss, rtol=1e-5)
   chex.assert_trees_all_close(first['far'], metrics['far'], rtol=1e-5)
@@ -75,11 +77,11 @@ def test_every_compilation_is_the_same_run(problem, one_device, name):
 def test_one_bad_shard_skips_the_update_on_every_device(make):
   tx = optax.sgd(0.1)
 
-  def loss_fn(params, key, batch):
+  def loss_fn(params, key, batch, context):
     return jnp.mean(params['w'] * batch['x']), {'seen': jnp.mean(batch['x'])}
 
-  compiled = make(loss_fn, tx, make_mesh(8), ema_decay=0.5)
-  start = init_state({'w': jnp.ones(())}, tx)
+  compiled = make(loss_fn, tx, make_mesh(8), averages={'ema': ema(0.5)})
+  start = init_state({'w': jnp.ones(())}, tx, ['ema'])
   x = np.ones(8, np.float32)
   x[5] = np.nan
   state, metrics = compiled.step(
@@ -96,13 +98,14 @@ def test_compiled_copies_in_donates_and_copies_out(problem, name):
   make, num_devices = COMPILATIONS[name]
   traces = []
 
-  def loss_fn(params, key, batch):
+  def loss_fn(params, key, batch, context):
     traces.append(1)
-    return problem.loss_fn(params, key, batch)
+    return problem.loss_fn(params, key, batch, context)
 
   tx = optax.sgd(0.1, momentum=0.9)
-  compiled = make(loss_fn, tx, make_mesh(num_devices), ema_decay=0.9)
-  start = init_state(problem.params, tx)
+  compiled = make(loss_fn, tx, make_mesh(num_devices),
+                  averages={'ema': ema(0.9)})
+  start = init_state(problem.params, tx, ['ema'])
   before = jax.tree.map(np.array, start)
   state = compiled.put(start)
   batches = problem.batches_from(0)
@@ -119,11 +122,12 @@ def test_compiled_copies_in_donates_and_copies_out(problem, name):
 
 def test_fsdp_splits_the_state(problem):
   tx = optax.sgd(0.1, momentum=0.9)
-  compiled = by_fsdp(problem.loss_fn, tx, make_mesh(8), ema_decay=0.9)
-  state = compiled.put(init_state(problem.params, tx))
+  compiled = by_fsdp(problem.loss_fn, tx, make_mesh(8),
+                     averages={'ema': ema(0.9)})
+  state = compiled.put(init_state(problem.params, tx, ['ema']))
   for _ in range(2):
     shapes = {x.addressable_shards[0].data.shape
-              for tree in (state.params, state.ema, state.opt_state)
+              for tree in (state.params, state.averages, state.opt_state)
               for x in jax.tree.leaves(tree)}
     # w [16, 8] along its larger axis, b [8].
     assert shapes == {(2, 8), (1,)}
@@ -134,10 +138,11 @@ def test_fsdp_splits_the_state(problem):
 @pytest.mark.parametrize('size', [0, 4, 12])
 def test_compiled_refuses_a_batch_that_devices_do_not_divide(
     problem, make, size):
-  compiled = make(problem.loss_fn, problem.tx, make_mesh(8), ema_decay=0.9)
+  compiled = make(problem.loss_fn, problem.tx, make_mesh(8),
+                  averages={'ema': ema(0.9)})
   batch = {'x': np.zeros((size, 16), np.float32),
            'index': np.arange(size, dtype=np.int32)}
-  state = compiled.put(init_state(problem.params, problem.tx))
+  state = compiled.put(init_state(problem.params, problem.tx, ['ema']))
   with pytest.raises(ValueError, match=f'the 8 devices, got {size}'):
     compiled.step(state, problem.key, batch)
 

@@ -13,6 +13,7 @@ from genjax.data import embedded
 from genjax.mcmc import sigmoid_betas
 from genjax.networks.autoencoder import MLPDecoder
 from genjax.networks.autoencoder import MLPEncoder
+from genjax.types import Context
 from genjax.vae import annealing
 from genjax.vae import likelihoods
 from genjax.vae import posteriors
@@ -141,7 +142,8 @@ def _trained():
       index = jax.random.choice(key_index, len(x), (64,))
       gradient, _ = jax.grad(loss_fn, has_aux=True)(
           params, key_loss,
-          {'x': x[index], 'label': label[index], 'index': jnp.arange(64)})
+          {'x': x[index], 'cond': {'label': label[index]},
+           'index': jnp.arange(64)}, Context())
       updates, opt_state = tx.update(gradient, opt_state)
       return (optax.apply_updates(params, updates), opt_state), None
 

@@ -12,6 +12,7 @@ from genjax.networks.autoencoder import ConvDecoder
 from genjax.networks.autoencoder import ConvEncoder
 from genjax.networks.autoencoder import MLPDecoder
 from genjax.networks.autoencoder import MLPEncoder
+from genjax.types import Context
 from genjax.vae import likelihoods
 from genjax.vae import posteriors
 from genjax.vae import priors
@@ -131,7 +132,8 @@ def test_vae_takes_data_of_any_dtype_as_float32():
       jax.jit, compiler_options={'xla_backend_optimization_level': 0})
   def of(x):
     return (prior.init(key, x), dist.log_prob(VAEParams(params), x),
-            loss_fn(params, key, {'x': x, 'index': index})[0])
+            loss_fn(params, key, {'x': x, 'index': index, 'cond': {}},
+                    Context())[0])
 
   want = jax.tree.leaves(of(x))
   for dtype in (jnp.bfloat16, jnp.int32):

@@ -11,6 +11,7 @@ from scipy import stats
 
 from genjax.networks.autoencoder import MLPDecoder
 from genjax.networks.autoencoder import MLPEncoder
+from genjax.types import Context
 from genjax.vae import likelihoods
 from genjax.vae import objectives
 from genjax.vae import posteriors
@@ -65,7 +66,7 @@ def test_elbo_of_a_linear_model_reaches_probabilistic_pca():
   best = -0.5 * (5 * np.log(2 * np.pi) + np.log(values[:2]).sum()
                  + 3 * np.log(noise) + 5)
   vae = linear.linear_vae(2, 5)
-  batch = {'x': jnp.asarray(x, jnp.float32), 'index': jnp.arange(len(x))}
+  batch = _batch(jnp.asarray(x, jnp.float32))
   params = vae.init(jax.random.key(0), batch['x'])
   loss_fn = objectives.make_iwae_loss(vae, num_samples=1)
   num_steps = 4000
@@ -73,7 +74,7 @@ def test_elbo_of_a_linear_model_reaches_probabilistic_pca():
 
   def step(carry, key):
     params, state = carry
-    gradient = jax.grad(lambda p: loss_fn(p, key, batch)[0])(params)
+    gradient = jax.grad(lambda p: loss_fn(p, key, batch, Context())[0])(params)
     updates, state = tx.update(gradient, state)
     return (optax.apply_updates(params, updates), state), None
 
@@ -120,8 +121,8 @@ def test_elbo_terms_add_up_to_the_mean_log_weight(prior, groups):
 
 
 def _batch(x, label=None):
-  batch = {'x': x, 'index': jnp.arange(len(x))}
-  return batch if label is None else {**batch, 'label': label}
+  return {'x': x, 'index': jnp.arange(len(x)),
+          'cond': {} if label is None else {'label': label}}
 
 
 def test_elbo_loss_weighs_its_terms():
@@ -130,7 +131,7 @@ def test_elbo_loss_weighs_its_terms():
   terms = objectives.elbo_terms(key, vae, params, x)
   for beta, free in ((1.0, 0.0), (4.0, 0.0), (0.0, 0.0), (1.0, 0.3)):
     loss, metrics = objectives.make_elbo_loss(
-        vae, beta=beta, free_bits=free)(params, key, _batch(x))
+        vae, beta=beta, free_bits=free)(params, key, _batch(x), Context())
     kl = np.asarray(terms.kl, np.float64)
     expected = terms.reconstruction + beta * np.maximum(kl, free).sum(1)
     np.testing.assert_allclose(loss, expected.mean(), rtol=1e-5)
@@ -145,7 +146,7 @@ def test_elbo_loss_is_a_mean_over_draws():
   nats = objectives.log_weights(key, vae, params, x, num_samples=num)
   terms = objectives.elbo_terms(key, vae, params, x, num_samples=num)
   loss, _ = objectives.make_elbo_loss(vae, num_samples=num)(
-      params, key, _batch(x))
+      params, key, _batch(x), Context())
   np.testing.assert_allclose(
       loss, (terms.reconstruction + terms.kl.sum(1)).mean(), rtol=1e-5)
   # Of one draw it is another, by far more than rounding.
@@ -156,12 +157,12 @@ def test_elbo_loss_does_not_depend_on_how_a_batch_is_split():
   vae, params, x, label = _small(num_classes=2)
   loss_fn = objectives.make_elbo_loss(vae, free_bits=0.2)
   batch, key = _batch(x, label), jax.random.key(5)
-  whole, _ = loss_fn(params, key, batch)
-  halves = [loss_fn(params, key, {k: v[rows] for k, v in batch.items()})[0]
-            for rows in (slice(0, 3), slice(3, 6))]
+  whole, _ = loss_fn(params, key, batch, Context())
+  halves = [loss_fn(params, key, jax.tree.map(lambda v, i=i: v[i], batch),
+                    Context())[0] for i in (slice(0, 3), slice(3, 6))]
   np.testing.assert_allclose(whole, np.mean(halves), rtol=1e-5)
   masked, _ = loss_fn(params, key, {**batch, 'mask': jnp.array(
-      [1.0, 1, 1, 0, 0, 0])})
+      [1.0, 1, 1, 0, 0, 0])}, Context())
   np.testing.assert_allclose(masked, halves[0], rtol=1e-5)
 
 
@@ -177,7 +178,7 @@ def test_iwae_loss_is_doubly_reparameterized_without_bias():
   def gradients(doubly):
     loss_fn = objectives.make_iwae_loss(vae, num_samples=4,
                                         doubly_reparameterized=doubly)
-    loss = lambda p, key: loss_fn(p, key, _batch(x))[0]
+    loss = lambda p, key: loss_fn(p, key, _batch(x), Context())[0]
     return jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(params, keys)
 
   (value, double), (plain_value, plain) = gradients(True), gradients(False)
@@ -204,7 +205,7 @@ def test_iwae_loss_leaves_an_exact_encoder_alone_if_doubly(doubly):
   loss_fn = objectives.make_iwae_loss(linear.linear_vae(2, 5), num_samples=3,
                                       doubly_reparameterized=doubly)
   gradient = jax.jit(jax.grad(lambda p: loss_fn(
-      p, jax.random.key(0), _batch(jnp.asarray(x)))[0]))(
+      p, jax.random.key(0), _batch(jnp.asarray(x)), Context())[0]))(
           linear.exact_params(*linear.some_law()))
   noise = max(float(jnp.abs(leaf).max())
               for leaf in jax.tree.leaves(gradient['encoder']))
