@@ -142,7 +142,8 @@ def test_classification_loss_augments_each_example_by_its_index():
   turned = jax.tree.map(lambda a: a[::-1], batch)
   for train, data in ((True, batch), (True, turned), (False, batch)):
     discriminative.make_classification_loss(
-        model, augment=add_noise, train=train)({}, jax.random.key(0), data)
+        model, augment=add_noise, train=train)({}, jax.random.key(0), data,
+                                           Context())
   np.testing.assert_array_equal(seen[0], seen[1][::-1])
   assert np.std(seen[0]) > 0.5
   assert not np.any(seen[2])

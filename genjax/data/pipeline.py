@@ -205,11 +205,8 @@ def _assemble(source: Source, elements: np.ndarray) -> Batch:
   else:
     columns = stacked('batches', [source[int(i)] for i in elements])
     check_columns('batches', columns, class_names(source))
-  if 'image' in columns:
-    batch = {'x': to_model_range(columns['image'])}
-  else:
-    batch = {'x': np.asarray(columns['x'], np.float32)}
-  batch['cond'] = ({'label': columns['label'].astype(np.int32)}
-                   if 'label' in columns else {})
-  batch['index'] = np.arange(len(batch['x']), dtype=np.int32)
-  return batch
+  x = (to_model_range(columns['image']) if 'image' in columns
+       else np.asarray(columns['x'], np.float32))
+  cond = ({'label': columns['label'].astype(np.int32)}
+          if 'label' in columns else {})
+  return {'x': x, 'cond': cond, 'index': np.arange(len(x), dtype=np.int32)}

@@ -150,7 +150,7 @@ def test_restore_sees_a_bit_that_orbax_does_not_miss(saved, warnings):
                 key=os.path.getsize)
   flip(largest)
   assert Checkpointer(saved).restore(TARGET)[1] == 2
-  assert len(warnings) == 1 and 'is damaged (checksum of .' in warnings[0]
+  assert len(warnings) == 1 and 'is damaged (checksum of [' in warnings[0]
 
 
 def test_restore_is_never_silently_wrong(saved, warnings):
@@ -269,8 +269,7 @@ def test_weights_are_restored_without_an_optimizer(saved, warnings):
 
 
 def test_another_optimizer_is_no_damage(saved, warnings):
-  target = jax.eval_shape(
-      lambda: init_state(make_state(0).params, optax.sgd(0.1, 0.9), ['ema']))
+  target = init_state(make_state(0).params, optax.sgd(0.1, 0.9), ['ema'])
   with pytest.raises(ValueError, match=r"restore: \['opt_state'\]"):
     Checkpointer(saved).restore(target)
   assert not warnings
@@ -353,4 +352,4 @@ def test_what_is_frozen_is_written_once_and_comes_back(tmp_path, warnings):
       checkpointer.restore(states[0])
     # Weights do not need it.
     assert checkpointer.restore_weights(WEIGHTS)[1] == 3
-  assert "checksum of ['frozen']['w']" in warnings[0]
+  assert any("checksum of ['frozen']['w']" in line for line in warnings)
