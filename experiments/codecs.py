@@ -122,8 +122,8 @@ def _vae(workdir: str) -> Codec:
 
   def log_prob(params: Params, key: Key, x: Array) -> Array:
     key_inputs, key_draws = jax.random.split(key)
-    x = vae_run.inputs(settings, key_inputs,
-                       {'x': x, 'index': jnp.arange(len(x))})['x']
+    batch = {'x': x, 'index': jnp.arange(len(x)), 'cond': {}}
+    x = vae_run.inputs(settings, key_inputs, batch)['x']
     model = as_distribution(vae, key_draws, num_samples=_NUM_SAMPLES)
     if num_classes is None:
       return model.log_prob(VAEParams(params), x)

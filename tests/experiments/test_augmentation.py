@@ -113,7 +113,7 @@ def test_the_few_are_training_digits_and_the_judge_is_the_test_set(
   for x in judged:
     assert np.array_equal(pipeline.to_uint8(x), test['image'])
   # Those who say 0 are right on the zeros; arms that agree differ by nothing.
-  zeros = float(np.mean(test['cond']['label'] == 0))
+  zeros = float(np.mean(test['label'] == 0))
   summary = rows_of(tmp_path / 'run')['summary']
   assert summary['2']['VAE'] == dict.fromkeys(('value', 'low', 'high'), zeros)
   assert summary['5']['mixup - alone']['value'] == 0
