@@ -24,6 +24,7 @@ from typing import Any, Iterable, Mapping, Sequence
 from absl import flags
 import numpy as np
 
+from experiments import app
 from experiments import augmentation_arms
 from experiments import common
 from experiments import flag_numbers
@@ -31,6 +32,7 @@ from experiments import image_data
 from experiments import train_classifier
 from experiments import train_vae
 from genjax.checks import check
+from genjax.data import named
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import of_mean
 from genjax.viz import figures
@@ -161,7 +163,7 @@ def main() -> None:
   sizes = sorted(set(flag_numbers.counts('per_class', values.per_class,
                                          '10,20')))
   data = image_data.open_split()
-  settings = train_classifier.settings_for(common.Data(*data), values)
+  settings = train_classifier.settings_for(named.Data(*data), values)
   settings['shift'] = 0  # which would be a fourth way
   vae_settings, _ = train_vae.resolve({
       'beta': _BETA, 'steps': values.vae_steps,
@@ -171,7 +173,7 @@ def main() -> None:
                  for source in data)
   least = int(np.bincount(train.label,
                           minlength=settings['num_classes']).min())
-  check(sizes[-1] <= least, '--per_class',
+  check(sizes[-1] <= least, 'per_class',
         f'must be at most {least}, as many as the smallest class has',
         sizes[-1])
   common.open_workdir(values.workdir, {
@@ -199,4 +201,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

@@ -27,6 +27,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments import app
 from experiments import common
 from genjax import distributions
 from genjax.checks import check
@@ -302,4 +303,4 @@ def main(suite: str) -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main, words=tuple(SUITES))
+  app.run(main, words=tuple(SUITES))

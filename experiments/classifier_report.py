@@ -13,6 +13,7 @@ from experiments import common
 from experiments import training_run
 from experiments.training_run import Curve
 from genjax import discriminative
+from genjax.data import named
 from genjax.data import pipeline
 from genjax.metrics.calibration import calibration
 from genjax.metrics.estimate import share
@@ -35,14 +36,14 @@ _LIMIT, _GRID = 2.4, 120  # of the map of a decision
 
 
 def hooks(
-    settings: Settings, data: common.Data, workdir: str
+    settings: Settings, data: named.Data, workdir: str
 ) -> Sequence[Callable[[State, int], Mapping[str, float] | None]]:
   """Held-out scores, and on points in the plane what the network sees."""
   model = classifier_run.build_model(settings)
   found = []
-  if data.held_out is not None:
+  if data.test is not None:
     logits = classifier_run.in_blocks(model.logits)
-    held_out = pipeline.full_batch(data.held_out)
+    held_out = pipeline.full_batch(data.test)
     found.append(lambda state, step: {
         f'held_out/{name}': value for name, value in scores(
             settings, held_out,
@@ -78,7 +79,7 @@ def scores(
 def _boundary_hook(model, data, workdir):
   logits, features = map(classifier_run.in_blocks,
                          (model.logits, model.features))
-  batch = pipeline.full_batch(data.held_out)
+  batch = pipeline.full_batch(data.test)
   x, label = batch['x'][:_MOST], batch['cond']['label'][:_MOST]
   line = np.linspace(-_LIMIT, _LIMIT, _GRID, dtype=np.float32)
   mesh = np.stack(np.meshgrid(line, line), -1)
@@ -118,11 +119,11 @@ def in_two_dimensions(
   return seen, (names[0], names[1])
 
 
-def report(settings: Settings, data: common.Data, workdir: str) -> str:
+def report(settings: Settings, data: named.Data, workdir: str) -> str:
   """Writes results.json and figures; returns a table for people."""
   model, params, step = classifier_run.load_run(workdir)
-  source = data.train if data.held_out is None else data.held_out
-  which = 'training' if data.held_out is None else 'held-out'
+  source = data.train if data.test is None else data.test
+  which = 'training' if data.test is None else 'held-out'
   batch = pipeline.full_batch(source)
   outputs = classifier_run.in_blocks(model.logits)(
       params, inputs(settings, batch))

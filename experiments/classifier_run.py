@@ -52,7 +52,7 @@ def build_model(settings: Settings) -> discriminative.Discriminative:
   Raises:
     ValueError: the settings are those of another kind of run.
   """
-  check(settings.get('extractor') in EXTRACTORS, '--workdir',
+  check(settings.get('extractor') in EXTRACTORS, 'workdir',
         'must be the folder of a run of train_classifier', 'another run')
   extractor = EXTRACTORS[settings['extractor']](settings)
   if is_regression(settings):

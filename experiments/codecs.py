@@ -63,9 +63,9 @@ def open_codec(workdir: str) -> Codec:
   shape = settings['shape']
   kinds = {'process': _diffusion, 'latents': _vae}
   kind = [name for name in kinds if name in settings]
-  check(bool(kind), '--workdir', 'must be the folder of a run of train_vae or '
+  check(bool(kind), 'workdir', 'must be the folder of a run of train_vae or '
         'train_diffusion', f'another run in {workdir!r}')
-  check(len(shape) == 3, '--workdir', 'must be a run on images',
+  check(len(shape) == 3, 'workdir', 'must be a run on images',
         f'{settings["data"]!r} of shape {tuple(shape)}')
   return kinds[kind[0]](workdir)
 

@@ -12,6 +12,7 @@ import os
 from absl import flags
 import numpy as np
 
+from experiments import app
 from experiments import common
 from experiments import diffusion_run
 from experiments import forward_reverse
@@ -81,4 +82,4 @@ Your own images (PNG or JPEG, one sub-folder a class, or none):
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

@@ -100,9 +100,9 @@ def build_model(settings: Settings) -> Model:
   """
   for name, table in (('network', NETWORKS), ('process', PROCESSES),
                       ('prediction', PREDICTIONS)):
-    check_choice(f'--{name}', 'it', settings[name], table)
+    check_choice(name, 'it', settings[name], table)
   flat = len(settings['shape']) == 1
-  check(flat == (settings['network'] == 'mlp'), '--network',
+  check(flat == (settings['network'] == 'mlp'), 'network',
         'must be mlp for points (--preset=toy) and unet or dit for images',
         f'{settings["network"]} for data of shape {settings["shape"]}')
   network = NETWORKS[settings['network']](settings)
@@ -187,9 +187,9 @@ def make_generator(
   Raises:
     ValueError: an unknown sampler; guidance of an unconditional model.
   """
-  check_choice('--sampler', 'it', sampler, SAMPLERS)
+  check_choice('sampler', 'it', sampler, SAMPLERS)
   num_classes = model.settings['num_classes']
-  check(not guided or num_classes is not None, '--guidance',
+  check(not guided or num_classes is not None, 'guidance',
         'must be 1 for an unconditional model', 'another scale')
   method = SAMPLERS[sampler](model.process)
   mesh = parallel.make_mesh()

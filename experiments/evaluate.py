@@ -20,13 +20,15 @@ from typing import Any, Callable, Mapping, NamedTuple
 from absl import flags
 import numpy as np
 
+from experiments import app
 from experiments import common
 from experiments import image_data
-from experiments import sample_files
 from experiments.judge import Judge
 from experiments.judge import open_judge
 from experiments.judge import retrain
+from genjax.data import named
 from genjax.data import pipeline
+from genjax.data import sample_files
 from genjax.data.sources import ArraySource
 from genjax.metrics import kernel
 from genjax.metrics import manifold
@@ -197,7 +199,7 @@ def look(images: image_data.Images, judge: Judge | None) -> Judged:
 
 
 def accuracy_score(
-    judge: Judge | None, samples: ArraySource, data: image_data.Split,
+    judge: Judge | None, samples: ArraySource, data: named.Data,
     test: image_data.Images
 ) -> Score:
   """Test accuracy of the classifier's recipe and seed, trained on samples.
@@ -214,7 +216,7 @@ def accuracy_score(
                       minlength=len(samples.class_names))
   if not count.all():
     return f'needs samples of every class, got none of {count.argmin()}'
-  student = retrain(judge, image_data.Split(samples, data.test))
+  student = retrain(judge, named.Data(samples, data.test))
   return share(student.said(test.x) == test.label)
 
 
@@ -268,4 +270,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments import app
 from experiments import common
 from experiments import density_models
 from genjax.checks import check
@@ -92,7 +93,7 @@ def open_data(spec: str, seed: int) -> Data:
     OSError: a file that cannot be read.
   """
   if not spec.endswith(('.npy', '.csv')):
-    check_choice('--data', 'it, if no file .npy or .csv,', spec, toy.SETS)
+    check_choice('data', 'it, if no file .npy or .csv,', spec, toy.SETS)
     train, held_out = (
         toy.toy_source(spec, _POINTS, 2 * seed + i).arrays['x'].astype(float)
         for i in range(2))
@@ -101,7 +102,7 @@ def open_data(spec: str, seed: int) -> Data:
   # Rows may be sorted: the models, too, choose by the last of theirs.
   x = x[sources.permutation(len(x), seed, stream=3)]
   held_out, train = np.split(x, [round(_HELD_OUT * len(x))])
-  check(bool(np.all(train.std(0) > 0)), '--data',
+  check(bool(np.all(train.std(0) > 0)), 'data',
         f'every column of {spec!r} must vary', 'one value throughout')
   return Data(train, held_out, names, None)
 
@@ -204,7 +205,7 @@ def table(rows: Sequence[Row]) -> str:
 def main() -> None:
   values = flags.FLAGS
   data = open_data(values.data, values.seed)
-  num, dim = data.held_out.shape
+  num, dim = data.test.shape
   common.open_workdir(values.workdir, {
       'data': values.data, 'model': values.model, 'seed': values.seed,
       'steps': values.steps, 'num_train': len(data.train), 'num_held_out': num,
@@ -218,12 +219,12 @@ def main() -> None:
   rows, log_densities, samples = [], {}, {}
   if data.truth is not None:
     log_densities['truth'] = data.truth
-    rows.append(judge('truth', data.truth, data.held_out, ''))
+    rows.append(judge('truth', data.truth, data.test, ''))
   for name in chosen:
     print(f'fitting {name}', flush=True)
     dist, params, note = models[name](run, x)
     log_densities[name] = _log_density(dist, params, loc, scale)
-    rows.append(judge(name, log_densities[name], data.held_out, note))
+    rows.append(judge(name, log_densities[name], data.test, note))
     if dim > 2:
       key = jax.random.fold_in(common.root_key(values.seed, 'figure'),
                                list(models).index(name))
@@ -236,14 +237,14 @@ def main() -> None:
   if dim > 2:
     path = os.path.join(values.workdir, 'figures', 'samples.png')
     densities.save_samples(
-        path, data.held_out,
+        path, data.test,
         [('held-out data', np.empty((0, dim))),
          *((titles[name], draws) for name, draws in samples.items())],
         data.names)
   else:
     path = os.path.join(values.workdir, 'figures', 'densities.png')
     densities.save_densities(
-        path, data.held_out,
+        path, data.test,
         [densities.DensityPanel('held-out data', None),
          *(densities.DensityPanel(titles[name], log_density)
            for name, log_density in log_densities.items())], data.names)
@@ -264,4 +265,4 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

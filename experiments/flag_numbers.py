@@ -26,7 +26,7 @@ def counts(
   texts = [str(word) for word in words]
   check((none or bool(texts))
         and all(text.isdecimal() and 0 < int(text) <= _MOST for text in texts),
-        f'--{name}', f'must be whole numbers from 1 to {_MOST}, such as '
+        name, f'must be whole numbers from 1 to {_MOST}, such as '
         f'{example}', repr(','.join(texts)))
   return [int(text) for text in texts]
 
@@ -45,6 +45,6 @@ def reals(
   except ValueError:
     numbers = []
   check(bool(numbers) and len(numbers) == (num or len(numbers))
-        and bool(np.all(np.isfinite(numbers))), f'--{name}',
+        and bool(np.all(np.isfinite(numbers))), name,
         ' '.join(must.split()), repr(','.join(words)))
   return numbers

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments import app
 from experiments import common
 from experiments import diffusion_run
 from genjax import viz
@@ -182,4 +183,4 @@ def example_images(
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

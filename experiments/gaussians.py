@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments import app
 from experiments import common
 from experiments import flag_numbers
 from experiments.gaussian_checks import Check
@@ -80,13 +81,13 @@ def open_page(values: Any) -> Page:
       flag_numbers.reals(name, getattr(values, name), 2)
       for name in ('means', 'scales'))
   for mean, scale in zip(means, scales):
-    check_in_range('--means', 'each', mean, -_LARGEST, _LARGEST)
-    check_in_range('--scales', 'each', scale, 1 / _LARGEST, _LARGEST)
+    check_in_range('means', 'each', mean, -_LARGEST, _LARGEST)
+    check_in_range('scales', 'each', scale, 1 / _LARGEST, _LARGEST)
   observed = values.observed
   if observed is None:
     observed = means[1] + scales[1]
-  check_in_range('--correlation', 'it', values.correlation, -0.999, 0.999)
-  check_in_range('--observed', 'it', observed, -2 * _LARGEST, 2 * _LARGEST)
+  check_in_range('correlation', 'it', values.correlation, -0.999, 0.999)
+  check_in_range('observed', 'it', observed, -2 * _LARGEST, 2 * _LARGEST)
   cross = values.correlation * scales[0] * scales[1]
   cov = [[scales[0]**2, cross], [cross, scales[1]**2]]
   key_eps, key_noise = jax.random.split(
@@ -342,4 +343,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments import common
 from genjax.checks import check
+from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import sources
 from genjax.types import Source
@@ -19,17 +20,6 @@ class Images(NamedTuple):
   label: np.ndarray  # int [N], or [0] without classes
 
 
-class Split(NamedTuple):
-  """Two sets of images of one law, the second unseen in training."""
-
-  train: Source
-  test: Source
-
-  @property
-  def description(self) -> sources.Description:
-    return sources.describe(self.train)
-
-
 def define_flags() -> None:
   """Flags of every script that compares images."""
   common.define_data_flags('digits')
@@ -39,22 +29,22 @@ def define_flags() -> None:
                       'features are used; one is trained where absent')
 
 
-def open_split() -> Split:
+def open_split() -> named.Data:
   """The images that the flags name, with a test set.
 
   Raises:
     ValueError: unreadable data, points, or no test set.
   """
   values = flags.FLAGS
-  data = common.open_data(values.data, image_size=values.image_size,
+  data = named.open_data(values.data, image_size=values.image_size,
                           held_out=values.held_out, seed=values.seed)
   shape = data.description.shape
-  check(len(shape) == 3, '--data', 'must be images',
+  check(len(shape) == 3, 'data', 'must be images',
         f'{values.data!r} of shape {shape}')
-  if data.held_out is None:
-    raise ValueError(f'--held_out: must be above 0 for {values.data!r}, whose '
+  if data.test is None:
+    raise ValueError(f'held_out: must be above 0 for {values.data!r}, whose '
                      'test set it makes, got 0')
-  return Split(data.train, data.held_out)
+  return data
 
 
 def read(source: Source, most: int, seed: int) -> Images:

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.ndimage
 
+from experiments import app
 from experiments import common
 from experiments import image_data
 from experiments.judge import open_judge
@@ -195,11 +196,11 @@ def draw(
 def main() -> None:
   values = flags.FLAGS
   data = image_data.open_split()
-  check(bool(data.description.class_names), '--data', 'must have classes',
+  check(bool(data.description.class_names), 'data', 'must have classes',
         f'none in {values.data!r}')
   train, test = (image_data.read(source, values.most, values.seed)
                  for source in data)
-  check(values.k <= len(train.x), '--k',
+  check(values.k <= len(train.x), 'k',
         f'must be at most the {len(train.x)} training images', values.k)
   judge = open_judge(data)
   common.open_workdir(values.workdir, {
@@ -224,4 +225,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

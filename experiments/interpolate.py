@@ -25,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from experiments import app
 from experiments import codecs
 from experiments import common
 from experiments import image_data
@@ -88,21 +89,21 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
   """
   height, width, channels = describe(source).shape
   if value.removeprefix('-').isdecimal():
-    check(0 <= int(value) < len(source), f'--{name}',
+    check(0 <= int(value) < len(source), name,
           f'must be a position below {len(source)} or a file', value)
     return dict(source[int(value)])
-  check(os.path.isfile(value), f'--{name}', 'must be a position or an image '
+  check(os.path.isfile(value), name, 'must be a position or an image '
         'file', repr(value))
-  check(height == width, f'--{name}', 'must be a position: the data are not '
+  check(height == width, name, 'must be a position: the data are not '
         'square', f'{width} x {height}')
   try:
     with Image.open(value) as image:
       size = image.size
       pixels = folder.square(image, width, channels)
   except Exception as error:  # of almost any type, on what is half an image
-    raise ValueError(f'--{name}: {value!r} must be a PNG or JPEG file, got '
+    raise ValueError(f'{name}: {value!r} must be a PNG or JPEG file, got '
                      'another or a torn one') from error
-  check(size == (width, height), f'--{name}',
+  check(size == (width, height), name,
         f'{value!r} must be {width} x {height} pixels like the data',
         f'{size[0]} x {size[1]}')
   return {'image': pixels}
@@ -173,16 +174,16 @@ def draw_styles(
 def main() -> None:
   values = flags.FLAGS
   names = list(dict.fromkeys(values.path))
-  check(bool(names), '--path', f'must name some of {", ".join(PATHS)}', "''")
+  check(bool(names), 'path', f'must name some of {", ".join(PATHS)}', "''")
   for name in names:
-    check_choice('--path', 'each', name, PATHS)
+    check_choice('path', 'each', name, PATHS)
   codec = codecs.open_codec(values.workdir)
   settings = codec.settings
   check(bool(settings['class_names']) or values.classifier is None,
-        '--classifier', 'must be absent for data without classes',
+        'classifier', 'must be absent for data without classes',
         values.classifier)
   data = common.reopen_data(settings)
-  source = data.train if data.held_out is None else data.held_out
+  source = data.train if data.test is None else data.test
   items = [read_image('first', values.first, source),
            read_image('second', values.second, source)]
   judge = judges.open_judge(data, settings) if settings['class_names'] else None
@@ -199,7 +200,7 @@ def main() -> None:
       train.x, judge and judge.features, log_prob)
   measured = {name: measure(x) for name, x in found.items()}
   # Of a training image the nearest is the image itself.
-  usual = None if data.held_out is None else measure(real.x)
+  usual = None if data.test is None else measure(real.x)
   rows = {name: path_measures.as_json(m) for name, m in measured.items()}
   if usual is not None:
     rows['real'] = path_measures.as_json(usual) | dict.fromkeys(
@@ -228,4 +229,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

@@ -11,8 +11,8 @@ import numpy as np
 from experiments import classifier_run
 from experiments import common
 from experiments import train_classifier
-from experiments.image_data import Split
 from genjax.checks import check
+from genjax.data import named
 
 _DATA = ('data', 'image_size', 'held_out')
 
@@ -37,7 +37,7 @@ def load_judge(workdir: str) -> Judge:
 
 
 def open_judge(
-    data: Split | common.Data, named_by: Mapping[str, Any] | None = None
+    data: named.Data, named_by: Mapping[str, Any] | None = None
 ) -> Judge:
   """The classifier of --classifier, or one trained on data in the workdir.
 
@@ -57,30 +57,30 @@ def open_judge(
   if workdir is None:
     workdir = os.path.join(values.workdir, 'classifier')
     print(f'no --classifier: taking one trained here, in {workdir}', flush=True)
-    pair = common.Data(*data)
+    pair = named.Data(*data)
     settings = train_classifier.settings_for(pair, values)
     _train(settings | {name: named_by[name] for name in _DATA}, pair, workdir)
-  check(os.path.isdir(workdir), '--classifier',
+  check(os.path.isdir(workdir), 'classifier',
         'must be the workdir of train_classifier', repr(workdir))
   try:
     judge = load_judge(workdir)
   except ValueError as error:  # which calls the flag by its usual name
-    raise ValueError(str(error).replace('--workdir', '--classifier')
+    raise ValueError(str(error).replace('workdir', '--classifier')
                      ) from error
   shape, names = data.description.shape, data.description.class_names
   of = judge.settings
   check((tuple(of['shape']), tuple(of['class_names'])) == (shape, names),
-        '--classifier', f'{workdir!r} must tell the {len(names)} classes of '
+        'classifier', f'{workdir!r} must tell the {len(names)} classes of '
         f'{named_by["data"]!r} in images of shape {shape}',
         f'{len(of["class_names"])} classes, shape {tuple(of["shape"])}')
   return judge
 
 
-def retrain(judge: Judge, data: Split) -> Judge:
+def retrain(judge: Judge, data: named.Data) -> Judge:
   """A classifier of the same recipe and seed, trained on other data."""
   with tempfile.TemporaryDirectory() as workdir:
     _train({**judge.settings, 'num_examples': len(data.train)},
-           common.Data(*data), workdir)
+           named.Data(*data), workdir)
     return load_judge(workdir)
 
 

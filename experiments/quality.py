@@ -12,6 +12,7 @@ import os
 from absl import flags
 import numpy as np
 
+from experiments import app
 from experiments import common
 from experiments import diffusion_run
 from experiments import train_diffusion
@@ -96,4 +97,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import special
 
+from experiments import app
 from experiments import common
 from experiments import flag_numbers
 from experiments import guess_experiment
@@ -81,7 +82,7 @@ def make_experiment(
   Raises:
     ValueError: these are no probabilities, or there is nothing random.
   """
-  where, p = '--probabilities', np.asarray(probabilities, np.float64)
+  where, p = 'probabilities', np.asarray(probabilities, np.float64)
   check(len(p) <= _MOST_OUTCOMES, where,
         f'must be at most {_MOST_OUTCOMES} numbers', len(p))
   for probability in p:
@@ -252,7 +253,7 @@ def _chosen(values) -> tuple[str, Experiment]:
   if values.probabilities is None:
     name = values.experiment or 'coin'
     return name.replace('_', ' '), make_experiment(*EXPERIMENTS[name])
-  check(values.experiment is None, '--experiment',
+  check(values.experiment is None, 'experiment',
         'must be absent where --probabilities are given', values.experiment)
   p = flag_numbers.reals('probabilities', values.probabilities)
   return 'your experiment', make_experiment(range(1, len(p) + 1), p)
@@ -307,4 +308,4 @@ wrote {', '.join(paths)}""")
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

@@ -15,14 +15,13 @@ from typing import Any, Sequence
 
 from absl import flags
 import numpy as np
-from PIL import Image
 
+from experiments import app
 from experiments import common
 from experiments import diffusion_run
-from experiments import sample_files
 from genjax.checks import check
-from genjax.data import folder_names
 from genjax.data import pipeline
+from genjax.data import sample_files
 
 
 def define_flags() -> None:
@@ -47,16 +46,16 @@ def parse_labels(
     ValueError: an unknown class, or classes of an unconditional model.
   """
   num_classes = settings['num_classes']
-  check(names is None or num_classes is not None, '--labels',
+  check(names is None or num_classes is not None, 'labels',
         'must be absent for an unconditional model', names)
   if num_classes is None:
     return None
-  check(names is None or bool(names), '--labels', 'must name a class', names)
+  check(names is None or bool(names), 'labels', 'must name a class', names)
   if not names:
     return np.resize(np.arange(num_classes), num_samples)
   chosen = sample_files.class_numbers(names, settings['class_names'])
   for name, number in zip(names, chosen):
-    check(number is not None and number < num_classes, '--labels', 'must be '
+    check(number is not None and number < num_classes, 'labels', 'must be '
           f'names of classes or, where no name is the number of another class, '
           f'numbers below {num_classes}', repr(name))
   return np.resize(np.asarray(chosen, np.int64), num_samples)
@@ -66,13 +65,13 @@ def check_out(out: str, flat: bool) -> None:
   """Raises ValueError unless samples can go to `out` and stand there alone."""
   if out.endswith('.npz'):
     beside = f'{out[:-4]}.json'
-    check(os.path.exists(out) or not os.path.exists(beside), '--out',
+    check(os.path.exists(out) or not os.path.exists(beside), 'out',
           f'must be called otherwise: its flags would replace {beside!r}',
           repr(out))
     return
-  check(not flat, '--out', 'must end in .npz for points', repr(out))
+  check(not flat, 'out', 'must end in .npz for points', repr(out))
   # Pictures of an earlier call would be taken for samples of this one.
-  check(not (os.path.isdir(out) and os.listdir(out)), '--out',
+  check(not (os.path.isdir(out) and os.listdir(out)), 'out',
         'must be a new or an empty folder, or an .npz file', repr(out))
 
 
@@ -80,56 +79,10 @@ def write_samples(
     out: str, x: np.ndarray, label: np.ndarray | None,
     class_names: Sequence[str], used: dict[str, Any]
 ) -> None:
-  """Writes images uint8 [N, H, W, C] or points [N, D], and the flags used.
-
-  In a folder of pictures the sub-folders are called like the classes, as
-  `genjax.data.folder_names` writes it: nothing is written elsewhere, whatever
-  the names.
-
-  Raises:
-    ValueError: labels without a name, or names that a folder cannot tell
-      apart.
-  """
-  if out.endswith('.npz'):
-    arrays = [x] if label is None else [x, np.asarray(label, np.int64)]
-    os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
-    partial = f'{out[:-4]}.partial.npz'
-    np.savez(partial, *arrays)
-    os.replace(partial, out)
-    common.write_json(f'{out[:-4]}.json', used)
-    return
-  os.makedirs(out, exist_ok=True)
-  folders = {} if label is None else class_folders(out, label, class_names)
-  for number, image in enumerate(x):
-    folder = out if label is None else folders[int(label[number])]
-    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    picture.save(os.path.join(folder, f'{number:06d}.png'))
-  common.write_json(os.path.join(out, 'flags.json'), used)
-
-
-def class_folders(
-    out: str, label: np.ndarray, class_names: Sequence[str]
-) -> dict[int, str]:
-  """Makes the folder of every class in `label`, directly below `out`.
-
-  Raises:
-    ValueError: see `write_samples`.
-  """
-  classes = np.unique(label).tolist()
-  check(len(set(class_names)) == len(class_names), '--out',
-        'classes must have different names', list(class_names))
-  check(not classes or 0 <= classes[0] and classes[-1] < len(class_names),
-        '--out', f'labels must be in [0, {len(class_names)})', classes)
-  folders = {
-      k: os.path.join(out, folder_names.to_folder(class_names[k]))
-      for k in classes}
-  for folder in folders.values():
-    os.makedirs(folder, exist_ok=True)
-  # Not so where a file system takes "A" for "a".
-  apart = {(s.st_dev, s.st_ino) for s in map(os.stat, folders.values())}
-  check(len(apart) == len(folders), '--out', 'must be an .npz file where the '
-        'file system takes names of classes for one', list(folders.values()))
-  return folders
+  """Writes samples, see `sample_files.write_samples`, and the flags used."""
+  sample_files.write_samples(out, x, label, class_names)
+  common.write_json(f'{out[:-4]}.json' if out.endswith('.npz')
+                    else os.path.join(out, 'flags.json'), used)
 
 
 def main() -> None:
@@ -152,4 +105,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

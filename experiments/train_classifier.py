@@ -15,6 +15,7 @@ from typing import Any
 
 from absl import flags
 
+from experiments import app
 from experiments import classifier_report
 from experiments import classifier_run
 from experiments import common
@@ -22,6 +23,7 @@ from experiments import flag_numbers
 from experiments import playground
 from experiments import training_run
 from genjax.checks import check
+from genjax.data import named
 from genjax.networks.mlp import ACTIVATIONS
 
 _ALL: dict[str, Any] = dict(
@@ -66,24 +68,24 @@ def define_flags() -> None:
                      'all', lower_bound=0)
 
 
-def open_data(values: flags.FlagValues) -> common.Data:
+def open_data(values: flags.FlagValues) -> named.Data:
   """The data that the flags name."""
   recipe = _CURVE if values.task == 'regression' else _IMAGES
   spec = values.data or recipe['data']
   kind, _, argument = spec.partition(':')
   if kind == 'toy':
     for name in ('image_size', 'held_out'):
-      check(not values[name].value, f'--{name}', 'must be absent for a toy set',
+      check(not values[name].value, name, 'must be absent for a toy set',
             values[name].value)
     return playground.open_points(argument, values.task, values.seed)
-  check(values.task == 'classification', '--data',
+  check(values.task == 'classification', 'data',
         'must be a toy set for a regression', spec)
-  return common.open_data(spec, image_size=values.image_size,
+  return named.open_data(spec, image_size=values.image_size,
                           held_out=values.held_out, seed=values.seed)
 
 
 def settings_for(
-    data: common.Data, values: flags.FlagValues
+    data: named.Data, values: flags.FlagValues
 ) -> dict[str, Any]:
   """The run's settings (JSON values): a recipe, and the flags over it.
 
@@ -105,10 +107,10 @@ def settings_for(
                                           none=flat)
   for name, right in (('activation', flat), ('label_smoothing', not regression),
                       ('mixup', not regression)):
-    check(right or name not in chosen, f'--{name}',
+    check(right or name not in chosen, name,
           f'must be absent for a {settings["extractor"]} in {settings["task"]}',
           chosen.get(name))
-  check(regression or description.num_classes is not None, '--data',
+  check(regression or description.num_classes is not None, 'data',
         'must have classes (sub-folders of a folder)', repr(settings['data']))
   settings['num_examples'] = description.size  # a folder's may change
   settings['shape'] = list(description.shape)
@@ -117,7 +119,7 @@ def settings_for(
   return settings
 
 
-def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
+def train(settings: dict[str, Any], data: named.Data, workdir: str) -> bool:
   """Trains to the last step; returns whether it got there.
 
   Writes checkpoints, metrics.jsonl and TensorBoard events to `workdir`, and
@@ -148,4 +150,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

@@ -15,12 +15,14 @@ from absl import flags
 import jax
 import numpy as np
 
+from experiments import app
 from experiments import common
 from experiments import diffusion_run
 from experiments import flag_numbers
 from experiments import training_run
 from genjax import viz
 from genjax.checks import check
+from genjax.data import named
 from genjax.data import pipeline
 from genjax.training.logs import read_metrics
 from genjax.types import Context
@@ -81,7 +83,7 @@ def define_flags() -> None:
   flags.DEFINE_bool('horizontal_flip', False, 'mirror images at random')
 
 
-def settings_from_flags() -> tuple[dict[str, Any], common.Data]:
+def settings_from_flags() -> tuple[dict[str, Any], named.Data]:
   """The run's settings: the preset, the flags over it, and the data's facts."""
   values = {name: flags.FLAGS[name].value for name in _FLAGS}
   return resolve(flags.FLAGS.preset, values)
@@ -89,7 +91,7 @@ def settings_from_flags() -> tuple[dict[str, Any], common.Data]:
 
 def resolve(
     preset: str, values: dict[str, Any]
-) -> tuple[dict[str, Any], common.Data]:
+) -> tuple[dict[str, Any], named.Data]:
   """Settings (JSON values) and data of `preset` with `values` over it."""
   chosen = {k: v for k, v in values.items() if v is not None}
   settings = {'seed': 0, 'image_size': None, 'held_out': 0.0,
@@ -100,21 +102,21 @@ def resolve(
     settings['width'] = _WIDTHS[settings['network']]
   width = flag_numbers.counts('width', settings['width'], '16,32')
   network = settings['network']
-  check(network == 'unet' or len(width) == 1, '--width',
+  check(network == 'unet' or len(width) == 1, 'width',
         f'must be one number for a {network}', width)
   settings['width'] = width
   parts = {'unet': settings['groups'], 'dit': settings['head_dim'], 'mlp': 2}
-  check(all(w % parts[network] == 0 for w in width), '--width',
+  check(all(w % parts[network] == 0 for w in width), 'width',
         f'must be multiples of {parts[network]} for a {network}', width)
   settings['attention_levels'] = [
       i for i in settings['attention_levels'] if i < len(width)]
 
-  data = common.open_data(
+  data = named.open_data(
       settings['data'], image_size=settings['image_size'],
       held_out=settings['held_out'], seed=settings['seed'])
   description = data.description
   check(len(description.shape) == 3 or not settings['horizontal_flip'],
-        '--horizontal_flip', 'needs images',
+        'horizontal_flip', 'needs images',
         f'data of shape {description.shape}')
   settings['num_examples'] = description.size  # a folder's may change
   settings['shape'] = list(description.shape)
@@ -123,13 +125,13 @@ def resolve(
   if settings['num_classes'] is None:
     settings['guidance'] = 1.0  # a preset's needs classes
   settings['class_names'] = list(description.class_names)
-  settings['data_std'] = common.data_std(data.train)
-  check(settings['data_std'] > 0, '--data',
+  settings['data_std'] = named.standard_deviation(data.train)
+  check(settings['data_std'] > 0, 'data',
         'must vary: its standard deviation must be positive', 0)
   return settings, data
 
 
-def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
+def train(settings: dict[str, Any], data: named.Data, workdir: str) -> bool:
   """Trains to the last step; returns whether it got there.
 
   Writes checkpoints, metrics.jsonl, TensorBoard events and figures to
@@ -155,8 +157,8 @@ def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
 def _hooks(model, data, writer, workdir):
   """Sample grids and the held-out loss, at every checkpoint."""
   hooks = [_sample_hook(model, writer, workdir)]
-  if data.held_out is not None:
-    hooks.append(held_out_hook(model, data.held_out))
+  if data.test is not None:
+    hooks.append(held_out_hook(model, data.test))
   return hooks
 
 
@@ -220,4 +222,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

@@ -14,12 +14,14 @@ from typing import Any
 
 from absl import flags
 
+from experiments import app
 from experiments import common
 from experiments import flag_numbers
 from experiments import training_run
 from experiments import vae_report
 from experiments import vae_run
 from genjax.checks import check
+from genjax.data import named
 from genjax.vae import likelihoods
 
 # A recipe a kind of data: the flags it sets, then what has no flag. That of
@@ -80,12 +82,12 @@ def define_flags() -> None:
   flags.DEFINE_bool('conditional', None, 'use class labels where there are')
 
 
-def settings_from_flags() -> tuple[dict[str, Any], common.Data]:
+def settings_from_flags() -> tuple[dict[str, Any], named.Data]:
   """The run's settings: a recipe, the flags over it, and the data's facts."""
   return resolve({name: flags.FLAGS[name].value for name in _FLAGS})
 
 
-def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], common.Data]:
+def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], named.Data]:
   """Settings (JSON values) and data of a recipe with `values` over it.
 
   Raises:
@@ -100,21 +102,21 @@ def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], common.Data]:
   settings['width'] = flag_numbers.counts('width', settings['width'], '16,32')
   other = {'elbo': ('importance_samples',), 'iwae': ('beta', 'free_bits')}
   for name in other[settings['objective']]:
-    check(name not in chosen, f'--{name}',
+    check(name not in chosen, name,
           f'must be absent for --objective={settings["objective"]}',
           chosen.get(name))
   check(settings['likelihood'] != 'bernoulli' or settings['levels'] == 2,
-        '--likelihood', 'must be another for pixels of more than two levels',
+        'likelihood', 'must be another for pixels of more than two levels',
         settings['likelihood'])
   check(settings['likelihood'] != 'bernoulli' or 'scale' not in chosen,
-        '--scale', 'must be absent for --likelihood=bernoulli',
+        'scale', 'must be absent for --likelihood=bernoulli',
         chosen.get('scale'))
 
-  data = common.open_data(
+  data = named.open_data(
       settings['data'], image_size=settings['image_size'],
       held_out=settings['held_out'], seed=settings['seed'])
   description = data.description
-  check(len(description.shape) == 3, '--data', 'must be images',
+  check(len(description.shape) == 3, 'data', 'must be images',
         f'{settings["data"]!r} of shape {description.shape}')
   settings['num_examples'] = description.size  # a folder's may change
   settings['shape'] = list(description.shape)
@@ -124,7 +126,7 @@ def resolve(values: dict[str, Any]) -> tuple[dict[str, Any], common.Data]:
   return settings, data
 
 
-def train(settings: dict[str, Any], data: common.Data, workdir: str) -> bool:
+def train(settings: dict[str, Any], data: named.Data, workdir: str) -> bool:
   """Trains to the last step; returns whether it got there.
 
   Writes checkpoints, metrics.jsonl and TensorBoard events to `workdir`, and
@@ -151,4 +153,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

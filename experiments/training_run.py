@@ -65,7 +65,7 @@ def train(
     ValueError: settings that do not fit the devices or the workdir.
   """
   mesh = parallel.make_mesh()
-  check(settings['batch_size'] % mesh.size == 0, '--batch_size',
+  check(settings['batch_size'] % mesh.size == 0, 'batch_size',
         f'must be a multiple of the {mesh.size} devices',
         settings['batch_size'])
   compiled = _compile(settings, tx, loss_fn, mesh)
@@ -114,7 +114,7 @@ def restore(
   with contextlib.closing(_checkpointer(workdir)) as checkpointer:
     restored = checkpointer.restore(jax.eval_shape(init))
   if restored is None:
-    raise ValueError(f'--workdir: {workdir!r} must hold a checkpoint: run '
+    raise ValueError(f'workdir: {workdir!r} must hold a checkpoint: run '
                      f'{script} until it saves one, got none')
   return restored
 

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments import app
 from experiments import common
 from experiments import flag_numbers
 from experiments import vae_run
@@ -150,15 +151,15 @@ def main() -> None:
   workdir, num = flags.FLAGS.workdir, flags.FLAGS.num_images
   vae, params, settings, step = vae_run.load_run(workdir)
   data = common.reopen_data(settings)
-  if data.held_out is None or len(data.held_out) < 2:
-    raise ValueError(f'--workdir: {workdir!r} must be a run with two held-out '
+  if data.test is None or len(data.test) < 2:
+    raise ValueError(f'workdir: {workdir!r} must be a run with two held-out '
                      'images or more (train_vae --held_out), got fewer')
-  check(num <= len(data.held_out), '--num_images',
-        f'must be at most the {len(data.held_out)} that are held out', num)
+  check(num <= len(data.test), 'num_images',
+        f'must be at most the {len(data.test)} that are held out', num)
   key_inputs, key_draw, key = jax.random.split(
       common.root_key(flags.FLAGS.seed, 'held_out'), 3)
   batch = vae_run.inputs(settings, key_inputs, next(
-      pipeline.eval_batches(data.held_out, num)))
+      pipeline.eval_batches(data.test, num)))
   num_classes = settings['num_classes']
   label = None if num_classes is None else jnp.arange(num) % num_classes
   own = jax.jit(functools.partial(vae_run.draw, vae=vae, num=num))(
@@ -182,4 +183,4 @@ def main() -> None:
 
 if __name__ == '__main__':
   define_flags()
-  common.run(main)
+  app.run(main)

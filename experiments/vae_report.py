@@ -13,6 +13,7 @@ from experiments import common
 from experiments import pixel_densities
 from experiments import vae_figures
 from experiments import vae_run
+from genjax.data import named
 from genjax.data import pipeline
 from genjax.distributions.base import mean_of
 from genjax.metrics import classification
@@ -143,13 +144,13 @@ def bits(
 
 
 def hooks(
-    settings: Settings, data: common.Data
+    settings: Settings, data: named.Data
 ) -> Sequence[Callable[[State, int], Mapping[str, float] | None]]:
   """Terms of the bound and active units on the held-out images."""
-  if data.held_out is None:
+  if data.test is None:
     return []
   scores = make_scores(settings, vae_run.build_model(settings))
-  held_out = data.held_out
+  held_out = data.test
 
   def hook(state, step):
     del step
@@ -167,11 +168,11 @@ def hooks(
   return [hook]
 
 
-def report(settings: Settings, data: common.Data, workdir: str) -> str:
+def report(settings: Settings, data: named.Data, workdir: str) -> str:
   """Writes results.json and figures; returns a table for people."""
   vae, params, _, step = vae_run.load_run(workdir)
-  source, which = ((data.train, 'training') if data.held_out is None
-                   else (data.held_out, 'held-out'))
+  source, which = ((data.train, 'training') if data.test is None
+                   else (data.test, 'held-out'))
   found = make_scores(settings, vae)(params, source)
   weighted = importance_weighted(settings, vae, params, source)
   name = bits_name(settings)
@@ -189,7 +190,7 @@ def report(settings: Settings, data: common.Data, workdir: str) -> str:
       'active_units': _active_units(found.code),
       'latents': vae.num_latents}
   values = math.prod(settings['shape'])
-  if data.held_out is not None and (
+  if data.test is not None and (
       values <= _SMALL and values < len(data.train) <= _FEW):
     results |= _beside_others(settings, vae, params, data, weighted)
   common.write_json(os.path.join(workdir, 'results.json'), results)
@@ -212,7 +213,7 @@ def _mean(values):
 
 def _beside_others(settings, vae, params, data, weighted):
   """Densities fitted to the same pixels, and a classifier's view of samples."""
-  train, test = map(pipeline.full_batch, (data.train, data.held_out))
+  train, test = map(pipeline.full_batch, (data.train, data.test))
   x, y = (np.asarray(vae_run.on_levels(batch['x'], settings['levels'])).reshape(
       len(batch['x']), -1) for batch in (train, test))
   width = vae_run.level_width(settings)

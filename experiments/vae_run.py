@@ -120,10 +120,10 @@ def build_model(settings: Settings) -> VAE:
     ValueError: parts that do not fit together, or the settings of another
       kind of run.
   """
-  check('scale' in settings, '--workdir', 'must be the folder of a run of '
+  check('scale' in settings, 'workdir', 'must be the folder of a run of '
         'train_vae, of this version', 'another run')
   check(settings['prior'] != 'vamp' or settings['posterior'] == 'diagonal',
-        '--prior', 'must be another than vamp, a mixture of diagonal '
+        'prior', 'must be another than vamp, a mixture of diagonal '
         f'posteriors, for --posterior={settings["posterior"]}', 'vamp')
   encoder, decoder = NETWORKS[settings['network']](settings)
   return make_vae(

@@ -24,6 +24,8 @@ FLOORS = (
     {'discriminative', 'energy', 'flow', 'vae', 'diffusion'},
     {'runs'},
     {'reports'},
+    {'runs'},
+    {'reports'},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {('mcmc', 'distributions'), ('metrics', 'distributions')}

@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from experiments import app
 from experiments import common
 from experiments import diffusion_run
 from experiments import pixel_densities
@@ -109,7 +110,7 @@ def run_script(cache, module: types.ModuleType, *args: Any) -> Result:
       warnings.simplefilter('error')
       module.define_flags()
       own = set(flags.FLAGS) - before
-      common.run(module.main, [f'{module.__name__.split(".")[-1]}.py',
+      app.run(module.main, [f'{module.__name__.split(".")[-1]}.py',
                                *map(str, args)],
                  words=tuple(getattr(module, 'SUITES', ())))
   except SystemExit as error:

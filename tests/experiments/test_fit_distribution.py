@@ -120,10 +120,10 @@ def test_points_outside_of_a_density_are_null_in_json():
 def test_rows_in_order_are_split_at_random(tmp_path):
   np.save(tmp_path / 'x.npy', np.arange(1000.0))
   data = fit_distribution.open_data(f'{tmp_path}/x.npy', 0)
-  assert len(data.held_out) == 200 and len(data.train) == 800
-  both = np.concatenate([data.held_out, data.train])[:, 0]
+  assert len(data.test) == 200 and len(data.train) == 800
+  both = np.concatenate([data.test, data.train])[:, 0]
   np.testing.assert_array_equal(np.sort(both), np.arange(1000))
-  for part in (data.held_out, data.train, data.train[-160:]):
+  for part in (data.test, data.train, data.train[-160:]):
     # Of a uniform on [0, 1000], whose standard deviation is 289.
     assert abs(part.mean() - 499.5) < 4 * 289 / len(part)**0.5
 

@@ -10,9 +10,9 @@ import pytest
 
 from experiments import diffusion_run
 from experiments import sample
-from experiments import sample_files
 from genjax.data import folder
 from genjax.data import folder_names
+from genjax.data import sample_files
 from genjax.data import sources
 
 FEW = '--steps=3'
@@ -207,7 +207,7 @@ def test_class_numbers_go_by_one_rule(names, given, want):
     assert sample.parse_labels(settings, given.split(), len(want)
                                ).tolist() == want
   else:
-    with pytest.raises(ValueError, match='--labels: must be names of classes'):
+    with pytest.raises(ValueError, match='labels: must be names of classes'):
       sample.parse_labels(settings, given.split(), 9)
 
 

@@ -18,6 +18,7 @@ from experiments import common
 from experiments import playground
 from experiments import train_classifier
 from genjax.data import embedded
+from genjax.data import named
 from genjax.data import pipeline
 from genjax.training.logs import read_metrics
 
@@ -128,7 +129,7 @@ def test_line_fit_is_least_squares(run, tmp_path):
   for name, atol in (('least_squares', 1e-5), ('maximum_likelihood', 2e-3)):
     for key, value in want.items():
       np.testing.assert_allclose(results[name][key], value, atol=atol)
-  x, y = source.held_out.arrays['x'].T
+  x, y = source.test.arrays['x'].T
   squared = (y - slope * x - intercept)**2
   nats = squared / (2 * scale**2) + np.log(scale * np.sqrt(2 * np.pi))
   np.testing.assert_allclose(results['loss'], nats.mean(), atol=5e-3)
@@ -165,17 +166,17 @@ def test_open_points_of_a_curve_lie_on_it(name, curve):
     x, y = source.arrays['x'].T
     np.testing.assert_allclose(y, curve(x), atol=1e-5)
   assert not np.any(np.isin(data.train.arrays['x'][:, 0],
-                            data.held_out.arrays['x'][:, 0]))
+                            data.test.arrays['x'][:, 0]))
 
 
 def test_toy_sets_take_options_in_every_script():
   spec = 'spirals,turns=0.5,noise=0,points=50'
   data = playground.open_points(spec, 'classification', seed=0)
-  other = common.open_data(f'toy:{spec}', image_size=None, held_out=0, seed=0)
+  other = named.open_data(f'toy:{spec}', image_size=None, held_out=0, seed=0)
   x, label = (data.train.arrays[k] for k in ('x', 'label'))
   np.testing.assert_array_equal(other.train.arrays['x'], x)
-  assert len(data.train) == len(data.held_out) == 50
-  assert len(other.held_out) == 4  # a sixteenth
+  assert len(data.train) == len(data.test) == 50
+  assert len(other.test) == 4  # a sixteenth
   # Half a turn: the first arm stays in the upper half plane.
   assert np.all(np.where(label == 0, x[:, 1], -x[:, 1]) > -1e-5)
 

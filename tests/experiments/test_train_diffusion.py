@@ -167,7 +167,8 @@ def test_held_out_loss_is_that_of_the_averaged_weights(points):
   moved = jax.tree.map(lambda x: x + 0.1, state.params)
   first = hook(state, 1)['held_out/loss']
   assert hook(state._replace(params=moved), 1)['held_out/loss'] == first
-  assert hook(state._replace(averages={'ema': moved}), 1)['held_out/loss'] != first
+  changed = state._replace(averages={'ema': moved})
+  assert hook(changed, 1)['held_out/loss'] != first
 
 
 def test_seeds_and_roles_share_no_key():

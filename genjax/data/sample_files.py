@@ -1,4 +1,4 @@
-"""Samples of any generator, read from files and checked against the data.
+"""Samples of any generator in files: written, and read and checked.
 
 An .npz with `arr_0`, uint8 [N, H, W, C], and where samples have labels
 `arr_1`, int [N]: the format that tools for FID read and write. Or a folder of
@@ -47,6 +47,66 @@ def _number(name: str) -> int | None:
   return int(name) if ok else None
 
 
+def write_samples(
+    out: str, x: np.ndarray, label: np.ndarray | None,
+    class_names: Sequence[str]
+) -> None:
+  """Writes images uint8 [N, H, W, C], or points [N, D] into an .npz.
+
+  In a folder of pictures the sub-folders are called like the classes, as
+  `genjax.data.folder_names` writes it: nothing is written elsewhere, whatever
+  the names.
+
+  Args:
+    out: an .npz file, written whole or not at all, or a folder.
+    x: the samples.
+    label: int [N], or None.
+    class_names: of the labels.
+
+  Raises:
+    ValueError: labels without a name, or names that a folder cannot tell
+      apart.
+  """
+  if out.endswith('.npz'):
+    arrays = [x] if label is None else [x, np.asarray(label, np.int64)]
+    os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
+    partial = f'{out[:-4]}.partial.npz'
+    np.savez(partial, *arrays)
+    os.replace(partial, out)
+    return
+  os.makedirs(out, exist_ok=True)
+  folders = {} if label is None else class_folders(out, label, class_names)
+  for number, image in enumerate(x):
+    into = out if label is None else folders[int(label[number])]
+    picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+    picture.save(os.path.join(into, f'{number:06d}.png'))
+
+
+def class_folders(
+    out: str, label: np.ndarray, class_names: Sequence[str]
+) -> dict[int, str]:
+  """Makes the folder of every class in `label`, directly below `out`.
+
+  Raises:
+    ValueError: see `write_samples`.
+  """
+  classes = np.unique(label).tolist()
+  check(len(set(class_names)) == len(class_names), 'out',
+        'classes must have different names', list(class_names))
+  check(not classes or 0 <= classes[0] and classes[-1] < len(class_names),
+        'out', f'labels must be in [0, {len(class_names)})', classes)
+  folders = {
+      k: os.path.join(out, folder_names.to_folder(class_names[k]))
+      for k in classes}
+  for path in folders.values():
+    os.makedirs(path, exist_ok=True)
+  # Not so where a file system takes "A" for "a".
+  apart = {(s.st_dev, s.st_ino) for s in map(os.stat, folders.values())}
+  check(len(apart) == len(folders), 'out', 'must be an .npz file where the '
+        'file system takes names of classes for one', list(folders.values()))
+  return folders
+
+
 def read_samples(path: str, data: Description) -> ArraySource:
   """The samples at `path`; their labels are left out if data has no classes.
 
@@ -54,14 +114,14 @@ def read_samples(path: str, data: Description) -> ArraySource:
     ValueError: they cannot be read, or are not of the data's size, type and
       classes. The message names the file.
   """
-  check(os.path.exists(path), '--samples', 'must be an .npz file or a folder',
+  check(os.path.exists(path), 'samples', 'must be an .npz file or a folder',
         repr(path))
   read = _read_folder if os.path.isdir(path) else _read_npz
   image, label = read(path, data)
   if label is None or not data.class_names:
     return ArraySource({'image': image})
   least, most = label.min(), label.max()
-  check(0 <= least and most < len(data.class_names), '--samples',
+  check(0 <= least and most < len(data.class_names), 'samples',
         f'labels of {path!r} must be in [0, {len(data.class_names)}) like '
         'those of the data', f'{least} to {most}')
   return ArraySource({'image': image, 'label': label.astype(np.int32)},
@@ -70,22 +130,22 @@ def read_samples(path: str, data: Description) -> ArraySource:
 
 def _read_npz(path, data):
   # A pipe would be waited for.
-  check(os.path.isfile(path), '--samples', f'{path!r} must be a regular file',
+  check(os.path.isfile(path), 'samples', f'{path!r} must be a regular file',
         'another kind')
   # First what the arrays are, which tells whether they can be read at all.
   found, names = _from_npz(path, _header)
-  check('arr_0' in found, '--samples', f'{path!r} must hold arr_0',
+  check('arr_0' in found, 'samples', f'{path!r} must hold arr_0',
         ', '.join(names) or 'nothing')
   shape, dtype = found['arr_0']
   must = ' x '.join(map(str, data.shape))
   check(dtype == np.uint8 and shape[1:] == data.shape and shape[0] > 0,
-        '--samples', f'arr_0 of {path!r} must be uint8 N x {must} like the '
+        'samples', f'arr_0 of {path!r} must be uint8 N x {must} like the '
         'data', f'{dtype} {shape}')
-  check(math.prod(shape) <= _MOST_BYTES, '--samples',
+  check(math.prod(shape) <= _MOST_BYTES, 'samples',
         f'arr_0 of {path!r} must be of {_MOST_BYTES} bytes at most', shape)
   if 'arr_1' in found:
     of_labels, dtype = found['arr_1']
-    check(dtype.kind in 'iu' and of_labels == shape[:1], '--samples',
+    check(dtype.kind in 'iu' and of_labels == shape[:1], 'samples',
           f'arr_1 of {path!r} must be {shape[0]} whole numbers',
           f'{dtype} {of_labels}')
   arrays, _ = _from_npz(path, lambda stream: np.lib.format.read_array(
@@ -105,7 +165,7 @@ def _from_npz(path, read):
       return found, names
   except Exception as error:  # of almost any type, on what is no archive
     reason = str(error).splitlines()[0] if str(error) else 'nothing'
-    raise ValueError(f'--samples: {path!r} must be an .npz file of plain '
+    raise ValueError(f'samples: {path!r} must be an .npz file of plain '
                      f'arrays, got {reason}') from error
 
 
@@ -123,7 +183,7 @@ def _header(stream):
 
 def _read_folder(path, data):
   height, width, channels = data.shape
-  check(height == width and channels in _MODES, '--samples',
+  check(height == width and channels in _MODES, 'samples',
         'must be an .npz file for data of this shape', data.shape)
   source = folder.folder_source(path, height, channels=channels)
   # Which the source would crop, scale, convert, turn or lay over white.
@@ -135,7 +195,7 @@ def _read_folder(path, data):
             for name in data.class_names]
   classes = class_numbers(source.class_names, called)
   for name, number in zip(source.class_names, classes):
-    check(number is not None, '--samples',
+    check(number is not None, 'samples',
           f'{os.sep.join((path, name))!r} must be called like a class of the '
           'data or, where no name is the number of another class, by its '
           'number', repr(name))
@@ -147,10 +207,10 @@ def _as_it_is(file: str, shape: Sequence[int]) -> np.ndarray:
   height, width, channels = shape
   mode = _MODES[channels]
   with Image.open(file) as image:
-    check((image.size, image.mode) == ((width, height), mode), '--samples',
+    check((image.size, image.mode) == ((width, height), mode), 'samples',
           f'{file!r} must be {width} x {height} pixels, mode {mode}, like the '
           'data', f'{image.width} x {image.height}, {image.mode}')
     check(not image.has_transparency_data
-          and image.getexif().get(_ORIENTATION, 1) == 1, '--samples',
+          and image.getexif().get(_ORIENTATION, 1) == 1, 'samples',
           f'{file!r} must be upright and opaque', 'another picture')
     return np.array(image).reshape(shape)

@@ -1,0 +1,4 @@
+"""Pages on trained models and data: figures and tables. No flags, no prints.
+
+Import the modules by name.
+"""
