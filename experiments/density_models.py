@@ -17,11 +17,11 @@ import numpy as np
 
 from experiments import common
 from genjax import energy
-from genjax import flow
 from genjax import mcmc
 from genjax.data import pipeline
 from genjax.data import sources
 from genjax.distributions import fitting
+from genjax.distributions import flow
 from genjax.distributions import nonparametric
 from genjax.distributions.base import Distribution
 from genjax.distributions.combinators import independent

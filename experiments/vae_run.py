@@ -19,9 +19,9 @@ from genjax.data import pipeline
 from genjax.distributions.combinators import independent
 from genjax.distributions.continuous import normal
 from genjax.distributions.continuous import NormalParams
-from genjax.flow import conditional_bijector
-from genjax.flow import ContextParams
-from genjax.flow import flow
+from genjax.distributions.flow import conditional_bijector
+from genjax.distributions.flow import ContextParams
+from genjax.distributions.flow import flow
 from genjax.networks import autoencoder
 from genjax.networks.coupling import SplineCoupling
 from genjax.numerics import fold_in_each

@@ -9,9 +9,9 @@ from scipy import stats
 from genjax.distributions import independent
 from genjax.distributions import normal
 from genjax.distributions import NormalParams
-from genjax.flow import conditional_bijector
-from genjax.flow import ContextParams
-from genjax.flow import flow
+from genjax.distributions.flow import conditional_bijector
+from genjax.distributions.flow import ContextParams
+from genjax.distributions.flow import flow
 from genjax.networks.coupling import SplineCoupling
 from genjax.vae import likelihoods
 from genjax.vae import posteriors

@@ -9,8 +9,8 @@ from genjax.distributions import independent
 from genjax.distributions import normal
 from genjax.distributions import NormalParams
 from genjax.distributions.fitting import maximum_likelihood
-from genjax.flow import bijector
-from genjax.flow import flow
+from genjax.distributions.flow import bijector
+from genjax.distributions.flow import flow
 from genjax.networks.coupling import SplineCoupling
 
 NETWORK = SplineCoupling(features=8, depth=1, num_layers=3, num_bins=4)
