@@ -176,7 +176,8 @@ def test_write_samples_sees_a_file_system_that_takes_two_names_for_one(
   inner = folder_names.to_folder
   monkeypatch.setattr(folder_names, 'to_folder', lambda n: inner(n).lower())
   with pytest.raises(ValueError, match='must be an .npz file'):
-    sample.class_folders(str(tmp_path), np.arange(3), ('cat', 'Cat', 'dog'))
+    sample_files.class_folders(str(tmp_path), np.arange(3),
+                               ('cat', 'Cat', 'dog'))
 
 
 # (names of classes, what is given, the numbers that are meant)

@@ -1,0 +1,30 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from genjax.data import levels
+
+
+@pytest.mark.parametrize('num', [2, 17, 256])
+def test_on_levels_is_the_nearest_of_evenly_spaced_values(num):
+  values = np.linspace(-1, 1, num)
+  x = np.random.default_rng(0).uniform(-1, 1, 5000).astype(np.float32)
+  found = np.asarray(levels.on_levels(jnp.asarray(x), num))
+  nearest = np.abs(x[:, None] - values).min(1)
+  # Half-way between two, either may be said.
+  np.testing.assert_allclose(np.abs(x - found), nearest, atol=1e-6)
+  assert found.min() >= -1 and found.max() <= 1
+  np.testing.assert_allclose(
+      np.diff(values), levels.level_width(num), rtol=1e-12)
+
+
+def test_dequantise_is_uniform_within_a_level_and_by_index():
+  x = levels.on_levels(jnp.zeros((500, 8)), 17)
+  dequantise = jax.jit(levels.dequantise, static_argnums=3)
+  key, index = jax.random.key(3), jnp.arange(500)
+  noise = np.asarray(dequantise(key, x, index, 17) - x) / (2 / 16)
+  assert stats.kstest(noise.ravel() + 0.5, 'uniform').pvalue > 1e-3
+  some = dequantise(key, x[100:120], index[100:120], 17)
+  np.testing.assert_array_equal(some, dequantise(key, x, index, 17)[100:120])
