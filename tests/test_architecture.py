@@ -22,6 +22,8 @@ FLOORS = (
     {'distributions', 'networks', 'data', 'training', 'metrics', 'mcmc',
      'image_distance', 'interpolation', 'viz'},
     {'discriminative', 'energy', 'flow', 'vae', 'diffusion'},
+    {'runs'},
+    {'reports'},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {('mcmc', 'distributions'), ('metrics', 'distributions')}
@@ -213,6 +215,8 @@ def test_sources_sees_every_floor():
     (check_floors, 'genjax/distributions/base.py', 'import genjax.vae.model'),
     (check_floors, 'genjax/vae/model.py', 'from genjax import diffusion'),
     (check_floors, 'genjax/flow.py', 'def f():\n  import genjax.energy'),
+    (check_floors, 'genjax/vae/model.py', 'from genjax.runs import keys'),
+    (check_floors, 'genjax/runs/fit.py', 'from genjax.reports import table'),
     (check_floors, 'genjax/attic.py', ''),
     (check_floors, 'genjax/mcmc.py', 'from genjax import attic'),
     (check_doors, 'genjax/data/folder.py', 'import tensorflow_datasets as t'),
@@ -249,6 +253,8 @@ def test_check_sees_a_planted_violation(check, path, source):
     ('genjax/diffusion/loss.py', 'from genjax import numerics'),
     ('genjax/data/tfds.py', 'import tensorflow_datasets'),
     ('genjax/training/loop.py', 'from absl import logging'),
+    ('genjax/runs/vae.py', 'from genjax.vae import model\nimport genjax.viz'),
+    ('genjax/reports/vae.py', 'from genjax.runs import open_run'),
     ('genjax/vae/model.py', 'class A(nn.Module):\n  n: int = 1'),
     ('genjax/numerics.py', 'def f(x):\n  return jnp.sum(x)'),
     ('genjax/numerics.py', 'F = lambda x: jnp.sum(x)\nG = jax.jit(F)'),

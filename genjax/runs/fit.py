@@ -1,0 +1,234 @@
+"""The loop of every script: a kind, its settings and data to a trained run."""
+
+import contextlib
+import os
+from typing import Any, Callable
+
+import jax
+from jax.experimental import multihost_utils
+import numpy as np
+import optax
+
+from genjax.checks import check
+from genjax.data import pipeline
+from genjax.runs import data_identity
+from genjax.runs import keys
+from genjax.runs import settings as run_settings
+from genjax.runs import workdir as workdirs
+from genjax.runs.lock import lock
+from genjax.runs.task import Data
+from genjax.runs.task import MakeHooks
+from genjax.runs.task import Model
+from genjax.runs.task import no_hooks
+from genjax.runs.task import Objective
+from genjax.runs.task import Session
+from genjax.runs.task import Task
+from genjax.runs.task import TrainingSettings
+from genjax.training import loop
+from genjax.training import parallel
+from genjax.training.checkpoint import Checkpointer
+from genjax.training.logs import MetricsWriter
+from genjax.training.logs import read_metrics
+from genjax.training.state import init_state
+from genjax.training.state import State
+from genjax.training.step import make_step
+from genjax.types import Key
+from genjax.types import Params
+from genjax.types import Source
+
+
+def fit_run(
+    task: Task, settings: Any, data: Data, workdir: str, *,
+    hooks: MakeHooks = no_hooks,
+) -> bool:
+  """Trains a run to its last step; returns whether it got there.
+
+  Writes settings.json, checkpoints, metrics.jsonl, TensorBoard events and what
+  the hooks make to `workdir`, and goes on from what is there: the same call
+  after a stop or a kill ends in the same weights.
+
+  Args:
+    task: the kind of model.
+    settings: of it.
+    data: to train on, and what the hooks read.
+    workdir: the run's folder.
+    hooks: more of them than the kind's own, such as a report's figures.
+
+  Raises:
+    ValueError: settings that do not fit each other, the devices, the data or
+      the workdir; a workdir in which another process is at work.
+    RuntimeError: training diverged.
+  """
+  run_settings.check_settings(settings)
+  model = task.build(settings)
+  objective = task.loss(settings, model)
+  compiled = _compile(settings, model, objective)
+  # One process writes where several train.
+  alone = lock(workdir) if jax.process_index() == 0 else (
+      contextlib.nullcontext())
+  with alone:
+    # What is refused is refused before anything is computed or written.
+    workdirs.check_same(workdir, task.kind, settings)
+    identity = data_identity.identify(data.train,
+                                      workdirs.known_files(workdir))
+    workdirs.check_same(workdir, task.kind, settings, identity)
+    state = _init(keys.key(settings.seed, 'init'), settings, model, objective,
+                  data.train)
+    run = _create(workdir, task.kind, settings, identity)
+    # Closed whatever happens: TensorBoard's events wait in a buffer.
+    with (contextlib.closing(MetricsWriter(workdir)) as writer,
+          contextlib.closing(_checkpointer(workdir, run)) as checkpointer):
+      session = Session(settings, model, data, workdir, writer)
+      try:
+        outcome = _train(
+            compiled, state, settings, objective, data.train,
+            keys.key(settings.seed, 'training'), settings.seed,
+            checkpointer=checkpointer, writer=writer,
+            hooks=[*task.hooks(session), *hooks(session)])
+      except RuntimeError as error:
+        if 'finite' not in str(error):
+          raise
+        raise RuntimeError(
+            str(error) + _best_kept(workdir, checkpointer, objective.best)
+        ) from error
+  return not outcome.stopped
+
+
+def keep_run(
+    task: Task, settings: Any, params: Params, workdir: str,
+    source: Source | None = None,
+) -> None:
+  """Keeps params that were not trained, but fitted otherwise, as a run.
+
+  Args:
+    task: the kind of model, of averages none.
+    settings: of it.
+    params: of the shapes of its `init`.
+    workdir: the run's folder.
+    source: what was fitted to, where it is to be identified.
+
+  Raises:
+    ValueError: settings out of range, or a workdir that holds another run.
+  """
+  with lock(workdir):
+    identity = source and data_identity.identify(source)
+    run = workdirs.create_or_check(workdir, task.kind, settings, identity)
+    state = init_state(params, optax.identity(), task.build(settings).averages)
+    with contextlib.closing(_checkpointer(workdir, run)) as checkpointer:
+      checkpointer.save(1, jax.tree.map(np.asarray, state))
+
+
+def make_trainer(
+    task: Task, settings: Any
+) -> Callable[[Key, Source, int], State]:
+  """(key, data, seed of their order) -> the state after the last step.
+
+  Trains in memory, by the same loop, without a workdir. It is compiled once
+  for all data of one shape.
+
+  Raises:
+    ValueError: settings that do not fit each other or the devices.
+    KeyboardInterrupt: when it is stopped by a signal.
+  """
+  run_settings.check_settings(settings)
+  model = task.build(settings)
+  objective = task.loss(settings, model)
+  compiled = _compile(settings, model, objective)
+
+  def train(key: Key, source: Source, seed: int) -> State:
+    key_init, key_steps = jax.random.split(key)
+    state = _init(key_init, settings, model, objective, source)
+    outcome = _train(compiled, state, settings, objective, source, key_steps,
+                     seed)
+    if outcome.stopped:
+      raise KeyboardInterrupt
+    return outcome.state
+
+  return train
+
+
+def _compile(
+    settings: TrainingSettings, model: Model, objective: Objective
+) -> parallel.Compiled:
+  mesh = parallel.make_mesh(objective.devices)
+  parts = mesh.size * settings.micro_batches
+  check(settings.batch_size % parts == 0, 'batch_size', 'must be a multiple of '
+        f'{mesh.size} devices times {settings.micro_batches} micro-batches',
+        settings.batch_size)
+  how: dict[str, Any] = dict(averages=model.averages,
+                             micro_batches=settings.micro_batches)
+  if settings.parallel == 'pmap':
+    return parallel.pmap_step(objective.loss_fn, objective.tx, mesh, **how)
+  return parallel.compile_step(
+      make_step(objective.loss_fn, objective.tx, **how), mesh,
+      fsdp=settings.parallel == 'fsdp')
+
+
+def _init(
+    key: Key, settings: TrainingSettings, model: Model, objective: Objective,
+    source: Source
+) -> State:
+  """The state before the first step."""
+  # A network runs for the first time here, on little: compiling it well would
+  # take longer than that.
+  init = jax.jit(model.init, compiler_options={
+      'xla_backend_optimization_level': 0}
+      if jax.default_backend() == 'cpu' else None)
+  batch = pipeline.batch_at(source, settings.batch_size, 0, seed=settings.seed)
+  return init_state(init(key, batch), objective.tx, model.averages,
+                    objective.frozen)
+
+
+def _create(workdir, kind, settings, identity):
+  """Makes or checks the workdir, first by one process, then by the others."""
+  if jax.process_count() == 1:
+    return workdirs.create_or_check(workdir, kind, settings, identity)
+  if jax.process_index() > 0:
+    multihost_utils.sync_global_devices('workdir')
+  run = workdirs.create_or_check(workdir, kind, settings, identity)
+  if jax.process_index() == 0:
+    multihost_utils.sync_global_devices('workdir')
+  return run
+
+
+def _train(
+    compiled: parallel.Compiled, state: State, settings: TrainingSettings,
+    objective: Objective, source: Source, key: Key, seed: int, **kept: Any
+) -> loop.Outcome:
+  """The loop, with a workdir's keepers or without."""
+  outcome = loop.fit(
+      compiled, state, key,
+      lambda step: pipeline.batches(
+          source, settings.batch_size, seed=seed, start_step=step,
+          horizontal_flip=objective.flip),
+      num_steps=settings.steps, log_every=settings.log_every,
+      save_every=settings.save_every, best_metric=objective.best, **kept)
+  # The loop gives up after some steps without a finite update: a run may be
+  # shorter than that.
+  if outcome.state.skipped == outcome.state.step:
+    raise RuntimeError(f'fit: no update was finite in {outcome.state.step} '
+                       'steps: lower the learning rate or look at the data')
+  return outcome
+
+
+def _checkpointer(workdir: str, run: str) -> Checkpointer:
+  return Checkpointer(os.path.join(workdir, 'checkpoints'), run=run)
+
+
+def _best_kept(workdir: str, checkpointer: Checkpointer, metric: str) -> str:
+  """Says which checkpoint of a run that diverged is the one to go back to.
+
+  By the metric of the hooks, or else the training loss, on the last line of
+  the logs up to the step of the checkpoint on which it is finite.
+  """
+  records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
+  for name in (metric, 'loss'):
+    seen = {step: [r[name] for r in records if r['step'] <= step
+                   and r.get(name) is not None]
+            for step in checkpointer.steps()}
+    last = {step: values[-1] for step, values in seen.items() if values}
+    if last:
+      best = min(last, key=lambda step: last[step])
+      return (f'; the best checkpoint kept is that of step {best}: {name} '
+              f'{last[best]:.4g}')
+  return ''

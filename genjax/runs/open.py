@@ -1,0 +1,81 @@
+"""A trained model by the folder of its run, without its data or optimizer."""
+
+import contextlib
+import importlib
+import os
+from typing import Any, Mapping
+
+import jax
+import optax
+
+from genjax.checks import check
+from genjax.checks import check_choice
+from genjax.runs import keys
+from genjax.runs import workdir as workdirs
+from genjax.runs.task import Run
+from genjax.runs.task import Task
+from genjax.training.checkpoint import Checkpointer
+from genjax.training.state import init_state
+
+# Kind -> module whose TASK it is, imported when a run of it is opened.
+KINDS: Mapping[str, str] = {}
+
+
+def open_run(
+    workdir: str, weights: str = 'ema', *, kinds: Mapping[str, str] = KINDS
+) -> Run:
+  """The trained model that `workdir` holds.
+
+  Its settings and weights are all that is read: the data may be gone.
+
+  Args:
+    workdir: the folder of a run.
+    weights: 'ema', or another average that the kind keeps, by its name; 'raw'
+      for the params of the last step. Where a kind keeps no average, 'ema' is
+      'raw'.
+    kinds: kind -> module that defines its `TASK`.
+
+  Raises:
+    ValueError: there is no run, no checkpoint, no such average, or the
+      settings are damaged or of an unknown kind.
+    RuntimeError: every checkpoint is damaged.
+  """
+  written = workdirs.read(workdir)
+  check_choice(repr(written.path), 'kind', written.kind, kinds)
+  task: Task = importlib.import_module(kinds[written.kind]).TASK
+  settings = workdirs.settings_of(written, task.Settings)
+  model = task.build(settings)
+  check_choice('open_run', 'weights', weights,
+               ['ema', 'raw', *model.averages])
+  if not model.averages and weights == 'ema':
+    weights = 'raw'
+  check(weights == 'raw' or weights in model.averages, 'open_run',
+        f'weights must be an average of {written.kind}', repr(weights))
+  found, step = _restore(workdir, written.run, task, _shapes(settings, model))
+  params = jax.device_put(
+      found['params'] if weights == 'raw' else found['averages'][weights])
+  functions = model.functions(params)
+  return Run(task, settings, params, step, **functions._asdict())
+
+
+def _shapes(settings: Any, model: Any) -> dict[str, Any]:
+  """Shapes of the weights; nothing is computed."""
+  def init():
+    return init_state(model.init(keys.key(settings.seed, 'init'), None),
+                      optax.identity(), model.averages)
+
+  state = jax.eval_shape(init)
+  return {'params': state.params, 'averages': state.averages}
+
+
+def _restore(
+    workdir: str, run: str, task: Task, target: Mapping[str, Any]
+) -> tuple[dict[str, Any], int]:
+  with contextlib.closing(Checkpointer(
+      os.path.join(workdir, 'checkpoints'), run=run)) as checkpointer:
+    step = checkpointer.best_step() if task.opens_best else None
+    restored = checkpointer.restore_weights(target, step)
+  if restored is None:
+    raise ValueError(f'workdir: {workdir!r} must hold a checkpoint: train it '
+                     'until it saves one, got none')
+  return restored

@@ -1,0 +1,192 @@
+import contextlib
+import json
+import os
+import shutil
+import socket
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from genjax.data import pipeline
+from genjax.data.sources import ArraySource
+from genjax.runs import keys
+from genjax.runs import open_run
+from genjax.runs import workdir as workdirs
+from genjax.runs.fit import fit_run
+from genjax.runs.fit import keep_run
+from genjax.runs.fit import make_trainer
+from genjax.training.checkpoint import Checkpointer
+from genjax.training.logs import read_metrics
+from genjax.training.loop import Hook
+from tests.runs.gaussian import Data
+from tests.runs.gaussian import draw
+from tests.runs.gaussian import KINDS
+from tests.runs.gaussian import Settings
+from tests.runs.gaussian import TASK
+
+# One device: what several do is tested in tests/training.
+ONE = TASK._replace(loss=lambda settings, model: TASK.loss(
+    settings, model)._replace(devices=1))
+
+
+@pytest.fixture(name='unbroken', scope='module')
+def train_unbroken(tmp_path_factory):
+  """The workdir of a run of 20 steps that nothing stopped."""
+  workdir = str(tmp_path_factory.mktemp('unbroken'))
+  assert fit_run(ONE, Settings(), draw(), workdir)
+  return workdir
+
+
+def weights_of(workdir):
+  return [open_run(workdir, weights, kinds=KINDS).params
+          for weights in ('raw', 'ema')]
+
+
+def test_a_run_leaves_what_it_promises(unbroken):
+  written = workdirs.read(unbroken)
+  assert written.kind == 'gaussian' and written.data_id
+  records = read_metrics(os.path.join(unbroken, 'metrics.jsonl'))
+  assert [r['step'] for r in records] == [5, 10, 15, 20]
+  assert ['test/loss' in r for r in records] == [False, True, False, True]
+  assert {'tensorboard', 'figures'} < set(os.listdir(unbroken))
+  assert 'lock' not in os.listdir(unbroken)
+
+
+def test_gradient_descent_is_that_of_the_likelihood(unbroken):
+  """Its steps against those by hand, of the gradient in closed form.
+
+  Of -log N(x; m, s^2) that by m is (m - x) / s^2, by log s it is
+  1 - (x - m)^2 / s^2.
+  """
+  x = draw().train.arrays['x'].astype(np.float64)
+  settings = Settings()
+  mean = np.asarray(jax.random.normal(keys.key(0, 'init'), (2,)), np.float64)
+  log_scale = np.zeros(2)
+  for step in range(settings.steps):
+    x = pipeline.batch_at(draw().train, settings.batch_size, step,
+                          seed=0)['x'].astype(np.float64)
+    z = (x - mean) * np.exp(-log_scale)
+    mean = mean + 0.1 * (z * np.exp(-log_scale)).mean(0)
+    log_scale = log_scale - 0.1 * (1 - z**2).mean(0)
+  params, _ = weights_of(unbroken)
+  # 20 steps in float32, each of a few roundings of numbers of order 1.
+  np.testing.assert_allclose(params['mean'], mean, rtol=0, atol=1e-5)
+  np.testing.assert_allclose(params['log_scale'], log_scale, rtol=0, atol=1e-5)
+
+
+def test_a_run_in_parts_is_the_unbroken_one_bit_for_bit(unbroken, tmp_path):
+  workdir = str(tmp_path)
+  for steps in (7, 13, 20):
+    assert fit_run(ONE, Settings(steps=steps), draw(), workdir)
+  chex.assert_trees_all_equal(weights_of(workdir), weights_of(unbroken))
+  assert workdirs.read(workdir).run == workdirs.read(unbroken).run
+
+
+def test_other_settings_or_data_are_refused_before_anything_is_done(unbroken):
+  before = sorted(os.listdir(unbroken))
+  for settings, data, said in (
+      (Settings(seed=1), draw(), 'holds a run with seed=0'),
+      (Settings(), draw(1), 'holds a run on other data')):
+    with pytest.raises(ValueError, match=said):
+      fit_run(ONE, settings, data, unbroken)
+  assert sorted(os.listdir(unbroken)) == before
+
+
+def test_a_workdir_in_use_is_refused(unbroken, tmp_path):
+  shutil.copytree(unbroken, tmp_path / 'run')
+  with open(tmp_path / 'run' / 'lock', 'w', encoding='utf8') as file:
+    json.dump({'host': 'elsewhere' + socket.gethostname(), 'pid': 1,
+               'start': '1'}, file)
+  with pytest.raises(ValueError, match='one in use by process 1 on'):
+    fit_run(ONE, Settings(), draw(), str(tmp_path / 'run'))
+
+
+def test_checkpoints_of_another_run_or_step_are_refused(unbroken, tmp_path):
+  other = str(tmp_path / 'other')
+  assert fit_run(ONE, Settings(seed=1), draw(), other)
+  mixed = tmp_path / 'mixed'
+  shutil.copytree(unbroken, mixed)
+  shutil.rmtree(mixed / 'checkpoints')
+  shutil.copytree(os.path.join(other, 'checkpoints'), mixed / 'checkpoints')
+  moved = tmp_path / 'moved'
+  shutil.copytree(unbroken, moved)
+  os.rename(moved / 'checkpoints' / '20', moved / 'checkpoints' / '99')
+  lost = tmp_path / 'lost'
+  shutil.copytree(unbroken, lost)
+  os.remove(lost / 'settings.json')
+  for workdir, seed in ((mixed, 0), (moved, 0), (lost, 1)):
+    with pytest.raises(ValueError, match='restore: checkpoint'):
+      fit_run(ONE, Settings(seed=seed, steps=30), draw(), str(workdir))
+
+
+def diverging(after):
+  """A kind whose learning rate is 1e6 after some updates."""
+  def loss(settings, model):
+    return ONE.loss(settings, model)._replace(tx=optax.sgd(
+        lambda count: jnp.where(count < after, 0.1, 1e6)))
+
+  return ONE._replace(loss=loss)
+
+
+def test_divergence_is_an_error_that_says_which_checkpoint_is_good(tmp_path):
+  settings = Settings(steps=60, save_every=2, log_every=1)
+  with pytest.raises(RuntimeError, match='no finite update') as error:
+    fit_run(diverging(6), settings, draw(), str(tmp_path))
+  # Until then every step was one down the slope.
+  assert 'best checkpoint kept is that of step 6: test' in str(error.value)
+  assert len(str(error.value).splitlines()) == 1
+  assert 'lock' not in os.listdir(tmp_path)
+
+
+def test_a_short_run_without_a_finite_update_is_an_error_too(tmp_path):
+  source = ArraySource({'x': np.full((8, 2), 3e38, np.float32)})
+  with pytest.raises(RuntimeError, match='no update was finite in 4 steps'):
+    fit_run(ONE, Settings(steps=4), Data(source), str(tmp_path))
+
+
+def test_hooks_of_the_caller_join_those_of_the_kind(tmp_path):
+  seen = []
+
+  def hooks(session):
+    assert session.workdir == str(tmp_path)
+    assert session.settings == Settings()
+    return [Hook(10, lambda state, step: seen.append(step))]
+
+  fit_run(ONE, Settings(), draw(), str(tmp_path), hooks=hooks)
+  assert seen == [10, 20]
+
+
+def test_params_that_were_fitted_are_kept_as_a_run(tmp_path):
+  task = TASK._replace(build=lambda settings: TASK.build(settings)._replace(
+      averages={}))
+  params = {'mean': np.float32([1, 2]), 'log_scale': np.float32([0, 3])}
+  for _ in range(2):
+    keep_run(task, Settings(), params, str(tmp_path), draw().train)
+  kept = Checkpointer(str(tmp_path / 'checkpoints'),
+                      run=workdirs.read(str(tmp_path)).run)
+  with contextlib.closing(kept):
+    found, step = kept.restore_weights({'params': params, 'averages': {}})
+  assert step == 1
+  chex.assert_trees_all_equal(found['params'], params)
+
+
+def test_training_in_memory_depends_on_its_arguments_alone():
+  train = make_trainer(ONE, Settings())
+  first, same, *others = (
+      train(jax.random.key(key), draw(data).train, seed).params['mean']
+      for key, data, seed in (
+          (0, 0, 0), (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)))
+  assert np.array_equal(first, same)
+  assert not any(np.array_equal(first, other) for other in others)
+
+
+def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
+  for settings in (Settings(batch_size=12),
+                   Settings(batch_size=16, micro_batches=4)):
+    with pytest.raises(ValueError, match='^batch_size: must be a multiple'):
+      fit_run(TASK, settings, draw(), str(tmp_path / 'run'))
+  assert not os.listdir(tmp_path)
