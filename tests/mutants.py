@@ -28,8 +28,8 @@ WHOLE = 3600  # seconds for those of all of them, without a fault
 
 # pytest's exit statuses: what they say of a fault.
 VERDICTS = {0: 'SURVIVED', 1: 'caught', 5: 'NO TESTS'}
-IGNORED = shutil.ignore_patterns('.*', 'runs', 'build', 'dist', '__pycache__',
-                                 '*.egg-info')
+IGNORED = shutil.ignore_patterns('.*', '__pycache__', '*.egg-info')
+IGNORED_AT_TOP = {'runs', 'build', 'dist'}
 
 
 def plant(source: str, fault: Fault) -> str:
@@ -47,7 +47,11 @@ def plant(source: str, fault: Fault) -> str:
 
 def copy_tree(root: pathlib.Path, to: pathlib.Path) -> None:
   """Copies what the tests need: no hidden files, no runs, no builds."""
-  shutil.copytree(root, to, ignore=IGNORED)
+  def ignore(folder: str, names: list[str]) -> set[str]:
+    at_top = IGNORED_AT_TOP if pathlib.Path(folder) == root else set()
+    return IGNORED(folder, names) | at_top & set(names)
+
+  shutil.copytree(root, to, ignore=ignore)
 
 
 def run_tests(

@@ -27,6 +27,7 @@ def make_tree(tmp_path: pathlib.Path) -> pathlib.Path:
       'tests/test_slow.py': 'import pytest\n\n@pytest.mark.slow\n'
                             'def test_add():\n  assert False\n',
       'runs/large.bin': 'x',
+      'genjax/runs/fit.py': '',
   }.items():
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     (root / path).write_text(text)
@@ -59,6 +60,7 @@ def test_copy_tree_leaves_runs_behind(tree, tmp_path):
   mutants.copy_tree(tree, tmp_path / 'copy')
   assert (tmp_path / 'copy' / FAULT.path).exists()
   assert not (tmp_path / 'copy' / 'runs').exists()
+  assert (tmp_path / 'copy' / 'genjax' / 'runs' / 'fit.py').exists()
 
 
 @pytest.mark.parametrize('fault', FAULTS, ids=lambda fault: fault.name)
