@@ -23,6 +23,7 @@ from genjax import viz
 from genjax.checks import check
 from genjax.data import pipeline
 from genjax.training.logs import read_metrics
+from genjax.types import Context
 from genjax.types import Source
 
 # One dict a preset: the flags it sets, then what has no flag.
@@ -193,7 +194,8 @@ def held_out_hook(model: diffusion_run.Model, source: Source):
     # One key for every step: the curve then shows the model, not the noise.
     key = common.root_key(settings['seed'], 'held_out')
     for number, batch in enumerate(pipeline.eval_batches(source, size)):
-      _, bins = loss_fn(state.ema, jax.random.fold_in(key, number), batch)
+      _, bins = loss_fn(state.ema, jax.random.fold_in(key, number), batch,
+                        Context(state.step, {}, {}))
       for name, mean in jax.device_get(bins).items():
         total, count = totals.get(name, (0.0, 0.0))
         # In float64: in float32 a count stops at 2^24.

@@ -9,6 +9,7 @@ from tests.faults import fits
 from tests.faults import interpolation
 from tests.faults import metrics
 from tests.faults import models
+from tests.faults import networks
 from tests.faults import special
 from tests.faults import training
 from tests.faults import vae
@@ -17,5 +18,5 @@ from tests.faults.fault import Fault
 FAULTS: tuple[Fault, ...] = (
     *data.FAULTS, *diffusion.FAULTS, *discriminative.FAULTS,
     *experiments.FAULTS, *families.FAULTS, *fits.FAULTS,
-    *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *special.FAULTS,
-    *training.FAULTS, *vae.FAULTS)
+    *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *networks.FAULTS,
+    *special.FAULTS, *training.FAULTS, *vae.FAULTS)
