@@ -85,20 +85,20 @@ def _diffusion(workdir: str) -> Codec:
                     process.sigma(grid[0]))
 
   def encode(params: Params, x: Array, label: Array | None) -> Array:
-    denoiser = model.denoiser({'params': params}, label)
-    return samplers.encode(sampler, denoiser, alpha * x, grid) / scale
+    denoiser = model.denoiser(params, diffusion_run.as_cond(label))
+    return samplers.encode(sampler, denoiser, alpha * x, grid).x / scale
 
   def decode(params: Params, z: Array, classes: Classes | None) -> Array:
-    variables = {'params': params}
     if classes is None:
-      denoiser = model.denoiser(variables)
+      denoiser = model.denoiser(params)
     else:
-      denoiser = guidance.classifier_free(
-          model.denoiser(variables, classes.second),
-          model.denoiser(variables, classes.first), classes.share)
+      second, first = (
+          model.denoiser(params, diffusion_run.as_cond(label))
+          for label in (classes.second, classes.first))
+      denoiser = guidance.classifier_free(second, first, classes.share)
     nothing_drawn = jax.random.key(0)
     return samplers.sample(nothing_drawn, sampler, denoiser, scale * z,
-                           grid) / alpha
+                           grid).x / alpha
 
   return Codec(encode, decode, None, None, params, settings, step, 30)
 

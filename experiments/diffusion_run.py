@@ -17,6 +17,7 @@ from experiments import common
 from experiments import training_run
 from genjax.checks import check
 from genjax.checks import check_choice
+from genjax.diffusion import conditions
 from genjax.diffusion import guidance
 from genjax.diffusion import loss
 from genjax.diffusion import prediction
@@ -24,6 +25,11 @@ from genjax.diffusion import process
 from genjax.diffusion import samplers
 from genjax.diffusion import times
 from genjax.diffusion import weighting
+from genjax.diffusion.model import Diffusion
+from genjax.diffusion.model import fixed
+from genjax.diffusion.model import init_model
+from genjax.diffusion.model import make_denoiser
+from genjax.diffusion.model import MakeDenoiser
 from genjax.networks.init import init_params
 from genjax.networks.mlp import MLP
 from genjax.networks.transformer import DiT
@@ -33,8 +39,10 @@ from genjax.training.optimizers import make_optimizer
 from genjax.training.state import init_state
 from genjax.training.state import State
 from genjax.types import Array
+from genjax.types import Cond
 from genjax.types import LossFn
 from genjax.types import Params
+from genjax.types import Process
 
 Settings = Mapping[str, Any]
 
@@ -53,9 +61,17 @@ NETWORKS: Mapping[str, Callable[[Settings], Any]] = {
         num_classes=s['num_classes']),
 }
 
-PROCESSES: Mapping[str, Callable[[Settings], process.Process]] = {
-    'edm': lambda s: process.edm(s['sigma_min'], s['sigma_max']),
-    've': lambda s: process.ve(s['sigma_min'], s['sigma_max']),
+
+def _trained_at(proc: Process, settings: Settings) -> Process:
+  """`proc` with the settings' own training times."""
+  return proc._replace(times=times.log_normal(
+      proc, settings['times_mean'], settings['times_std']))
+
+
+PROCESSES: Mapping[str, Callable[[Settings], Process]] = {
+    'edm': lambda s: _trained_at(
+        process.edm(s['sigma_min'], s['sigma_max']), s),
+    've': lambda s: _trained_at(process.ve(s['sigma_min'], s['sigma_max']), s),
     'vp_linear': lambda s: process.vp_linear(),
     'vp_cosine': lambda s: process.vp_cosine(),
     'ddpm': lambda s: process.discretize(process.linear_betas()),
@@ -72,7 +88,7 @@ PREDICTIONS: Mapping[str, Callable[[Settings], tuple]] = {
                       weighting.edm(s['data_std'])),
 }
 
-SAMPLERS: Mapping[str, Callable[[process.Process], samplers.Sampler]] = {
+SAMPLERS: Mapping[str, Callable[[Process], samplers.Sampler]] = {
     'ddpm': samplers.ancestral,
     'ddim': samplers.ddim,
     'euler': samplers.euler,
@@ -85,10 +101,10 @@ class Model(NamedTuple):
   """A diffusion model without its parameters."""
 
   network: Any
-  process: process.Process
-  prediction: prediction.Prediction
+  diffusion: Diffusion
+  process: Process  # that of `diffusion`, whose schedule is fixed
   weighting: weighting.Weighting
-  denoiser: Callable[..., Any]  # (variables, label=None) -> Denoiser
+  denoiser: MakeDenoiser  # (params, cond=None) -> Denoiser
   settings: Settings
 
 
@@ -108,9 +124,11 @@ def build_model(settings: Settings) -> Model:
   network = NETWORKS[settings['network']](settings)
   proc = PROCESSES[settings['process']](settings)
   predict, weight = PREDICTIONS[settings['prediction']](settings)
-  denoiser = prediction.make_denoiser(
-      network.apply, proc, predict, data_std=settings['data_std'])
-  return Model(network, proc, predict, weight, denoiser, settings)
+  prediction.check_defined('--prediction', proc, predict)
+  diffusion = Diffusion(
+      network.apply, fixed(proc), predict, settings['data_std'])
+  return Model(network, diffusion, proc, weight, make_denoiser(diffusion),
+               settings)
 
 
 def optimizer(settings: Settings) -> optax.GradientTransformation:
@@ -125,38 +143,23 @@ def init_run(model: Model) -> State:
   settings = model.settings
   variables = init_params(common.root_key(settings['seed'], 'init'),
                           model.network, (1, *settings['shape']))
-  return init_state(variables['params'], optimizer(settings), ['ema'])
+  return init_state(init_model(variables['params']), optimizer(settings),
+                    ['ema'])
 
 
 def make_loss(model: Model, *, train: bool) -> LossFn:
   """The training loss, or the same without dropout, for held-out data."""
   s = model.settings
-  if s['process'] in ('edm', 've'):
-    quantile = times.log_normal(model.process, s['times_mean'], s['times_std'])
-  else:
-    quantile = times.uniform(model.process)
   conditional = s['num_classes'] is not None
   return loss.make_loss(
-      model.network.apply, model.process, model.prediction, times=quantile,
-      weighting=model.weighting, data_std=s['data_std'],
-      num_classes=s['num_classes'],
-      label_dropout=s['label_dropout'] if conditional and train else 0.0,
-      train=train)
+      model.diffusion, weighting=model.weighting,
+      null=conditions.null if conditional else None,
+      drop=s['label_dropout'] if conditional and train else 0.0, train=train)
 
 
-def time_grid(model: Model, num_steps: int) -> Array:
-  """The sampling times [num_steps + 1], ending with the least noise."""
-  name = model.settings['process']
-  if name not in ('edm', 've'):
-    return times.even(model.process, num_steps)
-  # Time 0 is free of noise where it is the noise level; that of ve is
-  # sigma_min, which the grid ends with.
-  free = name == 'edm'
-  grid = times.karras(
-      model.process, num_steps if free else num_steps + 1,
-      sigma_min=model.settings['sigma_min'],
-      sigma_max=model.settings['sigma_max'])
-  return times.to_zero(grid) if free else grid
+def as_cond(label: Array | None) -> Cond | None:
+  """What a model of classes is told of labels [B]."""
+  return None if label is None else {'label': label}
 
 
 class Generator(NamedTuple):
@@ -193,25 +196,25 @@ def make_generator(
         'must be 1 for an unconditional model', 'another scale')
   method = SAMPLERS[sampler](model.process)
   mesh = parallel.make_mesh()
-  grid = times.check_grid(model.process, time_grid(model, num_steps))
+  grid = times.check_grid(model.process, model.process.grid(num_steps))
   data_shape = tuple(model.settings['shape'])
 
   @functools.partial(jax.jit, static_argnames='trajectory')
   def draw(params, key, index, label, scale, times, trajectory):
     key_prior, key_steps = jax.random.split(key)
-    variables = {'params': params}
-    denoise = model.denoiser(variables, label)
+    denoise = model.denoiser(params, as_cond(label))
     if guided:
       low, high = model.settings['guidance_log_snr']
       denoise = guidance.limited_interval(
           model.process, guidance.classifier_free(
-              denoise, model.denoiser(variables), scale),
+              denoise, model.denoiser(params), scale),
           denoise, log_snr_low=low, log_snr_high=high)
     x = process.prior_sample(
         key_prior, model.process, (index.shape[0], *data_shape),
         model.settings['data_std'], index=index)
-    return samplers.sample(key_steps, method, denoise, x, times, index=index,
-                           trajectory=trajectory)
+    sampled = samplers.sample(key_steps, method, denoise, x, times,
+                              index=index, trajectory=trajectory)
+    return sampled.states if trajectory else sampled.x
 
   def call(trajectory, params, key, index, label, scale):
     # Samples are independent: where the devices divide the batch, they share.
@@ -300,9 +303,9 @@ def load_run(workdir: str, weights: str = 'ema') -> tuple[Model, Params, int]:
   """
   model = build_model(common.read_settings(workdir))
   state, step = training_run.restore(workdir, lambda: init_state(
-      model.network.init(
+      init_model(model.network.init(
           jax.random.key(0), jnp.zeros((1, *model.settings['shape'])),
-          jnp.zeros(1))['params'],
+          jnp.zeros(1))['params']),
       optimizer(model.settings), ['ema']), 'train_diffusion')
   params = state.averages['ema'] if weights == 'ema' else state.params
   return model, params, step

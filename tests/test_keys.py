@@ -19,12 +19,16 @@ import pytest
 from genjax import energy
 from genjax import mcmc
 from genjax.data import toy
+from genjax.diffusion import conditions
 from genjax.diffusion import loss
 from genjax.diffusion import prediction
 from genjax.diffusion import process
 from genjax.diffusion import samplers
 from genjax.diffusion import times
 from genjax.diffusion import weighting
+from genjax.diffusion.model import Diffusion
+from genjax.diffusion.model import fixed
+from genjax.diffusion.model import init_model
 from genjax.distributions import independent
 from genjax.distributions import normal
 from genjax.distributions import NormalParams
@@ -55,18 +59,18 @@ def draws(f: Callable) -> collections.Counter[tuple[int, ...]]:
 
 
 def diffusion_loss(key):
-  def apply(variables, x, log_snr, label, *, train, rngs):
-    del log_snr, train
+  def apply(variables, x, noise, cond, *, train, rngs):
+    del noise, train
     dropout = jax.random.bernoulli(rngs['dropout'], 0.5, x.shape)
     # A draw that nothing depends on would be compiled away, unseen.
-    return variables['params'] * x * dropout + label[:, None]
+    return variables['params'] * x * dropout + cond['absent'][:, None]
 
   loss_fn = loss.make_loss(
-      apply, VP, prediction.v, times=times.uniform(VP), weighting=weighting.v,
-      data_std=1.0, num_classes=3, label_dropout=0.5)
+      Diffusion(apply, fixed(VP), prediction.v, 1.0), weighting=weighting.v,
+      null=conditions.null, drop=0.5)
   batch = {'x': jnp.ones((4, 2)), 'cond': {'label': jnp.arange(4) % 3},
            'index': jnp.arange(4)}
-  return loss_fn(jnp.ones(()), key, batch, Context())
+  return loss_fn(init_model(jnp.ones(())), key, batch, None)
 
 
 def two_training_steps(key):
@@ -86,7 +90,7 @@ def sampling(sampler):
     key_prior, key_steps = jax.random.split(key)
     x = process.prior_sample(key_prior, VP, (4, 2))
     return samplers.sample(key_steps, sampler, lambda x, t: 0.5 * x, x,
-                           jnp.linspace(1.0, 0.1, 4))
+                           jnp.linspace(1.0, 0.1, 4)).x
   return f
 
 
@@ -125,7 +129,7 @@ CASES = {
     'loss': diffusion_loss,
     'training': two_training_steps,
     'ancestral': sampling(samplers.ancestral(VP)),
-    'heun with churn': sampling(samplers.heun(VP, churn=1.0, num_steps=3)),
+    'heun with churn': sampling(samplers.heun(VP, churn=1.0)),
     'langevin': chain(lambda f: mcmc.langevin(f, step_size=0.5)),
     'mala': chain(mala),
     'importance sampling': log_partition(energy.log_partition_importance),
@@ -166,7 +170,8 @@ def test_draws_sees_a_key_used_twice(f):
 
 @pytest.mark.parametrize('name, number', [
     ('ancestral', 4 + 4 * 3),  # the prior, then 3 steps
-    ('loss', 1 + 4 + 4 + 1),  # times, noise, labels, the network's dropout
+    # Times, noise, dropout of the condition, the network's own.
+    ('loss', 1 + 4 + 4 + 1),
     ('mala', 4 * 3 * 2),  # every chain's momentum and acceptance, by step
     ('annealed importance sampling', 1 + 4 * 2 * 2),  # none at the last beta
     ('sliced score matching', 4),

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 from genjax.checks import check
 from genjax.checks import check_rank
 from genjax.diffusion.process import coefficients
-from genjax.diffusion.process import Process
 from genjax.numerics import broadcast_right
 from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Denoiser
+from genjax.types import Process
 
 
 class Exact(NamedTuple):
@@ -26,16 +26,6 @@ class Exact(NamedTuple):
 
   denoiser: Denoiser  # (x, t) -> E[x_0 | x_t] [B, ...]
   log_prob: Callable[[Array, Array], Array]  # (x, t) -> log p(x_t) [B], nats
-
-
-def score(process: Process, denoiser: Denoiser, x: Array, t: Array) -> Array:
-  """Gradient of log p(x_t) in x_t [B, ...], by Tweedie's formula.
-
-  (alpha E[x_0 | x_t] - x_t) / sigma^2: arXiv:2206.00364, eq. 3.
-  """
-  alpha, sigma = coefficients(process, t, x.ndim)
-  x = widen(x)
-  return (alpha * denoiser(x, t) - x) / jnp.square(sigma)
 
 
 def gaussian(process: Process, mean: Array, cov: Array) -> Exact:

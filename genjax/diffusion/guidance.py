@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 
 from genjax.checks import check
-from genjax.diffusion.process import Process
 from genjax.numerics import broadcast_right
 from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Denoiser
+from genjax.types import Process
 
 
 def classifier_free(

@@ -1,17 +1,18 @@
 """The denoising loss, for every process, prediction, weighting and network."""
 
+from typing import Callable, NamedTuple
+
 import jax
 import jax.numpy as jnp
 
 from genjax.checks import check
+from genjax.diffusion.conditions import drop as drop_some
+from genjax.diffusion.conditions import Null
+from genjax.diffusion.model import Diffusion
+from genjax.diffusion.model import predict
 from genjax.diffusion.prediction import check_defined
-from genjax.diffusion.prediction import clipped_log_snr
-from genjax.diffusion.prediction import predict
-from genjax.diffusion.prediction import Prediction
-from genjax.diffusion.prediction import unit_variance
 from genjax.diffusion.process import perturb
-from genjax.diffusion.process import Process
-from genjax.diffusion.times import Quantile
+from genjax.diffusion.times import invert
 from genjax.diffusion.times import stratified
 from genjax.diffusion.weighting import Weighting
 from genjax.numerics import broadcast_right
@@ -19,92 +20,149 @@ from genjax.numerics import fold_in_each
 from genjax.numerics import mean_per_example
 from genjax.numerics import normal_each
 from genjax.numerics import widen
-from genjax.types import Apply
 from genjax.types import Array
+from genjax.types import Batch
+from genjax.types import Context
+from genjax.types import Key
 from genjax.types import LossFn
 from genjax.types import Mean
+from genjax.types import Metrics
+from genjax.types import Params
+from genjax.types import Process
+from genjax.types import PyTree
+from genjax.types import Quantile
 
 # Edges of the log-SNR bins in which the loss is reported.
 LOG_SNR_EDGES = (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)
 
+_FIRST = 2.0**-24  # the least of `stratified`'s numbers
 
-def make_loss(
-    apply: Apply, process: Process, prediction: Prediction, *,
-    times: Quantile, weighting: Weighting, data_std: float,
-    num_classes: int | None = None, label_dropout: float = 0.0,
-    scale_input=unit_variance, embed_noise=clipped_log_snr, train: bool = True,
-) -> LossFn:
-  """Weighted squared error of E[x_0 | x_t], a mean over data dimensions.
 
-  w(log_snr) |x0_hat - x0|^2, computed as w b^2 |output - target|^2, where b is
-  the slope of `to_x0` in the output: the same number, without dividing the
-  network's error by it and multiplying it back.
+class Errors(NamedTuple):
+  """How far each example is denoised wrong, at one noise level each; all [B].
 
-  Noise, time and label dropout of an example come from the key folded with
-  its global index: the same loss on any number of devices.
-
-  Args:
-    apply: the network.
-    process: the noise process.
-    prediction: what the network's output means.
-    times: quantile function of the training times.
-    weighting: w(log_snr) on the x_0 error.
-    data_std: standard deviation of the data.
-    num_classes: the label that stands for "no class"; None for unconditional.
-    label_dropout: share of labels replaced by "no class", for guidance.
-    scale_input: see `make_denoiser`.
-    embed_noise: see `make_denoiser`.
-    train: what the network is told; False for held-out data.
-
-  Returns:
-    LossFn over batches {'x' [B, ...], 'index' [B], 'label' [B] if conditional,
-    'mask' [B] if some examples are to be left out, whatever they hold}. Data
-    of any dtype is taken as float32, or float64 where it is that. Its metrics
-    are the loss by log-SNR bin; the bins' totals and counts add up to those of
-    the batch.
-
-  Raises:
-    ValueError: a label dropout outside [0, 1), or without classes.
-    ValueError: `prediction` divides by alpha and alpha is 0 at t_max.
+  The squared error of E[x_0 | x_t] is slope^2 target: kept apart, the network's
+  error is not divided by the slope and multiplied back.
   """
-  check(0 <= label_dropout < 1, 'make_loss', 'label_dropout must be in [0, 1)',
-        label_dropout)
-  check(num_classes is not None or label_dropout == 0, 'make_loss',
-        'label_dropout needs num_classes', label_dropout)
-  check_defined('make_loss', process, prediction)
 
-  def loss_fn(params, key, batch, context):
-    del context
-    x0 = widen(batch['x'])
+  target: Array  # squared error of the target, a mean over data dimensions
+  slope: Array  # of x_0 in the target
+  log_snr: Array
+  rate: Array  # |d log_snr / du| of `process.times` at this level, nats
+  # The density of this level under `process.times` over that under the times
+  # it was drawn from: 1 where these are the same.
+  importance: Array
+  mask: Array  # 0 where the rest is not to be looked at
+  rest: PyTree  # what else the network says, [B, ...]
+
+
+def make_errors(
+    model: Diffusion, *, times: Quantile | None = None,
+    null: Null | None = None, drop: float = 0.0, train: bool = True
+) -> Callable[[Params, Key, Batch], Errors]:
+  """(params, key, batch) -> Errors; arguments as of `make_loss`."""
+  check(0 <= drop < 1, 'make_loss', 'drop must be in [0, 1)', drop)
+  check(null is not None or drop == 0, 'make_loss', 'drop needs null', drop)
+
+  def errors(params: Params, key: Key, batch: Batch) -> Errors:
+    process = model.process_of(params)
+    check_defined('make_loss', process, model.prediction)
+    x0, index = widen(batch['x']), batch['index']
     mask = widen(batch.get('mask', jnp.ones(x0.shape[:1])))
     # A NaN times 0 is one, in the loss and in its gradient.
     x0 = jnp.where(broadcast_right(mask > 0, x0.ndim), x0, 0.0)
     key_time, key_example = jax.random.split(key)
-    key_eps, key_label, key_net = jax.random.split(key_example, 3)
-    t = times(stratified(key_time, batch['index']))
-    keys = fold_in_each(key_eps, batch['index'])
-    eps = normal_each(keys, x0.shape[1:], x0.dtype)
-    label = None
-    if num_classes is not None:
-      keys = fold_in_each(key_label, batch['index'])
-      drop = jax.vmap(lambda k: jax.random.bernoulli(k, label_dropout))(keys)
-      # "No class" may not fit in the dtype of the labels.
-      given = batch['cond']['label'].astype(jnp.int32)
-      label = jnp.where(drop, num_classes, given)
+    key_eps, key_cond, key_net = jax.random.split(key_example, 3)
+    cond = None
+    if null is not None:
+      keys = fold_in_each(key_cond, index)
+      dropped = jax.vmap(lambda k: jax.random.bernoulli(k, drop))(keys)
+      cond = drop_some(batch.get('cond', {}), dropped | (mask == 0), null)
 
-    xt = perturb(process, x0, eps, t)
-    output = predict(
-        apply, process, {'params': params}, xt, t, label, data_std=data_std,
-        scale_input=scale_input, embed_noise=embed_noise, train=train,
-        rngs={'dropout': key_net})
-    error = output - prediction.target(process, x0, eps, t)
+    u = stratified(key_time, index)
+    t, log_snr, rate, importance = _levels(process, times, u)
+    keys = fold_in_each(key_eps, index)
+    eps = normal_each(keys, x0.shape[1:], x0.dtype)
+    mean, rest = predict(
+        model, process, params, perturb(process, x0, eps, t), t, cond,
+        train=train, rngs={'dropout': key_net})
+    error = mean - model.prediction.target(process, x0, eps, t)
     one = jnp.ones_like(t)
-    slope = prediction.to_x0(process, one, jnp.zeros_like(t), t)
-    log_snr = process.log_snr(t)
-    weight = weighting(log_snr) * jnp.square(slope)
-    losses = weight * mean_per_example(jnp.square(error))
-    loss = jnp.sum(mask * losses) / jnp.sum(mask)
-    return loss, _by_log_snr(losses, log_snr, mask)
+    slope = model.prediction.to_x0(process, one, jnp.zeros_like(t), t)
+    return Errors(mean_per_example(jnp.square(error)), slope, log_snr, rate,
+                  importance, mask, rest)
+
+  return errors
+
+
+def _levels(
+    process: Process, times: Quantile | None, u: Array
+) -> tuple[Array, Array, Array, Array]:
+  """(t, log_snr, rate, importance), each [B], of u [B]; see `Errors`."""
+
+  def through(quantile: Quantile, u: Array) -> tuple[Array, Array]:
+    log_snr, rate = jax.jvp(lambda u: process.log_snr(quantile(u)), (u,),
+                            (jnp.ones_like(u),))
+    return log_snr, jnp.abs(rate)
+
+  if times is None:
+    t = process.times(u)
+    return t, *through(process.times, u), jnp.ones_like(t)
+  t = times(u)
+  log_snr, drawn_rate = through(times, u)
+  low, high = process.times(jnp.asarray([_FIRST, 1 - _FIRST], t.dtype))
+  # Where `process.times` would have had this level.
+  _, rate = through(process.times, invert(process.times, t, _FIRST, 1 - _FIRST))
+  importance = jnp.where((t >= low) & (t <= high), drawn_rate / rate, 0.0)
+  return t, log_snr, rate, importance
+
+
+def make_loss(
+    model: Diffusion, *, weighting: Weighting, times: Quantile | None = None,
+    null: Null | None = None, drop: float = 0.0, train: bool = True
+) -> LossFn:
+  """Weighted squared error of E[x_0 | x_t], a mean over data dimensions.
+
+  w(log_snr, rate) |x0_hat - x0|^2 at the times of the process. Other training
+  times change how often a level is seen, not the expectation: what they see
+  more often weighs less, and beyond the process's times nothing.
+
+  Noise, time and dropout of the condition of an example come from the key
+  folded with its global index: the same loss on any number of devices.
+
+  Args:
+    model: the model.
+    weighting: w(log_snr, rate) on the x_0 error.
+    times: quantile function of the training times; those of the process where
+      absent, which it has to cover.
+    null: the condition that stands for none, `conditions.null`; where absent
+      the model is told no condition, whatever the batch holds.
+    drop: share of examples that the model is told none of, for guidance.
+    train: what the network is told; False for held-out data.
+
+  Returns:
+    LossFn over batches {'x' [B, ...], 'index' [B], 'cond' of a conditional
+    model, 'mask' [B] if some examples are to be left out, whatever they hold}.
+    Data of any dtype is taken as float32, or float64 where it is that. Its
+    metrics are the loss by log-SNR bin; the bins' totals and counts add up to
+    those of the batch.
+
+  Raises:
+    ValueError: `drop` outside [0, 1), or without `null`.
+    ValueError: when it is called, if the prediction divides by alpha and alpha
+      is 0 at t_max, or the batch of a conditional model has no condition.
+  """
+  errors_of = make_errors(model, times=times, null=null, drop=drop, train=train)
+
+  def loss_fn(
+      params: Params, key: Key, batch: Batch, context: Context
+  ) -> tuple[Array, Metrics]:
+    del context
+    errors = errors_of(params, key, batch)
+    weight = weighting(errors.log_snr, errors.rate) * jnp.square(errors.slope)
+    losses = weight * errors.target * errors.importance
+    loss = jnp.sum(errors.mask * losses) / jnp.sum(errors.mask)
+    return loss, _by_log_snr(losses, errors.log_snr, errors.mask)
 
   return loss_fn
 

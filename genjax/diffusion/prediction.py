@@ -4,7 +4,7 @@ A prediction is two functions; any two of them meet at x_0, so N predictions
 cost 2 N functions and not N^2 converters.
 """
 
-from typing import Callable, NamedTuple
+from typing import Callable, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -12,14 +12,16 @@ import jax.numpy as jnp
 from genjax.checks import check
 from genjax.checks import check_positive
 from genjax.diffusion.process import coefficients
-from genjax.diffusion.process import has_zero_terminal_snr
-from genjax.diffusion.process import Process
-from genjax.numerics import broadcast_right
+from genjax.diffusion.process import rates
 from genjax.numerics import widen
-from genjax.types import Apply
 from genjax.types import Array
-from genjax.types import Denoiser
+from genjax.types import Process
 from genjax.types import PyTree
+
+
+def whole(output: Array) -> tuple[Array, None]:
+  """All of a network's output is its estimate of the target."""
+  return output, None
 
 
 class Prediction(NamedTuple):
@@ -31,14 +33,31 @@ class Prediction(NamedTuple):
 
   # (process, x0 [B, ...], eps [B, ...], t) -> target [B, ...]
   target: Callable[[Process, Array, Array, Array], Array]
-  # (process, output [B, ...], xt [B, ...], t) -> x0 [B, ...]
+  # (process, mean [B, ...], xt [B, ...], t) -> x0 [B, ...]
   to_x0: Callable[[Process, Array, Array, Array], Array]
   divides_by_alpha: bool = False  # not defined where alpha = 0
+  # output -> (mean [B, ...], rest): the estimate of the target, and what else
+  # the network says, as of its variance.
+  split: Callable[[Array], tuple[Array, PyTree]] = whole
 
 
-def _eps_to_x0(process, output, xt, t):
+class ScaleInput(Protocol):
+  """The factor on x_t: alpha and sigma, shaped to multiply it, to the same."""
+
+  def __call__(self, alpha: Array, sigma: Array, data_std: float) -> Array:
+    ...
+
+
+class EmbedNoise(Protocol):
+  """What a network is told as noise level, [B]; t is [B]."""
+
+  def __call__(self, process: Process, t: Array, /) -> Array:
+    ...
+
+
+def _eps_to_x0(process, mean, xt, t):
   alpha, sigma = coefficients(process, t, xt.ndim)
-  return (xt - sigma * output) / alpha
+  return (xt - sigma * mean) / alpha
 
 
 def _score_target(process, x0, eps, t):
@@ -46,9 +65,9 @@ def _score_target(process, x0, eps, t):
   return -eps / sigma
 
 
-def _score_to_x0(process, output, xt, t):
+def _score_to_x0(process, mean, xt, t):
   alpha, sigma = coefficients(process, t, xt.ndim)
-  return (xt + jnp.square(sigma) * output) / alpha
+  return (xt + jnp.square(sigma) * mean) / alpha
 
 
 def _v_target(process, x0, eps, t):
@@ -56,18 +75,10 @@ def _v_target(process, x0, eps, t):
   return alpha * eps - sigma * x0
 
 
-def _v_to_x0(process, output, xt, t):
+def _v_to_x0(process, mean, xt, t):
   alpha, sigma = coefficients(process, t, xt.ndim)
   # alpha^2 + sigma^2 is 1 on variance-preserving processes only.
-  return (alpha * xt - sigma * output) / (jnp.square(alpha) + jnp.square(sigma))
-
-
-def rates(process: Process, t: Array, ndim: int) -> tuple[Array, Array]:
-  """(d alpha/dt, d sigma/dt) at t, shaped to multiply x of `ndim` axes."""
-  t = widen(t)
-  d_alpha, d_sigma = (jax.jvp(f, (t,), (jnp.ones_like(t),))[1]
-                      for f in (process.alpha, process.sigma))
-  return broadcast_right(d_alpha, ndim), broadcast_right(d_sigma, ndim)
+  return (alpha * xt - sigma * mean) / (jnp.square(alpha) + jnp.square(sigma))
 
 
 def _velocity_target(process, x0, eps, t):
@@ -75,16 +86,16 @@ def _velocity_target(process, x0, eps, t):
   return d_alpha * x0 + d_sigma * eps
 
 
-def _velocity_to_x0(process, output, xt, t):
+def _velocity_to_x0(process, mean, xt, t):
   alpha, sigma = coefficients(process, t, xt.ndim)
   d_alpha, d_sigma = rates(process, t, xt.ndim)
   # Infinite without noise on variance-preserving processes: x_t is alpha x_0.
   d_sigma = jnp.minimum(d_sigma, 1e18)
-  return (d_sigma * xt - sigma * output) / (d_sigma * alpha - sigma * d_alpha)
+  return (d_sigma * xt - sigma * mean) / (d_sigma * alpha - sigma * d_alpha)
 
 
 x0 = Prediction(lambda process, x0, eps, t: x0,
-                lambda process, output, xt, t: output)
+                lambda process, mean, xt, t: mean)
 """The clean data itself."""
 
 eps = Prediction(lambda process, x0, eps, t: eps, _eps_to_x0, True)
@@ -127,9 +138,9 @@ def edm(data_std: float) -> Prediction:
     total = jnp.sqrt(jnp.square(sigma) + jnp.square(alpha * data_std))
     return (sigma / data_std * x0 - alpha * data_std * eps) / total
 
-  def to_x0(process, output, xt, t):
+  def to_x0(process, mean, xt, t):
     skip, out, _, _ = skip_and_out(process, t, xt.ndim)
-    return skip * xt + out * output
+    return skip * xt + out * mean
 
   return Prediction(target, to_x0)
 
@@ -150,7 +161,7 @@ def clipped_log_snr(process: Process, t: Array) -> Array:
   return jnp.clip(process.log_snr(t), -20.0, 20.0)
 
 
-def timestep(num_steps: int) -> Callable[[Process, Array], Array]:
+def timestep(num_steps: int) -> EmbedNoise:
   """Noise embedding of DDPM's networks: the level's number, 0..num_steps-1.
 
   The nearest level's, in float32 or wider; times before the first are of it.
@@ -159,58 +170,9 @@ def timestep(num_steps: int) -> Callable[[Process, Array], Array]:
       jnp.round(widen(t) * num_steps) - 1, 0, num_steps - 1)
 
 
-def predict(
-    apply: Apply, process: Process, variables: PyTree, xt: Array, t: Array,
-    label: Array | None, *, data_std: float, scale_input=unit_variance,
-    embed_noise=clipped_log_snr, **kwargs,
-) -> Array:
-  """The network's raw output [B, ...] on x_t: scales input, embeds noise.
-
-  The network is given its input in the dtype of xt, and the noise level in
-  float32 or wider.
-  """
-  t = jnp.broadcast_to(t, xt.shape[:1])
-  alpha, sigma = coefficients(process, t, xt.ndim)
-  scaled = scale_input(alpha, sigma, data_std) * xt
-  scaled = scaled.astype(jnp.result_type(xt, float))
-  return apply(variables, scaled, embed_noise(process, t), label, **kwargs)
-
-
-def make_denoiser(
-    apply: Apply, process: Process, prediction: Prediction, *,
-    data_std: float, scale_input=unit_variance, embed_noise=clipped_log_snr,
-) -> Callable[..., Denoiser]:
-  """Turns a network into (variables, label=None) -> Denoiser.
-
-  Args:
-    apply: the network, (variables, x, log_snr, label) -> output.
-    process: the noise process it is sampled on.
-    prediction: what its output means.
-    data_std: standard deviation of the data.
-    scale_input: (alpha, sigma, data_std) -> factor on x_t.
-    embed_noise: (process, t) -> what the network gets as noise level [B].
-
-  Raises:
-    ValueError: `prediction` divides by alpha and alpha is 0 at t_max.
-  """
-  check_defined('make_denoiser', process, prediction)
-
-  def denoiser(variables: PyTree, label: Array | None = None) -> Denoiser:
-
-    def denoise(x: Array, t: Array) -> Array:
-      output = predict(apply, process, variables, x, t, label,
-                       data_std=data_std, scale_input=scale_input,
-                       embed_noise=embed_noise)
-      return prediction.to_x0(process, output, x, t)
-
-    return denoise
-
-  return denoiser
-
-
 def check_defined(where: str, process: Process, prediction: Prediction) -> None:
   """Raises ValueError where `prediction` loses x_0 at the end of `process`."""
   check(
-      not (prediction.divides_by_alpha and has_zero_terminal_snr(process)),
+      not (prediction.divides_by_alpha and process.ends_in_noise),
       where, 'eps and score need alpha > 0 at t_max (take v, x0, velocity or '
       'edm, or a smaller t_max)', 'alpha = 0')

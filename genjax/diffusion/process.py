@@ -8,7 +8,7 @@ the dtype of data: in bfloat16 neighbouring levels would be one.
 """
 
 import math
-from typing import Callable, NamedTuple
+from typing import Callable
 
 import jax
 import jax.numpy as jnp
@@ -19,48 +19,57 @@ from genjax.checks import check_index
 from genjax.checks import check_order
 from genjax.checks import check_same_shape
 from genjax.diffusion.spline import rising_curve
+from genjax.diffusion.times import even
+from genjax.diffusion.times import karras
+from genjax.diffusion.times import log_normal
+from genjax.diffusion.times import to_zero
+from genjax.diffusion.times import uniform
 from genjax.numerics import broadcast_right
 from genjax.numerics import fold_in_each
 from genjax.numerics import normal_each
 from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
+from genjax.types import Process
+from genjax.types import Quantile
+from genjax.types import Schedule
 from genjax.types import Shape
 
-Schedule = Callable[[Array], Array]
 
+def from_schedules(
+    *, alpha: Schedule, sigma: Schedule, log_snr: Schedule, time: Schedule,
+    t_min: float, t_max: float, ends_in_noise: bool = False,
+    times: Callable[[Process], Quantile] = uniform,
+    grid: Callable[[Process, int], Array] = even
+) -> Process:
+  """The process of these schedules, each evaluated in float32 at least.
 
-class Process(NamedTuple):
-  """A Gaussian noise process, said by its two schedules and their ratio.
-
-  All functions are elementwise in t and differentiable for t in (t_min, t_max).
-  Those of this file take times of any dtype, whole numbers too, and give
-  float32, or float64 of float64.
+  Args:
+    alpha: t -> signal scale, elementwise as all schedules.
+    sigma: t -> noise standard deviation.
+    log_snr: t -> log(alpha^2 / sigma^2), decreasing, in closed form.
+    time: log_snr -> t, its inverse.
+    t_min: the time of least noise.
+    t_max: that of most.
+    ends_in_noise: whether alpha(t_max) is exactly 0.
+    times: (process) -> quantile function of its training times.
+    grid: (process, num_steps) -> its sampling times [num_steps + 1].
   """
-
-  alpha: Schedule  # t -> signal scale
-  sigma: Schedule  # t -> noise standard deviation
-  log_snr: Schedule  # t -> log(alpha^2 / sigma^2), decreasing; closed form
-  time: Schedule  # log_snr -> t, the inverse of log_snr
-  t_min: float  # least noise; sigma may be 0 here
-  t_max: float  # most noise; alpha may be 0 here
-
-
-def _process(*, alpha: Schedule, sigma: Schedule, log_snr: Schedule,
-             time: Schedule, t_min: float, t_max: float) -> Process:
-  """A `Process` of these schedules, evaluated in float32 at least."""
 
   def wide(f: Schedule) -> Schedule:
     return lambda x: f(widen(x))
 
-  return Process(wide(alpha), wide(sigma), wide(log_snr), wide(time),
-                 t_min, t_max)
+  process = Process(
+      wide(alpha), wide(sigma), wide(log_snr), wide(time), t_min, t_max,
+      ends_in_noise, times=lambda u: times(process)(u),
+      grid=lambda num_steps: grid(process, num_steps))
+  return process
 
 
 def _from_log_alpha(log_alpha: Schedule, time_of: Schedule,
                     t_min: float, t_max: float) -> Process:
   """Variance-preserving process; `time_of` inverts -2 log_alpha."""
-  return _process(
+  return from_schedules(
       alpha=lambda t: jnp.exp(log_alpha(t)),
       sigma=lambda t: jnp.sqrt(-jnp.expm1(2 * log_alpha(t))),
       # Not log(expm1(-2 log alpha)), which is infinite long before alpha is 0.
@@ -122,42 +131,49 @@ def vp_cosine(offset: float = 0.008, t_max: float = 1.0) -> Process:
                     cos_x * (sin_u + math.sin(start) * alpha))
     return jnp.minimum(x / rate, 1.0)
 
-  return _process(
+  return from_schedules(
       alpha=lambda t: cos_u(t) / math.cos(start),
       sigma=lambda t: jnp.sqrt(squared_sine(t)) / math.cos(start),
-      log_snr=log_snr, time=time, t_min=0.0, t_max=t_max)
+      log_snr=log_snr, time=time, t_min=0.0, t_max=t_max,
+      ends_in_noise=t_max == 1)
 
 
 def ve(sigma_min: float = 0.01, sigma_max: float = 50.0) -> Process:
   """Variance-exploding process, sigma(t) geometric on [0, 1], alpha = 1.
 
   The VE-SDE of Song et al., arXiv:2011.13456, eq. 30, without its offset
-  -sigma_min^2.
+  -sigma_min^2. Trained and sampled at the levels of `edm`, which end at
+  sigma_min here.
   """
   check(0 < sigma_min < sigma_max, 've', '0 < sigma_min < sigma_max',
         (sigma_min, sigma_max))
   low, span = math.log(sigma_min), math.log(sigma_max / sigma_min)
-  return _process(
+  return from_schedules(
       alpha=jnp.ones_like,
       sigma=lambda t: jnp.exp(low + span * t),
       log_snr=lambda t: -2 * (low + span * t),
       time=lambda log_snr: (-0.5 * log_snr - low) / span,
-      t_min=0.0, t_max=1.0)
+      t_min=0.0, t_max=1.0, times=log_normal,
+      grid=lambda p, num_steps: karras(
+          p, num_steps + 1, sigma_min=sigma_min, sigma_max=sigma_max))
 
 
 def edm(sigma_min: float = 0.002, sigma_max: float = 80.0) -> Process:
   """Variance-exploding process whose time is the noise level: sigma(t) = t.
 
-  Karras et al., arXiv:2206.00364. A sampling grid may end at t = 0.
+  Karras et al., arXiv:2206.00364. Trained at log-normal levels and sampled at
+  theirs, which end at t = 0.
   """
   check(0 < sigma_min < sigma_max, 'edm', '0 < sigma_min < sigma_max',
         (sigma_min, sigma_max))
-  return _process(
+  return from_schedules(
       alpha=jnp.ones_like,
       sigma=lambda t: t,
       log_snr=lambda t: -2 * jnp.log(t),
       time=lambda log_snr: jnp.exp(-0.5 * log_snr),
-      t_min=sigma_min, t_max=sigma_max)
+      t_min=sigma_min, t_max=sigma_max, times=log_normal,
+      grid=lambda p, num_steps: to_zero(karras(
+          p, num_steps, sigma_min=sigma_min, sigma_max=sigma_max)))
 
 
 def flow_matching() -> Process:
@@ -166,12 +182,12 @@ def flow_matching() -> Process:
   Conditional optimal transport of Lipman et al., arXiv:2210.02747, sec. 4.1,
   and rectified flow, Liu et al., arXiv:2209.03003, with noise at t = 1.
   """
-  return _process(
+  return from_schedules(
       alpha=lambda t: 1 - t,
       sigma=lambda t: t,
       log_snr=lambda t: 2 * (jnp.log1p(-t) - jnp.log(t)),
       time=lambda log_snr: jax.nn.sigmoid(-0.5 * log_snr),
-      t_min=0.0, t_max=1.0)
+      t_min=0.0, t_max=1.0, ends_in_noise=True)
 
 
 def discretize(betas: np.ndarray) -> Process:
@@ -218,6 +234,26 @@ def coefficients(process: Process, t: Array, ndim: int) -> tuple[Array, Array]:
   """(alpha, sigma) at t, [] or [B], shaped to multiply x of `ndim` axes."""
   return (broadcast_right(process.alpha(t), ndim),
           broadcast_right(process.sigma(t), ndim))
+
+
+def rates(process: Process, t: Array, ndim: int) -> tuple[Array, Array]:
+  """(d alpha/dt, d sigma/dt) at t, shaped to multiply x of `ndim` axes."""
+  t = widen(t)
+  d_alpha, d_sigma = (jax.jvp(f, (t,), (jnp.ones_like(t),))[1]
+                      for f in (process.alpha, process.sigma))
+  return broadcast_right(d_alpha, ndim), broadcast_right(d_sigma, ndim)
+
+
+def flow_velocity(process: Process, x0: Array, x: Array, t: Array) -> Array:
+  """dx/dt [B, ...] of the probability flow where E[x_0 | x_t] is x0.
+
+  alpha' x_0 + sigma' eps with eps = (x - alpha x_0) / sigma, which is the flow
+  of Song et al., arXiv:2011.13456, eq. 13, in any parametrisation. Not defined
+  where sigma is 0.
+  """
+  alpha, sigma = coefficients(process, t, x.ndim)
+  d_alpha, d_sigma = rates(process, t, x.ndim)
+  return d_alpha * x0 + d_sigma * ((x - alpha * x0) / sigma)
 
 
 def perturb(process: Process, x0: Array, eps: Array, t: Array) -> Array:
@@ -329,9 +365,3 @@ def prior_sample(
   t = jnp.asarray(process.t_max if time is None else time, eps.dtype)
   alpha, sigma = process.alpha(t), process.sigma(t)
   return jnp.sqrt(jnp.square(alpha * data_std) + jnp.square(sigma)) * eps
-
-
-def has_zero_terminal_snr(process: Process) -> bool:
-  """Whether alpha is 0 at t_max, where x_t tells nothing of the data."""
-  with jax.ensure_compile_time_eval():
-    return float(process.alpha(jnp.asarray(process.t_max))) == 0.0

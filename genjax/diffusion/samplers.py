@@ -7,7 +7,7 @@ State, carry and times are float32, or float64 where x is, whatever the dtype
 of x: levels would be one in bfloat16, and its roundings add up over the steps.
 """
 
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,7 @@ import jax.numpy as jnp
 from genjax.checks import check
 from genjax.checks import check_index
 from genjax.checks import check_order
-from genjax.diffusion.prediction import rates
-from genjax.diffusion.process import Process
+from genjax.diffusion.process import flow_velocity
 from genjax.diffusion.process import transition
 from genjax.numerics import fold_in_each
 from genjax.numerics import normal_each
@@ -24,28 +23,55 @@ from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Denoiser
 from genjax.types import Key
+from genjax.types import Process
+
+
+class Span(NamedTuple):
+  """One step of a grid: from t to s, the number `index` of `count`."""
+
+  t: Array  # []
+  s: Array  # []; below t, and above it where x is encoded
+  # They hide tuple.index and tuple.count, which nobody needs of a span.
+  index: Array  # type: ignore[assignment]  # [] int32, 0..count - 1
+  count: int  # type: ignore[assignment]  # of the grid's steps, static
+
+
+class Step(Protocol):
+  """One step of a solver: x [B, ...] at span.t to x at span.s.
+
+  `keys` [B] holds one key a sample, so that noise does not depend on the batch
+  size; `carry` is what a multistep method remembers.
+  """
+
+  def __call__(
+      self, keys: Key, carry: Any, x: Array, denoiser: Denoiser, span: Span
+  ) -> tuple[Any, Array]:
+    ...
 
 
 class Sampler(NamedTuple):
-  """A solver of the reverse process, said as two pure functions.
-
-  `keys` [B] holds one key a sample, so that noise does not depend on the batch
-  size; s < t are scalars; carry is what a multistep method remembers.
-  """
+  """A solver of the reverse process, said as two pure functions."""
 
   init: Callable[[Array], Any]  # x [B, ...] -> carry
-  step: Callable[..., tuple[Any, Array]]
-  # (keys, carry, x, denoiser, t, s) -> (carry, x at s)
+  step: Step  # (keys, carry, x, denoiser, span) -> (carry, x at span.s)
+
+
+class Sampled(NamedTuple):
+  """What a sampler ends with."""
+
+  x: Array  # [B, ...] at the last time
+  carry: Any  # what the sampler remembers then, float32 or wider
+  states: Array | None  # [T + 1, B, ...] at every time, if asked for
 
 
 def sample(
     key: Key, sampler: Sampler, denoiser: Denoiser, x: Array, times: Array, *,
     index: Array | None = None, trajectory: bool = False
-) -> Array:
+) -> Sampled:
   """Runs the reverse process from x at times[0] to times[-1].
 
-  Not jitted: jit a function of (variables, key, x, times, label) around it, and
-  new values of these never recompile.
+  Not jitted: jit a function of (params, key, x, times, cond) around it, and new
+  values of these never recompile.
 
   Args:
     key: folded with each sample's index, then with the step.
@@ -60,8 +86,9 @@ def sample(
     trajectory: whether to return every state.
 
   Returns:
-    x [B, ...] at times[-1], or all states [T + 1, B, ...], the first being x;
-    of the dtype of x. NaN where times are traced and do not decrease.
+    x [B, ...] at times[-1], what the sampler remembers, and with `trajectory`
+    all states [T + 1, B, ...], the first being x; x and states of the dtype of
+    x. NaN where times are traced and do not decrease.
 
   Raises:
     ValueError: times is not [T + 1] with T >= 1, or known and not decreasing;
@@ -78,14 +105,14 @@ def _check_shape(where: str, times: Array) -> None:
 
 
 def _solve(where: str, key: Key, sampler: Sampler, denoiser: Denoiser, x: Array,
-           times: Array, index: Array | None, trajectory: bool) -> Array:
+           times: Array, index: Array | None, trajectory: bool) -> Sampled:
   """`sample` along times in either direction."""
   x = jnp.asarray(x, jnp.result_type(x, float))
   given, x = x.dtype, widen(x)
   times = times.astype(x.dtype)
   index = jnp.arange(x.shape[0]) if index is None else index
   check_index(where, index, x.shape[0])
-  keys = fold_in_each(key, index)
+  keys, count = fold_in_each(key, index), times.shape[0] - 1
 
   def denoise(x: Array, t: Array) -> Array:
     return denoiser(x.astype(given), t).astype(x.dtype)
@@ -94,19 +121,20 @@ def _solve(where: str, key: Key, sampler: Sampler, denoiser: Denoiser, x: Array,
     carry, x = state
     step, t, s = inputs
     step_keys = jax.vmap(lambda k: jax.random.fold_in(k, step))(keys)
-    state = sampler.step(step_keys, carry, x, denoise, t, s)
+    state = sampler.step(step_keys, carry, x, denoise, Span(t, s, step, count))
     return state, state[1] if trajectory else None
 
-  steps = jnp.arange(times.shape[0] - 1)
-  (_, last), states = jax.lax.scan(
+  steps = jnp.arange(count)
+  (carry, last), states = jax.lax.scan(
       body, (sampler.init(x), x), (steps, times[:-1], times[1:]))
-  states = jnp.concatenate([x[None], states]) if trajectory else last
-  return states.astype(given)
+  if trajectory:
+    states = jnp.concatenate([x[None], states]).astype(given)
+  return Sampled(last.astype(given), carry, states)
 
 
 def encode(
     sampler: Sampler, denoiser: Denoiser, x: Array, times: Array
-) -> Array:
+) -> Sampled:
   """The code of x: the probability-flow ODE from times[-1] up to times[0].
 
   Song et al., arXiv:2011.13456, sec. 4.3. `sample` from the code, by a method
@@ -122,7 +150,7 @@ def encode(
       last, or the code is NaN: there every noise leads to the same x.
 
   Returns:
-    The code [B, ...] at times[0], with the dtypes and NaN of `sample`.
+    The code [B, ...] at times[0] as its x, with the dtypes and NaN of `sample`.
 
   Raises:
     ValueError: times is not [T + 1] with T >= 1, or known and not decreasing.
@@ -148,7 +176,8 @@ def ddim(process: Process, *, eta: float = 0.0) -> Sampler:
   """
   check(0 <= eta <= 1, 'ddim', 'eta must be in [0, 1]', eta)
 
-  def step(keys, carry, x, denoiser, t, s):
+  def step(keys, carry, x, denoiser, span):
+    t, s = span.t, span.s
     x0 = denoiser(x, t)
     if eta == 0:
       return carry, _toward(process, x, x0, t, s)
@@ -187,7 +216,7 @@ def euler(process: Process) -> Sampler:
 def heun(
     process: Process, *, order: int = 2, churn: float = 0.0,
     churn_min: float = 0.0, churn_max: float = float('inf'),
-    churn_noise: float = 1.0, num_steps: int | None = None
+    churn_noise: float = 1.0
 ) -> Sampler:
   """Heun's method in the process's time, with optional churn. Order 2.
 
@@ -198,15 +227,13 @@ def heun(
   Args:
     process: the noise process.
     order: 2, or 1 for Euler's method.
-    churn: S_churn, spread over `num_steps` steps.
+    churn: S_churn, spread over the steps of the grid.
     churn_min: S_tmin.
     churn_max: S_tmax.
     churn_noise: S_noise.
-    num_steps: T of the grid; needed for churn only.
 
   Raises:
-    ValueError: an order other than 1 and 2; negative or empty churn; churn
-      without num_steps.
+    ValueError: an order other than 1 and 2; negative or empty churn.
   """
   check(order in (1, 2), 'heun', 'order must be 1 or 2', order)
   check(churn >= 0, 'heun', 'churn must not be negative', churn)
@@ -214,18 +241,8 @@ def heun(
         churn_noise)
   check(churn_min <= churn_max, 'heun', 'churn_min must not exceed churn_max',
         (churn_min, churn_max))
-  check(num_steps is None or num_steps >= 1, 'heun',
-        'num_steps must be 1 or more', num_steps)
-  if churn and num_steps is None:
-    raise ValueError('heun: churn needs num_steps, the T of the grid, got None')
-  gamma = min(churn / num_steps, 2**0.5 - 1) if num_steps else 0.0
 
-  def velocity(x, x0, t):
-    eps = (x - process.alpha(t) * x0) / process.sigma(t)
-    d_alpha, d_sigma = rates(process, t, 0)
-    return d_alpha * x0 + d_sigma * eps
-
-  def add_noise(keys, x, t):
+  def add_noise(keys, x, t, gamma):
     noise_ratio = process.sigma(t) / process.alpha(t)
     inside = (noise_ratio >= churn_min) & (noise_ratio <= churn_max)
     raised = process.time(process.log_snr(t) - 2 * jnp.log1p(gamma))
@@ -236,21 +253,22 @@ def heun(
     return (jnp.where(churned, scale * x + std * noise, x),
             jnp.where(churned, raised, t))
 
-  def step(keys, carry, x, denoiser, t, s):
-    if gamma:
-      x, t = add_noise(keys, x, t)
+  def step(keys, carry, x, denoiser, span):
+    t, s = span.t, span.s
+    if churn:
+      x, t = add_noise(keys, x, t, min(churn / span.count, 2**0.5 - 1))
     x0 = denoiser(x, t)
     noisy = process.sigma(s) > 0
 
     def to_noise(_):
-      slope = velocity(x, x0, t)
+      slope = flow_velocity(process, x0, x, t)
       x_s = x + (s - t) * slope
       if order == 1:
         return x_s
       # Under vmap both branches run: no time at which slopes are infinite.
       end = jnp.where(noisy, s, t)
       return x + 0.5 * (s - t) * (
-          slope + velocity(x_s, denoiser(x_s, end), end))
+          slope + flow_velocity(process, denoiser(x_s, end), x_s, end))
 
     return carry, jax.lax.cond(
         noisy, to_noise, lambda _: _toward(process, x, x0, t, s), None)
@@ -270,8 +288,9 @@ def dpm_solver_2m(process: Process) -> Sampler:
     # An earlier prediction infinitely far back weighs nothing.
     return jnp.zeros_like(x), jnp.asarray(-jnp.inf, x.dtype)
 
-  def step(keys, carry, x, denoiser, t, s):
+  def step(keys, carry, x, denoiser, span):
     del keys
+    t, s = span.t, span.s
     x0_before, log_snr_before = carry
     x0 = denoiser(x, t)
     log_snr_t, log_snr_s = process.log_snr(t), process.log_snr(s)

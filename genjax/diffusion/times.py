@@ -3,6 +3,10 @@
 A training distribution is its quantile function u -> t, so that a batch can
 share one low-discrepancy set of u. A grid is [T + 1] strictly decreasing, from
 t_max or later to t_min or earlier, or to 0 where that is free of noise.
+
+Whatever of a process is known when a grid is made is computed in float64, and
+what is wrong of it an error. Schedules that are traced, as those of a learned
+process are, give grids in float32, and NaN for what is wrong.
 """
 
 import math
@@ -16,12 +20,11 @@ from genjax.checks import check
 from genjax.checks import check_order
 from genjax.checks import check_positive
 from genjax.checks import known
-from genjax.diffusion.process import Process
 from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
-
-Quantile = Callable[[Array], Array]
+from genjax.types import Process
+from genjax.types import Quantile
 
 # Training never leaves this range of log-SNR: beyond it the noise, or the
 # data, is below float32's resolution of the other.
@@ -47,8 +50,15 @@ def stratified(key: Key, index: Array) -> Array:
 
 def uniform(process: Process) -> Quantile:
   """Times uniform between t_min and t_max, short of log-SNR +-20."""
-  low, high = _limits(process)
-  return lambda u: low + (high - low) * u
+
+  def quantile(u):
+    u = widen(u)
+    ends = process.time(jnp.asarray([LOG_SNR_LIMIT, -LOG_SNR_LIMIT], u.dtype))
+    low = jnp.maximum(ends[0], process.t_min)
+    high = jnp.minimum(ends[1], process.t_max)
+    return low + (high - low) * u
+
+  return quantile
 
 
 def uniform_log_snr(process: Process, low: float, high: float) -> Quantile:
@@ -62,9 +72,10 @@ def uniform_log_snr(process: Process, low: float, high: float) -> Quantile:
   check(low < high, where, 'low must be below high', (low, high))
   check(-LOG_SNR_LIMIT <= low and high <= LOG_SNR_LIMIT, where,
         f'low and high must be within +-{LOG_SNR_LIMIT:g}', (low, high))
-  there = _in_float64(lambda x: process.log_snr(process.time(x)), [low, high])
-  check(np.allclose(there, [low, high], rtol=0, atol=1e-6), where,
-        'low and high must be log-SNRs that the process has', (low, high))
+  there = _known(lambda x: process.log_snr(process.time(x)), [low, high])
+  check(there is None or np.allclose(there, [low, high], rtol=0, atol=1e-6),
+        where, 'low and high must be log-SNRs that the process has',
+        (low, high))
   return lambda u: process.time(high + (low - high) * u)
 
 
@@ -96,13 +107,6 @@ def logit_normal(mean: float = 0.0, std: float = 1.0) -> Quantile:
       jnp.clip(mean + std * jax.scipy.special.ndtri(u), -most, most))
 
 
-def _limits(process: Process) -> tuple[float, float]:
-  with jax.ensure_compile_time_eval():
-    ends = process.time(jnp.asarray([LOG_SNR_LIMIT, -LOG_SNR_LIMIT]))
-    return (max(process.t_min, float(ends[0])),
-            min(process.t_max, float(ends[1])))
-
-
 def karras(
     process: Process, num_steps: int, *, sigma_min: float | None = None,
     sigma_max: float | None = None, rho: float = 7.0
@@ -121,11 +125,17 @@ def karras(
 
   Raises:
     ValueError: a number out of range; levels beyond those at t_min and t_max,
-      or so many that float32 does not tell their times apart.
+      or so many that float32 does not tell their times apart; levels left to a
+      process whose schedule is traced.
   """
-  least, most = np.exp(-0.5 * _reach(process)[::-1])
-  sigma_min = max(0.002, least) if sigma_min is None else sigma_min
-  sigma_max = min(80.0, most) if sigma_max is None else sigma_max
+  reach = _reach(process)
+  if sigma_min is None or sigma_max is None:
+    if reach is None:
+      raise ValueError('karras: sigma_min and sigma_max must be given where '
+                       'the schedule is traced, got None')
+    least, most = np.exp(-0.5 * reach[::-1])
+    sigma_min = max(0.002, least) if sigma_min is None else sigma_min
+    sigma_max = min(80.0, most) if sigma_max is None else sigma_max
   check(num_steps >= 2, 'karras', 'num_steps must be 2 or more', num_steps)
   check_positive('karras', 'rho', rho)
   check(0 < sigma_min < sigma_max, 'karras', '0 < sigma_min < sigma_max',
@@ -186,36 +196,78 @@ def check_grid(process: Process, times: Array) -> Array:
   check(jnp.ndim(times) == 1 and len(times) >= 2, where,
         'times must be [T + 1] with T >= 1', f'shape {jnp.shape(times)}')
   times = check_order(where, 'times', widen(times), falling=True)
-  noiseless = bool(_in_float64(process.sigma, 0.0) == 0)
+  sigma = _known(process.sigma, 0.0)
+  noiseless = (process.sigma(jnp.zeros(())) if sigma is None else sigma) == 0
   low, high = (times.dtype.type(end) for end in (process.t_min, process.t_max))
   inside = (times <= high) & ((times >= low) | (
       (times == 0) & (noiseless & (jnp.arange(len(times)) == len(times) - 1))))
   if (values := known(inside)) is not None:
     check(bool(np.all(values)), where,
           f'times must be within [{process.t_min:g}, {process.t_max:g}]'
-          + ' or end at 0' * noiseless, f'{times[np.argmin(values)]:g}')
+          + ' or end at 0' * bool(noiseless), f'{times[np.argmin(values)]:g}')
   return jnp.where(jnp.all(inside), times, jnp.nan)
 
 
-def _in_float64(f: Callable[[Array], Array], x: Any) -> np.ndarray:
-  """f(x) of a schedule at known x: constants are rounded once, when used."""
-  with jax.ensure_compile_time_eval(), jax.enable_x64(True):
-    return np.asarray(f(jnp.asarray(x, jnp.float64)))
+def _known(f: Callable[[Array], Array], x: Any) -> np.ndarray | None:
+  """f(x) of a schedule at known x, in float64; None where f is traced.
+
+  In float64 so that constants are rounded once, when they are used.
+  """
+  try:
+    with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+      return np.asarray(f(jnp.asarray(x, jnp.float64)))
+  except (jax.errors.UnexpectedTracerError,
+          jax.errors.TracerArrayConversionError):
+    return None
 
 
-def _reach(process: Process) -> np.ndarray:
-  """Log-SNR at t_max and t_min, which may be infinite: [2]."""
-  return _in_float64(process.log_snr, [process.t_max, process.t_min])
+def _reach(process: Process) -> np.ndarray | None:
+  """Log-SNR at t_max and t_min, which may be infinite: [2]; None if traced."""
+  return _known(process.log_snr, [process.t_max, process.t_min])
 
 
 def _at_log_snr(where: str, process: Process, log_snr: np.ndarray) -> Array:
   """The grid of these log-SNRs, which rise, within those of the process."""
-  low, high = _reach(process)
-  check(log_snr[0] >= low - 1e-6 and log_snr[-1] <= high + 1e-6, where,
-        'levels must be within those of the process, of log-SNR '
-        f'[{low:.6g}, {high:.6g}] and sigma / alpha '
-        f'[{math.exp(-high / 2):.6g}, {math.exp(-low / 2):.6g}]',
-        f'log-SNR [{log_snr[0]:.6g}, {log_snr[-1]:.6g}]')
-  times = np.clip(_in_float64(process.time, log_snr), process.t_min,
-                  process.t_max)
-  return check_order(where, 'times', jnp.asarray(times), falling=True)
+  reach, times = _reach(process), _known(process.time, log_snr)
+  if reach is None or times is None:
+    low, high = process.log_snr(jnp.asarray([process.t_max, process.t_min]))
+    inside = (log_snr[0] >= low - 1e-4) & (log_snr[-1] <= high + 1e-4)
+    grid = jnp.clip(process.time(jnp.asarray(log_snr)), process.t_min,
+                    process.t_max)
+    grid = jnp.where(inside, grid, jnp.nan)
+  else:
+    low, high = reach
+    check(log_snr[0] >= low - 1e-6 and log_snr[-1] <= high + 1e-6, where,
+          'levels must be within those of the process, of log-SNR '
+          f'[{low:.6g}, {high:.6g}] and sigma / alpha '
+          f'[{math.exp(-high / 2):.6g}, {math.exp(-low / 2):.6g}]',
+          f'log-SNR [{log_snr[0]:.6g}, {log_snr[-1]:.6g}]')
+    grid = jnp.asarray(np.clip(times, process.t_min, process.t_max))
+  return check_order(where, 'times', grid, falling=True)
+
+
+def invert(f: Callable[[Array], Array], y: Array, low: float, high: float
+           ) -> Array:
+  """x in [low, high] at which f(x) is y, by bisection; the nearer end if none.
+
+  Args:
+    f: elementwise and rising.
+    y: of any shape.
+    low: the lower end.
+    high: the upper end.
+
+  Returns:
+    x of the shape of y, to a rounding of float32 (or of float64, where y is
+    that) of the larger end. Its gradient is 0.
+  """
+  y = widen(jax.lax.stop_gradient(y))
+
+  def halve(_, ends):
+    below, above = ends
+    middle = 0.5 * (below + above)
+    right = jax.lax.stop_gradient(f(middle)) < y
+    return jnp.where(right, middle, below), jnp.where(right, above, middle)
+
+  ends = jnp.full_like(y, low), jnp.full_like(y, high)
+  below, above = jax.lax.fori_loop(0, jnp.finfo(y.dtype).nmant + 2, halve, ends)
+  return 0.5 * (below + above)

@@ -1,11 +1,15 @@
-"""Weights w(log_snr) of the squared error of x_0.
+"""Weights w(log_snr, rate) of the squared error of x_0.
 
 Every weighting is said on the x_0 error, whatever the network predicts; the
-loss carries it over to the target's space by the slope of `to_x0`.
+loss carries it over to the target's space by the slope of `to_x0`. The rate is
+that at which the training times go through the levels, |d log_snr / du| where u
+is uniform on (0, 1): one over the density of log_snr. A weight that is a
+measure over levels, as that of a likelihood is, has it as a factor; those here
+do not depend on it.
 """
 
 import math
-from typing import Callable
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -13,39 +17,48 @@ import jax.numpy as jnp
 from genjax.checks import check_positive
 from genjax.types import Array
 
-Weighting = Callable[[Array], Array]
+
+class Weighting(Protocol):
+  """Weights [B] of log_snr [B] and rate [B], nats."""
+
+  def __call__(self, log_snr: Array, rate: Array, /) -> Array:
+    ...
 
 
-def x0(log_snr: Array) -> Array:
+def x0(log_snr: Array, rate: Array) -> Array:
   """1: the plain x_0 error."""
+  del rate
   return jnp.ones_like(log_snr)
 
 
-def eps(log_snr: Array) -> Array:
+def eps(log_snr: Array, rate: Array) -> Array:
   """SNR: the plain noise error, DDPM's L_simple (arXiv:2006.11239, eq. 14)."""
+  del rate
   return jnp.exp(log_snr)
 
 
-def v(log_snr: Array) -> Array:
+def v(log_snr: Array, rate: Array) -> Array:
   """SNR + 1: the plain v error on a VP process (arXiv:2202.00512, sec. 4)."""
+  del rate
   return 1 + jnp.exp(log_snr)
 
 
-def flow_matching(log_snr: Array) -> Array:
+def flow_matching(log_snr: Array, rate: Array) -> Array:
   """1 / t^2: the plain velocity error on the straight path."""
+  del rate
   return jnp.square(1 + jnp.exp(0.5 * log_snr))
 
 
 def edm(data_std: float) -> Weighting:
   """SNR + 1 / data_std^2: lambda(sigma) of arXiv:2206.00364, table 1."""
   check_positive('weighting.edm', 'data_std', data_std)
-  return lambda log_snr: jnp.exp(log_snr) + data_std**-2
+  return lambda log_snr, rate: jnp.exp(log_snr) + data_std**-2
 
 
 def min_snr(gamma: float = 5.0) -> Weighting:
   """min(SNR, gamma): Hang et al., arXiv:2303.09556, sec. 3.4."""
   check_positive('weighting.min_snr', 'gamma', gamma)
-  return lambda log_snr: jnp.minimum(jnp.exp(log_snr), gamma)
+  return lambda log_snr, rate: jnp.minimum(jnp.exp(log_snr), gamma)
 
 
 def sigmoid(bias: float = 2.0) -> Weighting:
@@ -55,4 +68,4 @@ def sigmoid(bias: float = 2.0) -> Weighting:
   arXiv:2410.19324, eq. 8.
   """
   # The same as exp(log_snr) sigmoid(bias - log_snr), without its infinity.
-  return lambda log_snr: math.exp(bias) * jax.nn.sigmoid(log_snr - bias)
+  return lambda log_snr, rate: math.exp(bias) * jax.nn.sigmoid(log_snr - bias)

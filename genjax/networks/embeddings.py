@@ -1,4 +1,10 @@
-"""What a network is told besides its input: the noise level and the class."""
+"""What a network is told besides its input: noise level, class and the like.
+
+A network says what it takes by attributes: `num_classes` of a condition that
+holds 'label' int32 [B], `vector_size` V of one that holds 'vector' [B, V], and
+`image_channels` C of one that holds 'image' [B, H, W, C]; `noise_levels` of how
+many levels it is given.
+"""
 
 from typing import Any, NamedTuple
 
@@ -8,8 +14,10 @@ import numpy as np
 
 from genjax import checks
 from genjax.networks.init import fan_avg_uniform
+from genjax.numerics import broadcast_right
 from genjax.numerics import widen
 from genjax.types import Array
+from genjax.types import Cond
 
 
 class Sinusoid(NamedTuple):
@@ -92,31 +100,44 @@ def position_features(height: int, width: int, dim: int) -> np.ndarray:
   return np.concatenate(features, axis=1).astype(np.float32)
 
 
-def check_inputs(where: str, x: Array, log_snr: Array, label: Array | None,
-                 num_classes: int | None) -> None:
-  """Raises ValueError unless the inputs keep the contract of a network."""
-  batch = x.shape[:1]
-  checks.check(log_snr.shape == batch, where,
-               f'log_snr must have shape {batch} like the batch of x',
-               f'shape {log_snr.shape}')
-  if label is None:
+def check_inputs(network: Any, x: Array, noise: Array, cond: Cond | None
+                 ) -> None:
+  """Raises ValueError unless the inputs are what `network` says it takes."""
+  where, batch = type(network).__name__, x.shape[:1]
+  levels = network.noise_levels
+  shape = batch if levels == 1 else (*batch, levels)
+  checks.check(noise.shape == shape, where,
+               f'noise must have shape {shape} like the batch of x',
+               f'shape {noise.shape}')
+  takes = {'label': (network.num_classes, batch),
+           'vector': (network.vector_size, (*batch, network.vector_size)),
+           'image': (getattr(network, 'image_channels', None), (
+               *x.shape[:-1], getattr(network, 'image_channels', None)))}
+  shapes = {name: shape for name, (size, shape) in takes.items()
+            if size is not None}
+  if cond is None:
     return
-  checks.check(num_classes is not None, where,
-               'label must be None for a network without classes',
-               f'a label of shape {label.shape}')
-  checks.check(label.shape == batch, where,
-               f'label must have shape {batch} like the batch of x',
-               f'shape {label.shape}')
-  checks.check(jnp.issubdtype(label.dtype, jnp.integer), where,
-               'label must hold integers', label.dtype)
+  checks.check(bool(shapes), where, 'cond must be None for a network that takes'
+               ' no condition', f'one of {", ".join(sorted(cond))}')
+  shapes['absent'] = batch
+  checks.check(set(cond) == set(shapes), where,
+               f'cond must hold {", ".join(sorted(shapes))}',
+               ', '.join(sorted(cond)) or 'nothing')
+  for name, shape in shapes.items():
+    checks.check(cond[name].shape == shape, where,
+                 f'{name} must have shape {shape}', f'shape {cond[name].shape}')
+  for name, kind in (('label', jnp.integer), ('absent', jnp.bool_)):
+    checks.check(name not in cond or jnp.issubdtype(cond[name].dtype, kind),
+                 where, f'{name} must hold '
+                 f'{"integers" if name == "label" else "truth values"}',
+                 cond.get(name, x).dtype)
 
 
 class ClassEmbedding(nn.Module):
   """A learnt vector for each class, and one for "no class".
 
-  Classifier-free guidance, arXiv:2207.12598: the row `num_classes` is drawn
-  for a label equal to `num_classes`, and for all where label is None. A label
-  outside 0..num_classes gives NaN.
+  Classifier-free guidance, arXiv:2207.12598: the last row, `num_classes`, is
+  that of a class that is absent. A label outside 0..num_classes-1 gives NaN.
   """
 
   num_classes: int
@@ -125,43 +146,98 @@ class ClassEmbedding(nn.Module):
   dtype: Any = None
 
   @nn.compact
-  def __call__(self, label: Array | None, batch: int) -> Array:
-    """Labels [batch] or None to vectors [batch, dim]."""
+  def __call__(self, label: Array, absent: Array) -> Array:
+    """Labels, whole numbers [B], and whether absent [B], to vectors [B, dim].
+    """
     table = self.param('embedding', nn.initializers.normal(self.init_std),
                        (self.num_classes + 1, self.dim))
     if self.dtype is not None:
       table = table.astype(self.dtype)
-    if label is None:
-      return jnp.broadcast_to(table[-1], (batch, self.dim))
-    # jnp.take would wrap a negative label round to "no class".
-    label = jnp.where(label < 0, self.num_classes + 1, label)
+    # The number of "no class" may not fit in the dtype of the labels, and
+    # jnp.take would wrap a negative one round to it.
+    label = label.astype(jnp.int32)
+    label = jnp.where((label < 0) | (label >= self.num_classes),
+                      self.num_classes + 1, label)
+    label = jnp.where(absent, self.num_classes, label)
     return jnp.take(table, label, axis=0, mode='fill', fill_value=jnp.nan)
 
 
-class Conditioning(nn.Module):
-  """One vector for noise level and class, as every block receives it.
+class VectorEmbedding(nn.Module):
+  """A dense layer of a vector, and a learnt vector where that is absent."""
 
-  Sinusoidal features, dense, swish, dense (DDPM, arXiv:2006.11239 appendix
-  B), and the class's vector added. Swish follows in the blocks.
+  dim: int
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, vector: Array, absent: Array) -> Array:
+    """Vectors [B, V] and whether absent [B], to vectors [B, dim]."""
+    absent = absent[:, None]
+    # Before the layer too: a NaN would come back in its gradient.
+    h = nn.Dense(self.dim, kernel_init=fan_avg_uniform, dtype=self.dtype,
+                 name='dense')(jnp.where(absent, 0, vector))
+    nothing = self.param('absent', nn.initializers.normal(1.0), (self.dim,))
+    return jnp.where(absent, nothing.astype(h.dtype), h)
+
+
+class ImageInput(nn.Module):
+  """An image beside x, channel by channel, and a learnt colour where absent.
+
+  Saharia et al., arXiv:2104.07636, section 2.
   """
 
-  features: int  # number of sinusoidal features
+  channels: int
+
+  @nn.compact
+  def __call__(self, x: Array, cond: Cond | None) -> Array:
+    """x [B, H, W, C] and 'image' [B, H, W, channels] of cond, joined.
+
+    Absent for all where cond is None.
+    """
+    nothing = self.param('absent', nn.initializers.zeros_init(),
+                         (self.channels,))
+    image = jnp.broadcast_to(nothing, (*x.shape[:-1], self.channels))
+    if cond is not None:
+      image = jnp.where(broadcast_right(cond['absent'], x.ndim), image,
+                        cond['image'])
+    return jnp.concatenate([x, image], axis=-1)
+
+
+class Conditioning(nn.Module):
+  """One vector for noise level, class and the like, as every block receives it.
+
+  Sinusoidal features, dense, swish, dense (DDPM, arXiv:2006.11239 appendix
+  B), and the vectors of what else is told added. Of two noise levels the
+  features are concatenated. Swish follows in the blocks.
+  """
+
+  features: int  # number of sinusoidal features of a level
   dim: int
   num_classes: int | None = None
+  vector_size: int | None = None
   noise: Sinusoid = LOG_SNR
   class_init_std: float = 1.0
   dtype: Any = None
 
   @nn.compact
-  def __call__(self, log_snr: Array, label: Array | None) -> Array:
-    """log_snr [B], label [B] or None, to [B, dim]."""
-    h = sinusoidal_features(log_snr, self.features, self.noise)
+  def __call__(self, noise: Array, cond: Cond | None) -> Array:
+    """noise [B] or [B, L], cond or None (all is absent), to [B, dim]."""
+    batch = noise.shape[:1]
+    levels = noise if noise.ndim == 2 else noise[:, None]
+    h = jnp.concatenate([
+        sinusoidal_features(levels[:, i], self.features, self.noise)
+        for i in range(levels.shape[1])], axis=1)
     h = nn.Dense(self.dim, kernel_init=fan_avg_uniform, dtype=self.dtype,
                  name='linear_1')(h)
     h = nn.Dense(self.dim, kernel_init=fan_avg_uniform, dtype=self.dtype,
                  name='linear_2')(nn.swish(h))
-    if self.num_classes is None:
-      return h
-    return h + ClassEmbedding(
-        self.num_classes, self.dim, self.class_init_std, self.dtype,
-        name='class_embedding')(label, log_snr.shape[0])
+    if cond is None:
+      cond = {'absent': jnp.ones(batch, bool), 'label': jnp.zeros(batch, int),
+              'vector': jnp.zeros((*batch, self.vector_size or 0))}
+    if self.num_classes is not None:
+      h += ClassEmbedding(
+          self.num_classes, self.dim, self.class_init_std, self.dtype,
+          name='class_embedding')(cond['label'], cond['absent'])
+    if self.vector_size is not None:
+      h += VectorEmbedding(self.dim, self.dtype, name='vector_embedding')(
+          cond['vector'], cond['absent'])
+    return h

@@ -36,7 +36,8 @@ def init_params(key: Key, network: nn.Module, x_shape: Shape) -> PyTree:
 
   Args:
     key: of the draw.
-    network: takes (x [B, ...], log_snr [B], label None).
+    network: takes (x [B, ...], noise), where noise is [B], or [B, L] of a
+      network of L `noise_levels`.
     x_shape: [B, ...] of a batch, of which only [...] matters.
 
   Returns:
@@ -47,8 +48,9 @@ def init_params(key: Key, network: nn.Module, x_shape: Shape) -> PyTree:
   """
 
   def init(key):
-    x = jnp.zeros((1, *x_shape[1:]))
-    return network.init(key, x, jnp.zeros(1))
+    levels = getattr(network, 'noise_levels', 1)
+    noise = jnp.zeros(1 if levels == 1 else (1, levels))
+    return network.init(key, jnp.zeros((1, *x_shape[1:])), noise)
 
   # XLA drops the unused forward pass. Its time goes into compiling the random
   # draws, each of which is then run once.

@@ -10,6 +10,7 @@ from genjax import checks
 from genjax.networks import embeddings
 from genjax.networks.init import fan_avg_uniform
 from genjax.types import Array
+from genjax.types import Cond
 
 _ZEROS = nn.initializers.zeros_init()
 
@@ -57,8 +58,10 @@ class MLP(nn.Module):
     features: width F of every block.
     depth: number of blocks.
     dropout: probability in every block, when training.
-    num_classes: None is unconditional; the label `num_classes` is "no class".
+    num_classes: number of classes of 'label'; None takes none.
+    vector_size: length of 'vector'; None takes none.
     noise: frequencies of the noise embedding.
+    noise_levels: how many levels it is given, 1 or 2.
     dtype: of the computation; None is that of x and the parameters, which are
       float32.
   """
@@ -67,18 +70,21 @@ class MLP(nn.Module):
   depth: int = 4
   dropout: float = 0.0
   num_classes: int | None = None
+  vector_size: int | None = None
   noise: embeddings.Sinusoid = embeddings.LOG_SNR
+  noise_levels: int = 1
   dtype: Any = None
 
   @nn.compact
-  def __call__(self, x: Array, log_snr: Array, label: Array | None = None, *,
+  def __call__(self, x: Array, noise: Array, cond: Cond | None = None, *,
                train: bool = False) -> Array:
     """The network's output for a batch of noisy data.
 
     Args:
       x: [B, ...], scaled to about unit variance.
-      log_snr: [B], finite.
-      label: [B] int32 in 0..num_classes; None is "no class" for all.
+      noise: the log-SNR, finite, [B], or [B, 2] of two `noise_levels`.
+      cond: what the attributes say, and 'absent' [B], see `types.Cond`; None
+        is absent for all.
       train: True drops out, with rngs={'dropout': key}.
 
     Returns:
@@ -89,10 +95,11 @@ class MLP(nn.Module):
     """
     checks.check(x.ndim >= 2, 'MLP', 'x must be [B, ...]', f'shape {x.shape}')
     checks.check_positive('MLP', 'depth', self.depth)
-    embeddings.check_inputs('MLP', x, log_snr, label, self.num_classes)
+    embeddings.check_inputs(self, x, noise, cond)
     embedding = nn.swish(embeddings.Conditioning(
-        min(self.features, 64), self.features, self.num_classes, self.noise,
-        dtype=self.dtype, name='conditioning')(log_snr, label))
+        min(self.features, 64), self.features, self.num_classes,
+        self.vector_size, self.noise, dtype=self.dtype,
+        name='conditioning')(noise, cond))
 
     size = math.prod(x.shape[1:])
     h = nn.Dense(self.features, kernel_init=fan_avg_uniform, dtype=self.dtype,

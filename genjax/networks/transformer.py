@@ -10,6 +10,7 @@ from genjax.networks import embeddings
 from genjax.networks.attention import SelfAttention
 from genjax.networks.init import fan_avg_uniform
 from genjax.types import Array
+from genjax.types import Cond
 
 _ZEROS = nn.initializers.zeros_init()
 
@@ -84,8 +85,11 @@ class DiT(nn.Module):
     mlp_ratio: width of a block's hidden layer over `features`.
     dropout: probability in every block's hidden layer, when training.
     remat: whether the backward pass recomputes each block, to save memory.
-    num_classes: None is unconditional; the label `num_classes` is "no class".
+    num_classes: number of classes of 'label'; None takes none.
+    vector_size: length of 'vector'; None takes none.
+    image_channels: channels of 'image', which is joined to x; None takes none.
     noise: frequencies of the noise embedding.
+    noise_levels: how many levels it is given, 1 or 2.
     dtype: of the computation; None is that of x and the parameters, which are
       float32.
   """
@@ -98,7 +102,10 @@ class DiT(nn.Module):
   dropout: float = 0.0
   remat: bool = False
   num_classes: int | None = None
+  vector_size: int | None = None
+  image_channels: int | None = None
   noise: embeddings.Sinusoid = embeddings.LOG_SNR
+  noise_levels: int = 1
   dtype: Any = None
 
   @property
@@ -107,14 +114,15 @@ class DiT(nn.Module):
     return self.patch_size
 
   @nn.compact
-  def __call__(self, x: Array, log_snr: Array, label: Array | None = None, *,
+  def __call__(self, x: Array, noise: Array, cond: Cond | None = None, *,
                train: bool = False) -> Array:
     """The network's output for a batch of noisy images.
 
     Args:
       x: [B, H, W, C], scaled to about unit variance.
-      log_snr: [B], finite.
-      label: [B] int32 in 0..num_classes; None is "no class" for all.
+      noise: the log-SNR, finite, [B], or [B, 2] of two `noise_levels`.
+      cond: what the attributes say, and 'absent' [B], see `types.Cond`; None
+        is absent for all.
       train: True drops out, with rngs={'dropout': key}.
 
     Returns:
@@ -130,14 +138,16 @@ class DiT(nn.Module):
     checks.check(height % size == 0 and width % size == 0, 'DiT',
                  f'image height and width must be multiples of {size}',
                  f'{height} x {width}')
-    embeddings.check_inputs('DiT', x, log_snr, label, self.num_classes)
+    embeddings.check_inputs(self, x, noise, cond)
     embedding = nn.swish(embeddings.Conditioning(
-        min(self.features, 256), self.features, self.num_classes, self.noise,
-        class_init_std=.02, dtype=self.dtype, name='conditioning')(
-            log_snr, label))
+        min(self.features, 256), self.features, self.num_classes,
+        self.vector_size, self.noise, class_init_std=.02, dtype=self.dtype,
+        name='conditioning')(noise, cond))
 
+    h = x if self.image_channels is None else embeddings.ImageInput(
+        self.image_channels, name='image_input')(x, cond)
     h = nn.Dense(self.features, kernel_init=fan_avg_uniform, dtype=self.dtype,
-                 name='patch_in')(patchify(x, size))
+                 name='patch_in')(patchify(h, size))
     h += jnp.asarray(embeddings.position_features(
         height // size, width // size, self.features), h.dtype)
     h = h.astype(jnp.result_type(h, embedding))

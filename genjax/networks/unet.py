@@ -11,6 +11,7 @@ from genjax.networks.attention import SelfAttention
 from genjax.networks.init import fan_avg_uniform
 from genjax.networks.normalization import GroupNorm
 from genjax.types import Array
+from genjax.types import Cond
 
 _ZEROS = nn.initializers.zeros_init()
 
@@ -111,9 +112,9 @@ class UNet(nn.Module):
   google/ddpm-cifar10-32, but for the noise embedding (theirs is
   `embeddings.TIMESTEP`, given the step).
 
-  Additions: a class embedding added to that of the noise level; the last
-  layer of every residual branch, and of the network, starts at zero, so that
-  a new network is exactly zero.
+  Additions: embeddings of class and vector added to that of the noise level,
+  an image joined to x; the last layer of every residual branch, and of the
+  network, starts at zero, so that a new network is exactly zero.
 
   Attributes:
     channels: channels of each level, the finest first; each level halves the
@@ -125,8 +126,11 @@ class UNet(nn.Module):
     head_dim: channels an attention head; None is one head.
     groups: groups of every group normalisation.
     dropout: probability in every residual block, when training.
-    num_classes: None is unconditional; the label `num_classes` is "no class".
+    num_classes: number of classes of 'label'; None takes none.
+    vector_size: length of 'vector'; None takes none.
+    image_channels: channels of 'image', which is joined to x; None takes none.
     noise: frequencies of the noise embedding.
+    noise_levels: how many levels it is given, 1 or 2.
     dtype: of the computation; None is that of x and the parameters, which are
       float32.
   """
@@ -138,7 +142,10 @@ class UNet(nn.Module):
   groups: int = 32
   dropout: float = 0.0
   num_classes: int | None = None
+  vector_size: int | None = None
+  image_channels: int | None = None
   noise: embeddings.Sinusoid = embeddings.LOG_SNR
+  noise_levels: int = 1
   dtype: Any = None
 
   @property
@@ -147,14 +154,16 @@ class UNet(nn.Module):
     return 2 ** (len(self.channels) - 1)
 
   @nn.compact
-  def __call__(self, x: Array, log_snr: Array, label: Array | None = None, *,
+  def __call__(self, x: Array, noise: Array, cond: Cond | None = None, *,
                train: bool = False) -> Array:
     """The network's output for a batch of noisy images.
 
     Args:
       x: [B, H, W, C], scaled to about unit variance.
-      log_snr: [B], finite (or a time step, where `noise` is `TIMESTEP`).
-      label: [B] int32 in 0..num_classes; None is "no class" for all.
+      noise: the log-SNR, finite (or a time step, where the frequencies are
+        `TIMESTEP`), [B], or [B, 2] of two `noise_levels`.
+      cond: what the attributes say, and 'absent' [B], see `types.Cond`; None
+        is absent for all.
       train: True drops out, with rngs={'dropout': key}.
 
     Returns:
@@ -168,7 +177,7 @@ class UNet(nn.Module):
     checks.check(not any(size % self.factor for size in x.shape[1:3]), 'UNet',
                  f'image height and width must be multiples of {self.factor}',
                  f'{x.shape[1]} x {x.shape[2]}')
-    embeddings.check_inputs('UNet', x, log_snr, label, self.num_classes)
+    embeddings.check_inputs(self, x, noise, cond)
     levels = range(len(self.channels))
     checks.check(set(self.attention_levels) <= set(levels), 'UNet',
                  f'attention_levels must be within 0..{levels[-1]}',
@@ -181,10 +190,13 @@ class UNet(nn.Module):
                    self.head_dim, self.dropout, self.dtype, name=name)
 
     embedding = nn.swish(embeddings.Conditioning(
-        self.channels[0], 4 * self.channels[0], self.num_classes, self.noise,
-        dtype=self.dtype, name='time_embedding')(log_snr, label))
+        self.channels[0], 4 * self.channels[0], self.num_classes,
+        self.vector_size, self.noise, dtype=self.dtype,
+        name='time_embedding')(noise, cond))
 
-    h = _conv(x, self.channels[0], self.dtype, 'conv_in')
+    h = x if self.image_channels is None else embeddings.ImageInput(
+        self.image_channels, name='image_input')(x, cond)
+    h = _conv(h, self.channels[0], self.dtype, 'conv_in')
     skips = [h]
     for i in levels:
       skips += level(i, self.layers_per_block, f'down_{i}')(

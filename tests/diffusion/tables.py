@@ -34,16 +34,14 @@ PREDICTIONS = {
     'edm': prediction.edm(0.5),
 }
 
-# Each at T steps; churn is spread over them.
 SAMPLERS = {
-    'ancestral': lambda p, steps: samplers.ancestral(p),
-    'ddim': lambda p, steps: samplers.ddim(p),
-    'ddim_half': lambda p, steps: samplers.ddim(p, eta=0.5),
-    'euler': lambda p, steps: samplers.euler(p),
-    'heun': lambda p, steps: samplers.heun(p),
-    'heun_churn': lambda p, steps: samplers.heun(
-        p, churn=0.4 * steps, num_steps=steps),
-    'dpm_solver_2m': lambda p, steps: samplers.dpm_solver_2m(p),
+    'ancestral': samplers.ancestral,
+    'ddim': samplers.ddim,
+    'ddim_half': lambda p: samplers.ddim(p, eta=0.5),
+    'euler': samplers.euler,
+    'heun': samplers.heun,
+    'heun_churn': lambda p: samplers.heun(p, churn=1.4),
+    'dpm_solver_2m': samplers.dpm_solver_2m,
 }
 DETERMINISTIC = ('ddim', 'euler', 'heun', 'dpm_solver_2m')
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax.diffusion import conditions
 from genjax.diffusion import exact
 from genjax.diffusion import guidance
 from genjax.diffusion import loss
@@ -19,6 +20,10 @@ from genjax.diffusion import process
 from genjax.diffusion import samplers
 from genjax.diffusion import times
 from genjax.diffusion import weighting
+from genjax.diffusion.model import Diffusion
+from genjax.diffusion.model import fixed
+from genjax.diffusion.model import init_model
+from genjax.diffusion.model import make_denoiser
 from tests import laws
 from tests.diffusion.tables import PROCESSES
 
@@ -72,7 +77,7 @@ def test_sampling_in_half_precision_is_that_in_float32(steps):
   @jit
   def run(x):
     return [samplers.sample(_KEY, _METHODS[method](p), spy, x,
-                            times.even(p, steps)) for method in methods]
+                            times.even(p, steps)).x for method in methods]
 
   for dtype in (jnp.bfloat16, jnp.float16)[:1 + (steps == 300)]:
     x = _data(dtype)
@@ -95,8 +100,8 @@ def test_encode_diffuse_and_trajectories_keep_the_dtype_of_x():
   @jit
   def run(x):
     return (samplers.sample(_KEY, samplers.ddim(p), half, x, grid,
-                            trajectory=True),
-            samplers.encode(samplers.dpm_solver_2m(p), half, x, grid[:-30]),
+                            trajectory=True).states,
+            samplers.encode(samplers.dpm_solver_2m(p), half, x, grid[:-30]).x,
             process.diffuse(_KEY, p, x, grid[::-1]))
 
   for dtype in (jnp.bfloat16, jnp.int32):
@@ -127,43 +132,52 @@ def test_sampling_in_float64_has_times_in_float64():
 
 @pytest.mark.parametrize('dtype', TWO)
 def test_loss_of_data_in_any_dtype_is_that_in_float32(dtype):
-  """Its noise, its times and its sums; labels may be too narrow for
-  "no class", and masks are no numbers."""
+  """Its noise, its times and its sums; masks are no numbers, and a condition
+  keeps its dtype."""
   seen = []
 
-  def network(variables, x, log_snr, label, **_):
-    seen.append((x.dtype, log_snr.dtype, np.asarray(label)))
+  def network(variables, x, noise, cond, **_):
+    seen.append((x.dtype, noise.dtype, cond))
     return 0.1 * x
 
   run = loss.make_loss(
-      network, PROCESSES['vp_linear'], prediction.v, data_std=1.,
-      times=times.uniform(PROCESSES['vp_linear']), weighting=weighting.v,
-      num_classes=256, label_dropout=0.5)
+      Diffusion(network, fixed(PROCESSES['vp_linear']), prediction.v, 1.),
+      weighting=weighting.v, null=conditions.null, drop=0.5)
   x, index = _data(dtype, (600, 2)), jnp.arange(600)
   mask = index < 515  # bfloat16 has no 515
-  got, bins = run({}, _KEY, {
-      'x': x, 'index': index, 'label': jnp.arange(600).astype(jnp.uint8),
-      'mask': mask.astype(jnp.bfloat16)})
-  want, _ = run({}, _KEY, {
+  got, bins = run(init_model({}), _KEY, {
+      'x': x, 'index': index, 'mask': mask.astype(jnp.bfloat16),
+      'cond': {'label': jnp.arange(600).astype(jnp.uint8)}}, None)
+  want, _ = run(init_model({}), _KEY, {
       'x': x.astype(jnp.float32), 'index': index, 'mask': mask * 1.0,
-      'label': index % 256})
+      'cond': {'label': index % 256}}, None)
   assert got.dtype == jnp.float32 and got == want
   assert sum(float(m.count) for m in bins.values()) == 515
   assert seen[0][:2] == (jnp.float32, jnp.float32)
-  np.testing.assert_array_equal(seen[0][2], seen[1][2])
-  assert np.mean(seen[0][2] == 256) > .4
+  narrow, wide = seen[0][2], seen[1][2]
+  assert narrow['label'].dtype == jnp.uint8
+  for name in ('label', 'absent'):
+    np.testing.assert_array_equal(narrow[name], wide[name])
 
 
 def test_mask_hides_what_is_no_number():
+  """In the data and in the condition."""
   p = PROCESSES['vp_linear']
-  run = loss.make_loss(lambda variables, x, *_, **__: variables['params'] * x,
-                       p, prediction.v, times=times.uniform(p), data_std=1.,
-                       weighting=weighting.v)
-  grad = jax.value_and_grad(lambda w, batch: run(w, _KEY, batch)[0])
-  batch = {'x': jnp.ones((4, 2)), 'index': jnp.arange(4),
+
+  def network(variables, x, noise, cond, **_):
+    vector = jnp.where(cond['absent'][:, None], 0, cond['vector'])
+    return variables['params'] * (x + vector)
+
+  run = loss.make_loss(Diffusion(network, fixed(p), prediction.v, 1.),
+                       weighting=weighting.v, null=conditions.null)
+  grad = jit(jax.value_and_grad(
+      lambda w, batch: run(init_model(w), _KEY, batch, None)[0]))
+  ones = jnp.ones((4, 2))
+  batch = {'x': ones, 'index': jnp.arange(4), 'cond': {'vector': ones},
            'mask': jnp.asarray([1., 1., 1., 0.])}
   want = grad(.5, batch)
-  got = grad(.5, batch | {'x': batch['x'].at[3].set(jnp.nan)})
+  broken = ones.at[3].set(jnp.nan)
+  got = grad(.5, batch | {'x': broken, 'cond': {'vector': broken}})
   assert np.isfinite(want).all()
   np.testing.assert_array_equal(got, want)
 
@@ -192,10 +206,11 @@ def test_denoisers_are_those_of_float32(dtype):
     np.testing.assert_allclose(
         got.astype(jnp.float32), want,
         atol=20 * _roundings(floating) * np.abs(wide).max())
-  network = lambda variables, x, log_snr, label: x
-  made = prediction.make_denoiser(network, p, prediction.edm(.5), data_std=.5)
+  network = lambda variables, x, noise, cond: x
+  made = make_denoiser(Diffusion(network, fixed(p), prediction.edm(.5), .5))(
+      init_model({}))
   np.testing.assert_allclose(
-      made({})(x, t).astype(jnp.float32), made({})(wide, t),
+      made(x, t).astype(jnp.float32), made(wide, t),
       atol=2 * _roundings(floating) * np.abs(wide).max())
 
 
@@ -203,8 +218,8 @@ def test_a_traced_grid_out_of_order_gives_nan():
   """A known one is an error; so are indices that are none."""
   p, x = PROCESSES['edm'], jnp.ones((2, 1))
   run = jit(lambda grid: (
-      samplers.sample(_KEY, samplers.ddim(p), lambda x, t: x, x, grid),
-      samplers.encode(samplers.ddim(p), lambda x, t: x, x, grid),
+      samplers.sample(_KEY, samplers.ddim(p), lambda x, t: x, x, grid).x,
+      samplers.encode(samplers.ddim(p), lambda x, t: x, x, grid).x,
       process.diffuse(_KEY, p, x, grid[::-1])))
   assert all(np.isfinite(part).all() for part in run(jnp.asarray([2., 1., .5])))
   for grid in ([2., 1., 1.], [1., 2., .5], [2., jnp.nan, .5]):

@@ -30,7 +30,7 @@ def _grid(p, steps):
 def _runs(name, method, steps):
   """x at the low end, its code, what is sampled from it; both by the truth."""
   p = PROCESSES[name]
-  sampler = SAMPLERS[method](p, steps)
+  sampler = SAMPLERS[method](p)
   mean, cov = jnp.asarray([_MEAN]), jnp.asarray([[_VAR]])
   denoiser = exact.gaussian(p, mean, cov).denoiser
   flow = exact.gaussian_flow(p, mean, cov)
@@ -39,10 +39,10 @@ def _runs(name, method, steps):
 
   @jax.jit
   def run(x):
-    code, want = samplers.encode(sampler, denoiser, x, grid), flow(
+    code, want = samplers.encode(sampler, denoiser, x, grid).x, flow(
         x, grid[-1], grid[0])
     decode = lambda z: samplers.sample(
-        jax.random.key(1), sampler, denoiser, z, grid)
+        jax.random.key(1), sampler, denoiser, z, grid).x
     return code, want, decode(code), decode(want)
 
   return x, *run(x)
@@ -81,7 +81,7 @@ def test_code_of_gaussian_data_is_known():
   p = PROCESSES['edm']
   denoiser = exact.gaussian(p, jnp.zeros(1), jnp.full((1, 1), _VAR)).denoiser
   x = jnp.asarray([[-1.], [.2], [2.]])
-  code = samplers.encode(samplers.heun(p), denoiser, x, _grid(p, 400))
+  code = samplers.encode(samplers.heun(p), denoiser, x, _grid(p, 400)).x
   want = x * np.sqrt((_VAR + _HIGH**2) / (_VAR + _LOW**2))
   np.testing.assert_allclose(code, want, rtol=1e-3)
 
@@ -90,6 +90,6 @@ def test_code_of_gaussian_data_is_known():
 def test_encode_from_no_noise_is_nan(method):
   p = PROCESSES['edm']
   denoiser = exact.gaussian(p, jnp.zeros(1), jnp.eye(1)).denoiser
-  code = samplers.encode(SAMPLERS[method](p, 2), denoiser, jnp.ones((1, 1)),
-                         jnp.asarray([2., 1., 0.]))
+  code = samplers.encode(SAMPLERS[method](p), denoiser, jnp.ones((1, 1)),
+                         jnp.asarray([2., 1., 0.])).x
   assert np.isnan(code).all()

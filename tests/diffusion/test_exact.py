@@ -30,23 +30,6 @@ MODELS = {
 each_model = pytest.mark.parametrize('model', MODELS)
 
 
-@pytest.mark.parametrize('model, name', [
-    ('gaussian', 'vp_linear'), ('mixture', 'vp_linear'), ('mixture', 'edm'),
-    ('finite', 'flow_matching')])
-@laws.float64
-def test_score_is_the_gradient_of_log_prob(model, name):
-  """Tweedie's formula against autodiff, one time an example and one for all."""
-  p = PROCESSES[name]
-  truth = MODELS[model](p)
-  t = jnp.asarray([.2, .4, .6, .9])
-  got = exact.score(p, truth.denoiser, jnp.asarray(_X), t)
-  want = jax.jit(jax.grad(lambda x: truth.log_prob(x, t).sum()))(
-      jnp.asarray(_X))
-  np.testing.assert_allclose(got, want, rtol=1e-8, atol=1e-8)
-  alone = exact.score(p, truth.denoiser, jnp.asarray(_X[2:3]), t[2])
-  np.testing.assert_allclose(alone[0], got[2], rtol=1e-9, atol=1e-10)
-
-
 @laws.float64
 def test_gaussian_mixture_log_prob_is_that_of_scipy():
   p = PROCESSES['vp_linear']

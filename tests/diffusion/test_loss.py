@@ -7,11 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax.diffusion import conditions
 from genjax.diffusion import loss
 from genjax.diffusion import prediction
 from genjax.diffusion import times
 from genjax.diffusion import weighting
-from genjax.diffusion.prediction import Prediction
+from genjax.diffusion.model import Diffusion
+from genjax.diffusion.model import fixed
+from genjax.diffusion.model import init_model
+from genjax.diffusion.model import make_denoiser
 from tests import laws
 from tests.diffusion import tables
 from tests.diffusion.tables import PREDICTIONS
@@ -21,20 +25,37 @@ _KEY = jax.random.key(11)
 _X = np.random.default_rng(0).normal(size=(8, 3))
 
 
-def _network(variables, x, log_snr, label, train=False, rngs=None):
+def _network(variables, x, noise, cond, train=False, rngs=None):
   del train, rngs
-  bias = 0.0 if label is None else 0.1 * label[:, None]
-  return variables['params']['w'] * x + 0.1 * jnp.tanh(log_snr)[:, None] + bias
+  bias = 0.0 if cond is None else jnp.where(
+      cond['absent'], .4, 0.1 * cond['label'])[:, None]
+  return variables['params']['w'] * x + 0.1 * jnp.tanh(noise)[:, None] + bias
 
 
-def _batch(x=_X, start=0, **more):
-  return {'x': jnp.asarray(x), 'index': start + jnp.arange(len(x)), **more}
+def _params(w):
+  return init_model({'w': jnp.asarray(w, jnp.float32)})
+
+
+def _batch(x=_X, start=0, label=None, **more):
+  cond = {} if label is None else {'label': label}
+  return {'x': jnp.asarray(x), 'index': start + jnp.arange(len(x)),
+          'cond': cond, **more}
+
+
+def _at(p, low, high):
+  """`p`, trained at log-SNRs uniform between these."""
+  return p._replace(times=times.uniform_log_snr(p, low, high))
+
+
+def _model(p, predicted, network=_network, data_std=0.7):
+  return Diffusion(network, fixed(p), predicted, data_std)
 
 
 def _make(p, predicted, network=_network, weight=weighting.eps, **options):
-  return loss.make_loss(
-      network, p, predicted, times=times.uniform_log_snr(p, -5., 5.),
-      weighting=weight, data_std=0.7, **options)
+  """(params, key, batch) -> (loss, metrics), at log-SNRs within +-5."""
+  run = loss.make_loss(_model(_at(p, -5., 5.), predicted, network),
+                       weighting=weight, **options)
+  return lambda params, key, batch: run(params, key, batch, None)
 
 
 def _spying(predicted, seen):
@@ -44,7 +65,7 @@ def _spying(predicted, seen):
     seen.append((eps, t))
     return predicted.target(process, x0, eps, t)
 
-  return Prediction(target, predicted.to_x0, predicted.divides_by_alpha)
+  return predicted._replace(target=target)
 
 
 @pytest.mark.parametrize('kind', PREDICTIONS)
@@ -55,13 +76,12 @@ def test_loss_is_the_weighted_x0_error(name, kind):
   if not tables.defined(name, kind):
     pytest.skip('refused: divides by alpha = 0')
   p, seen = PROCESSES[name], []
-  params = {'w': jnp.asarray(.3)}
+  params = _params(.3)
   got, _ = _make(p, _spying(PREDICTIONS[kind], seen))(params, _KEY, _batch())
   eps, t = seen[0]
   alpha, sigma = (np.asarray(f(t))[:, None] for f in (p.alpha, p.sigma))
   xt = alpha * _X + sigma * np.asarray(eps)
-  denoiser = prediction.make_denoiser(_network, p, PREDICTIONS[kind],
-                                      data_std=0.7)({'params': params})
+  denoiser = make_denoiser(_model(p, PREDICTIONS[kind]))(params)
   error = np.mean((np.asarray(denoiser(jnp.asarray(xt), t)) - _X)**2, 1)
   want = np.mean((alpha / sigma)[:, 0]**2 * error)
   np.testing.assert_allclose(got, want, rtol=1e-6)
@@ -70,15 +90,15 @@ def test_loss_is_the_weighted_x0_error(name, kind):
 
 @functools.cache
 def _conditional():
-  """One compiled loss for the tests that need labels and many batches."""
-  return jax.jit(_make(PROCESSES['vp_linear'], prediction.v, num_classes=4,
-                       label_dropout=0.5))
+  """One compiled loss for the tests that need classes and many batches."""
+  return jax.jit(_make(PROCESSES['vp_linear'], prediction.v,
+                       null=conditions.null, drop=0.5))
 
 
 def test_loss_of_a_batch_is_the_mean_over_its_parts():
-  """Noise, times and dropped labels belong to the index, not to the batch."""
+  """Noise, times and dropped classes belong to the index, not to the batch."""
   run = _conditional()
-  params, label = {'w': jnp.float32(.3)}, jnp.arange(8) % 4
+  params, label = _params(.3), jnp.arange(8) % 4
   whole, metrics = run(params, _KEY, _batch(label=label))
   halves = [run(params, _KEY, _batch(_X[i:i + 4], i, label=label[i:i + 4]))
             for i in (0, 4)]
@@ -93,7 +113,7 @@ def test_loss_of_a_batch_is_the_mean_over_its_parts():
 
 def test_loss_metrics_partition_the_loss_by_log_snr():
   run = _make(PROCESSES['edm'], prediction.edm(.7))
-  total, metrics = run({'w': jnp.float32(.3)}, _KEY, _batch())
+  total, metrics = run(_params(.3), _KEY, _batch())
   np.testing.assert_allclose(sum(m.count for m in metrics.values()), 8)
   np.testing.assert_allclose(sum(m.total for m in metrics.values()) / 8, total,
                              rtol=1e-6)
@@ -103,11 +123,9 @@ def test_loss_metrics_partition_the_loss_by_log_snr():
     (-12., -8.01, '-inf_to_-8'), (-3.99, -2.01, '-4_to_-2'),
     (.01, 1.99, '0_to_2'), (8.01, 12., '8_to_inf')])
 def test_loss_metrics_put_examples_into_their_bin(low, high, name):
-  p = PROCESSES['edm']
-  run = loss.make_loss(
-      _network, p, prediction.x0, times=times.uniform_log_snr(p, low, high),
-      weighting=weighting.x0, data_std=1.)
-  _, metrics = run({'w': jnp.float32(.3)}, _KEY, _batch())
+  run = loss.make_loss(_model(_at(PROCESSES['edm'], low, high), prediction.x0),
+                       weighting=weighting.x0)
+  _, metrics = run(_params(.3), _KEY, _batch(), None)
   counts = {k: float(m.count) for k, m in metrics.items() if m.count}
   assert counts == {f'loss_by_log_snr/{name}': 8}
 
@@ -115,7 +133,7 @@ def test_loss_metrics_put_examples_into_their_bin(low, high, name):
 def test_mask_leaves_examples_out():
   """The loss is the mean of the others, whatever the masked ones hold."""
   run = _conditional()
-  params, label = {'w': jnp.float32(.3)}, jnp.arange(8) % 4
+  params, label = _params(.3), jnp.arange(8) % 4
   mask = jnp.asarray([1., 1, 1, 1, 0, 0, 0, 0])
   junk = np.concatenate([_X[:4], 1e3 * np.ones((4, 3))])
   got, metrics = run(params, _KEY, _batch(junk, mask=mask, label=label))
@@ -128,6 +146,18 @@ def test_mask_leaves_examples_out():
   np.testing.assert_allclose(full, plain, rtol=1e-6)
 
 
+def _perfect(std):
+  """The network that is E[x_0 | x_t] of data N(0, std^2)."""
+
+  def network(variables, x, noise, cond, **_):
+    # x is x_t / sqrt(alpha^2 std^2 + sigma^2): its gain is alpha std^2 over
+    # that root, and alpha / sigma = exp(log_snr / 2).
+    snr = jnp.exp(noise)[:, None]
+    return jnp.sqrt(snr) * std**2 / jnp.sqrt(snr * std**2 + 1) * x
+
+  return network
+
+
 def test_perfect_denoiser_has_unit_edm_loss():
   """The EDM weight is one over the posterior variance of N(0, data_std^2).
 
@@ -136,17 +166,12 @@ def test_perfect_denoiser_has_unit_edm_loss():
   """
   std = 0.7
 
-  def perfect(variables, x, log_snr, label, **kwargs):
-    # x is x_t / sqrt(alpha^2 std^2 + sigma^2): its gain is alpha std^2 over
-    # that root, and alpha / sigma = exp(log_snr / 2).
-    snr = jnp.exp(log_snr)[:, None]
-    return jnp.sqrt(snr) * std**2 / jnp.sqrt(snr * std**2 + 1) * x
-
-  p = PROCESSES['flow_matching']
-  run = loss.make_loss(perfect, p, prediction.x0, times=times.uniform(p),
-                       weighting=weighting.edm(std), data_std=std)
+  run = loss.make_loss(
+      _model(PROCESSES['flow_matching'], prediction.x0, _perfect(std), std),
+      weighting=weighting.edm(std))
   data = std * np.random.default_rng(1).normal(size=(2048, 8))
-  got, metrics = jax.jit(run)({}, _KEY, _batch(data.astype(np.float32)))
+  got, metrics = jax.jit(run)(init_model({}), _KEY,
+                              _batch(data.astype(np.float32)), None)
   np.testing.assert_allclose(got, 1, atol=4 * .011)
   for name, bin_ in metrics.items():
     scatter = np.sqrt(2 / (8 * max(float(bin_.count), 1)))
@@ -155,55 +180,124 @@ def test_perfect_denoiser_has_unit_edm_loss():
                                  err_msg=name)
 
 
-def test_label_dropout_has_its_rate_and_drops_to_no_class():
+@pytest.mark.parametrize('times_of, least, most', [
+    (lambda p: times.uniform_log_snr(p, -8., 8.), -6., 2.),
+    (lambda p: times.log_normal(p, 1., 1.5), -6., 2.),
+])
+def test_other_training_times_leave_the_objective(times_of, least, most):
+  """Of a perfect denoiser of N(0, std^2): the mean of w(log_snr) std^2 /
+  (1 + SNR std^2) over the process's own levels, uniform on [least, most].
+
+  The levels are those of 20000 golden points, which leave 1e-3; a squared
+  normal error scatters by sqrt(2 / 8 / 20000) = .35 %, thrice that with the
+  importance of these times, which is 10 at most. And a measure over levels,
+  of which the rate is a factor, is the integral whatever the process's times.
+  """
+  std, dims = 0.7, 8
+  p = _at(PROCESSES['vp_linear'], least, most)
+  model = _model(p, prediction.x0, _perfect(std), std)
+  rng = np.random.default_rng(1)
+  batch = _batch(std * rng.normal(size=(20_000, dims)).astype(np.float32))
+
+  @jax.jit
+  def run(key):
+    return [loss.make_loss(model, weighting=weight, times=other)(
+        init_model({}), key, batch, None)[0]
+            for weight in (weighting.eps, lambda log_snr, rate: rate)
+            for other in (None, times_of(p))]
+
+  level = np.linspace(least, most, 100_001)
+  error = std**2 / (1 + std**2 * np.exp(level))
+  mean = np.mean(np.exp(level) * error)
+  measure = np.mean(error) * (most - least)
+  np.testing.assert_allclose(run(_KEY), [mean, mean, measure, measure],
+                             rtol=4 * .0105)
+
+
+@laws.float64
+def test_errors_tell_how_far_each_example_is_off():
+  """slope^2 target is the squared x_0 error; the rate is that of the levels,
+  10 of log-SNRs uniform on +-5; importance is the ratio of densities, .5 of
+  times that go through the levels half as fast, and 0 beyond the process's."""
+  p, seen = _at(PROCESSES['vp_linear'], -5., 5.), []
+  other = times.uniform_log_snr(p, -4., 6.)
+  errors = loss.make_errors(_model(p, _spying(prediction.eps, seen)))(
+      _params(.3), _KEY, _batch())
+  eps, t = seen[0]
+  alpha, sigma = (np.asarray(f(t))[:, None] for f in (p.alpha, p.sigma))
+  xt = jnp.asarray(alpha * _X + sigma * np.asarray(eps))
+  x0 = make_denoiser(_model(p, prediction.eps))(_params(.3))(xt, t)
+  np.testing.assert_allclose(errors.slope**2 * errors.target,
+                             np.mean((np.asarray(x0) - _X)**2, 1), rtol=1e-6)
+  np.testing.assert_allclose(errors.log_snr, p.log_snr(t), rtol=1e-7)
+  np.testing.assert_allclose(errors.rate, 10, rtol=1e-6)
+  np.testing.assert_array_equal(errors.importance, 1)
+  half = times.uniform_log_snr(p, -2.5, 2.5)
+  for quantile, inside in ((half, .5), (other, 1)):
+    errors = loss.make_errors(_model(p, prediction.eps), times=quantile)(
+        _params(.3), _KEY, _batch(np.zeros((64, 1))))
+    want = np.where(errors.log_snr < 5, inside, 0)
+    np.testing.assert_allclose(errors.importance, want, rtol=1e-6)
+    assert (np.sum(want == 0) > 0) == (inside == 1)
+
+
+def test_dropout_of_the_condition_has_its_rate():
   seen = []
 
-  def network(variables, x, log_snr, label, **kwargs):
-    seen.append(label)
+  def network(variables, x, noise, cond, **kwargs):
+    seen.append(cond)
     return x
 
-  run = _make(PROCESSES['edm'], prediction.x0, network, num_classes=4,
-              label_dropout=0.3)
-  label = jnp.arange(4000) % 4
-  run({}, _KEY, _batch(np.zeros((4000, 1)), label=label))
-  dropped = np.asarray(seen[0]) == 4
-  np.testing.assert_array_equal(np.asarray(seen[0])[~dropped],
-                                np.asarray(label)[~dropped])
+  run = _make(PROCESSES['edm'], prediction.x0, network, null=conditions.null,
+              drop=0.3)
+  label = 1 + jnp.arange(4000) % 4
+  run(_params(.3), _KEY, _batch(np.zeros((4000, 1)), label=label))
+  dropped = np.asarray(seen[0]['absent'])
+  np.testing.assert_array_equal(seen[0]['label'],
+                                np.where(dropped, 0, label))
   # Binomial: 4 standard deviations of the rate are 4 sqrt(.21 / 4000) = .029.
   np.testing.assert_allclose(dropped.mean(), 0.3, atol=.029)
 
 
 @pytest.mark.parametrize('train', [True, False])
 def test_network_is_told_whether_it_is_trained(train):
+  """And no condition that the batch holds, unless it is one of it."""
   told = []
 
-  def network(variables, x, log_snr, label, train=None, rngs=None):
-    told.append((train, sorted(rngs), label))
+  def network(variables, x, noise, cond, train=None, rngs=None):
+    told.append((train, sorted(rngs), cond))
     return x
 
   _make(PROCESSES['edm'], prediction.x0, network, train=train)(
-      {}, _KEY, _batch())
+      _params(.3), _KEY, _batch(label=jnp.zeros(8)))
   assert told == [(train, ['dropout'], None)]
 
 
 def test_loss_is_differentiable_and_deterministic():
   run = _make(PROCESSES['vp_linear'], prediction.eps)
-  grad = jax.jit(jax.grad(lambda w, key: run({'w': w}, key, _batch())[0]))
+  grad = jax.jit(jax.grad(lambda w, key: run(_params(w), key, _batch())[0]))
   first, again = (grad(jnp.float32(.3), _KEY) for _ in range(2))
   assert np.isfinite(first) and first == again
   assert grad(jnp.float32(.3), jax.random.key(12)) != first
 
 
 @pytest.mark.parametrize('options, message', [
-    ({'label_dropout': 1.0, 'num_classes': 3}, 'label_dropout must be in'),
-    ({'label_dropout': -.1, 'num_classes': 3}, 'label_dropout must be in'),
-    ({'label_dropout': .1}, 'label_dropout needs num_classes'),
+    ({'drop': 1.0, 'null': conditions.null}, 'drop must be in'),
+    ({'drop': -.1, 'null': conditions.null}, 'drop must be in'),
+    ({'drop': .1}, 'drop needs null'),
 ])
-def test_make_loss_refuses_bad_label_dropout(options, message):
+def test_make_loss_refuses_bad_dropout(options, message):
   with pytest.raises(ValueError, match='make_loss: ' + message):
     _make(PROCESSES['edm'], prediction.x0, **options)
 
 
-def test_make_loss_refuses_eps_where_alpha_ends_at_zero():
+def test_loss_of_a_conditional_model_refuses_data_without_condition():
+  run = _make(PROCESSES['edm'], prediction.x0, null=conditions.null)
+  with pytest.raises(ValueError, match='parts of a condition must be'):
+    run(_params(.3), _KEY, _batch())
+
+
+def test_loss_refuses_eps_where_alpha_ends_at_zero():
   with pytest.raises(ValueError, match='make_loss: eps and score need'):
-    _make(PROCESSES['flow_matching'], prediction.eps)
+    _make(PROCESSES['flow_matching'], prediction.eps)(
+        _params(.3), _KEY, _batch())

@@ -65,8 +65,8 @@ def _errors(name, sampler, steps):
   """Largest error on each of the two grids."""
   denoiser, x, want = _problem(name)
   run = jax.jit(jax.vmap(lambda grid: samplers.sample(
-      jax.random.key(0), SAMPLERS[sampler](PROCESSES[name], steps), denoiser,
-      x, grid)))
+      jax.random.key(0), SAMPLERS[sampler](PROCESSES[name]), denoiser, x,
+      grid).x))
   got = run(_grids(PROCESSES[name], steps))[..., 0]
   return np.abs(got - want).max(1)
 

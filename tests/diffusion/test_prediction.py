@@ -8,6 +8,10 @@ import pytest
 from genjax.diffusion import exact
 from genjax.diffusion import prediction
 from genjax.diffusion import process
+from genjax.diffusion.model import Diffusion
+from genjax.diffusion.model import fixed
+from genjax.diffusion.model import init_model
+from genjax.diffusion.model import make_denoiser
 from tests import laws
 from tests.diffusion import tables
 from tests.diffusion.tables import PREDICTIONS
@@ -43,13 +47,13 @@ def test_predictions_give_one_denoiser(name):
     if not tables.defined(name, kind):
       continue
 
-    def network(variables, x, time, label):
+    def network(variables, x, time, cond):
       np.testing.assert_array_equal(x, xt)  # raw_input scales nothing
       return predicted.target(p, truth, noise, time)
 
-    denoiser = prediction.make_denoiser(
-        network, p, predicted, data_std=0.5, embed_noise=_at,
-        scale_input=prediction.raw_input)({})
+    denoiser = make_denoiser(Diffusion(
+        network, fixed(p), predicted, 0.5, prediction.raw_input, _at))(
+            init_model({}))
     np.testing.assert_allclose(denoiser(xt, t), truth, atol=1e-6, rtol=1e-6,
                                err_msg=kind)
 
@@ -111,30 +115,6 @@ def test_edm_target_has_unit_variance(name):
   np.testing.assert_allclose(np.hypot(by_data, by_noise), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize('name', PROCESSES)
-def test_network_gets_unit_variance_and_a_finite_log_snr(name):
-  """Also at both ends, in float32; log-SNR is clipped to [-20, 20]."""
-  p, seen = PROCESSES[name], {}
-  t = jnp.asarray([0.0, 0.3, 1.0]) * p.t_max
-
-  def network(variables, x, log_snr, label):
-    seen.update(x=x, log_snr=log_snr, label=label)
-    return x
-
-  denoiser = prediction.make_denoiser(network, p, PREDICTIONS['v'],
-                                      data_std=2.0)
-  alpha, sigma = tables.at(p.alpha, t), tables.at(p.sigma, t)
-  std = np.sqrt(4 * alpha**2 + sigma**2)
-  denoiser({}, jnp.arange(3))(jnp.asarray(std)[:, None], t)
-  np.testing.assert_allclose(seen['x'][:, 0], 1, rtol=1e-5)
-  np.testing.assert_array_equal(seen['label'], [0, 1, 2])
-  np.testing.assert_allclose(
-      seen['log_snr'], np.clip(tables.at(p.log_snr, t), -20, 20), rtol=1e-6)
-  denoiser({})(jnp.ones((3, 1)), t[1])  # one time for the whole batch
-  assert seen['label'] is None
-  np.testing.assert_allclose(seen['log_snr'], [tables.at(p.log_snr, t[1])] * 3)
-
-
 def test_timestep_numbers_the_levels_of_a_chain():
   """And never leaves them, however early the time is."""
   t = (jnp.arange(1000) + 1) / 1000
@@ -143,18 +123,6 @@ def test_timestep_numbers_the_levels_of_a_chain():
   early = jnp.asarray([0., 1e-4, 4e-4, 6e-4, 1e-3, 1.6e-3, 1., 1.01])
   np.testing.assert_array_equal(number(PROCESSES['ddpm'], early),
                                 [0, 0, 0, 0, 0, 1, 999, 999])
-
-
-@pytest.mark.parametrize('name', PROCESSES)
-@pytest.mark.parametrize('kind', PREDICTIONS)
-def test_make_denoiser_refuses_what_divides_by_alpha_zero(name, kind):
-  make = lambda: prediction.make_denoiser(
-      lambda *_: None, PROCESSES[name], PREDICTIONS[kind], data_std=1.)
-  if tables.defined(name, kind):
-    make()
-  else:
-    with pytest.raises(ValueError, match='make_denoiser: eps and score need'):
-      make()
 
 
 @pytest.mark.parametrize('name', PROCESSES)

@@ -271,11 +271,11 @@ def test_prior_sample_depends_on_the_index_only():
 
 
 @each_process
-def test_has_zero_terminal_snr_tells_where_alpha_ends(name):
+def test_ends_in_noise_tells_where_alpha_ends(name):
+  """A Python value, also where the process is made inside of what is traced."""
   p = PROCESSES[name]
-  want = name in tables.ZERO_TERMINAL_SNR
-  assert process.has_zero_terminal_snr(p) == want
-  assert jax.jit(lambda: process.has_zero_terminal_snr(p))() == want
+  assert p.ends_in_noise is (name in tables.ZERO_TERMINAL_SNR)
+  assert p.ends_in_noise is bool(p.alpha(jnp.asarray(p.t_max)) == 0)
 
 
 @pytest.mark.parametrize('make, message', [

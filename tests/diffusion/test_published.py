@@ -14,10 +14,14 @@ from genjax.diffusion import prediction
 from genjax.diffusion import process
 from genjax.diffusion import samplers
 from genjax.diffusion import times
+from genjax.diffusion.model import Diffusion
+from genjax.diffusion.model import fixed
+from genjax.diffusion.model import init_model
+from genjax.diffusion.model import make_denoiser
 from tests import laws
 
 
-def _network(variables, x, level, label):
+def _network(variables, x, level, cond):
   level = level.reshape(-1, 1, 1, 1)
   return x * level / (level + 1)
 
@@ -28,13 +32,13 @@ def _start():
 
 
 def _denoiser(chain, predicted):
-  return prediction.make_denoiser(
-      _network, chain, predicted, data_std=1., scale_input=prediction.raw_input,
-      embed_noise=prediction.timestep(1000))({})
+  return make_denoiser(Diffusion(
+      _network, fixed(chain), predicted, 1., prediction.raw_input,
+      prediction.timestep(1000)))(init_model({}))
 
 
 def _run(sampler, denoiser, x, grid):
-  return samplers.sample(jax.random.key(0), sampler, denoiser, x, grid)
+  return samplers.sample(jax.random.key(0), sampler, denoiser, x, grid).x
 
 
 @pytest.mark.parametrize('first, predicted, total', [
@@ -66,9 +70,9 @@ def test_dpm_solver_2m_has_the_published_mean():
 def test_edm_euler_has_the_published_sum():
   """c_noise = ln(sigma) / 4 and sigma_data = .5 of arXiv:2206.00364."""
   edm = process.edm()
-  denoiser = prediction.make_denoiser(
-      _network, edm, prediction.edm(.5), data_std=.5,
-      embed_noise=lambda _, t: jnp.log(t) / 4)({})
+  denoiser = make_denoiser(Diffusion(
+      _network, fixed(edm), prediction.edm(.5), .5,
+      embed_noise=lambda _, t: jnp.log(t) / 4))(init_model({}))
   grid = times.to_zero(times.karras(edm, 10))
   out = _run(samplers.euler(edm), denoiser, _start() * np.sqrt(80**2 + 1), grid)
   np.testing.assert_allclose(jnp.sum(jnp.abs(out)), 34.1855, rtol=1e-5)

@@ -9,6 +9,10 @@ from genjax.diffusion import prediction
 from genjax.diffusion import process
 from genjax.diffusion import samplers
 from genjax.diffusion import times
+from genjax.diffusion.model import Diffusion
+from genjax.diffusion.model import fixed
+from genjax.diffusion.model import init_model
+from genjax.diffusion.model import make_denoiser
 from genjax.numerics import normal_each
 from tests import laws
 from tests.diffusion import tables
@@ -40,7 +44,7 @@ def test_ddim_is_exact_for_a_single_data_point(name):
     grid = jnp.linspace(p.t_max, 0.1 * p.t_max, steps + 1)
     start, want = (process.perturb(p, point, eps, grid[i]) for i in (0, -1))
     got = samplers.sample(_KEY, samplers.ddim(p), lambda x, t: point, start,
-                          grid)
+                          grid).x
     np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
 
 
@@ -63,7 +67,7 @@ def test_samplers_are_finite_at_both_ends(name):
 
   @jax.jit
   def run(x, grid):
-    return [samplers.sample(_KEY, SAMPLERS[sampler](p, 4), denoiser, x, grid)
+    return [samplers.sample(_KEY, SAMPLERS[sampler](p), denoiser, x, grid).x
             for sampler in _DISTINCT]
 
   x = process.prior_sample(_KEY, p, (3, 2), 0.5)
@@ -76,24 +80,24 @@ def test_samplers_are_finite_at_both_ends(name):
         np.testing.assert_allclose(out, want, rtol=1e-5, err_msg=sampler)
 
 
-def test_sample_compiles_once_for_all_params_keys_labels_and_grids():
+def test_sample_compiles_once_for_all_params_keys_conditions_and_grids():
   """One trace a shape and number of steps, whatever the values."""
   p, traces = PROCESSES['vp_linear'], []
 
-  def network(variables, x, log_snr, label):
-    return variables['w'] * x + label[:, None]
+  def network(variables, x, noise, cond):
+    return variables['params'] * x + cond['label'][:, None]
 
-  make = prediction.make_denoiser(network, p, prediction.v, data_std=1.)
+  make = make_denoiser(Diffusion(network, fixed(p), prediction.v, 1.))
 
   @jax.jit
-  def run(variables, key, x, grid, label):
+  def run(params, key, x, grid, label):
     traces.append(grid.shape)
-    return [samplers.sample(key, SAMPLERS[sampler](p, 3),
-                            make(variables, label), x, grid)[0, 0]
+    return [samplers.sample(key, SAMPLERS[sampler](p),
+                            make(params, {'label': label}), x, grid).x[0, 0]
             for sampler in _DISTINCT]
 
   outputs = np.stack([run(
-      {'w': jnp.float32(.1 * i)}, jax.random.key(i), jnp.ones((2, 1)) * i,
+      init_model(jnp.float32(.1 * i)), jax.random.key(i), jnp.ones((2, 1)) * i,
       tables.grid(p, 3) * (1 - .1 * i), jnp.asarray([i, 2])) for i in range(3)])
   assert len(traces) == 1
   for values in outputs.T:
@@ -106,8 +110,8 @@ def test_samples_do_not_depend_on_the_batch_size():
 
   @jax.jit
   def run(x, index=None):
-    return [samplers.sample(_KEY, SAMPLERS[name](p, 3), _gaussian(p, 1.), x,
-                            tables.grid(p, 3), index=index)
+    return [samplers.sample(_KEY, SAMPLERS[name](p), _gaussian(p, 1.), x,
+                            tables.grid(p, 3), index=index).x
             for name in ('ancestral', 'heun_churn')]
 
   x, rows = process.prior_sample(_KEY, p, (5, 2)), jnp.asarray([4, 1])
@@ -123,7 +127,7 @@ def test_sample_draws_new_noise_at_every_step():
   p = PROCESSES['edm']
   states = samplers.sample(
       _KEY, samplers.ancestral(p), lambda x, t: 0 * x, jnp.zeros((2, 3)),
-      jnp.asarray([8., 4., 2., 1.]), trajectory=True)
+      jnp.asarray([8., 4., 2., 1.]), trajectory=True).states
   # x_s = r x_t + std z, with r = (s/t)^2 = 1/4 and std = s sqrt(1 - (s/t)^2).
   z = (states[1:] - states[:-1] / 4) / (
       jnp.asarray([4., 2., 1.])[:, None, None] * .75**.5)
@@ -138,13 +142,17 @@ def _step_noise():
   return normal_each(_keys(), (1,), jnp.float64)[0, 0]
 
 
+def _span(t, s, count=1):
+  return samplers.Span(jnp.asarray(t), jnp.asarray(s), jnp.asarray(0), count)
+
+
 def _step_many(sampler, x, x0, t, s):
   """One step from each t to each s, of each x, with each x0 as prediction."""
 
   def step(x, x0, t, s):
     x = x.reshape(1, 1)
     return sampler.step(_keys(), sampler.init(x), x,
-                        lambda _x, _t: x0.reshape(1, 1), t, s)[1][0, 0]
+                        lambda _x, _t: x0.reshape(1, 1), _span(t, s))[1][0, 0]
 
   return np.asarray(jax.vmap(step)(*map(jnp.asarray, (x, x0, t, s))))
 
@@ -236,16 +244,16 @@ def test_euler_and_heun_step_in_the_time_of_the_process():
   heun = x + (s - t) * (slope(x, t) + slope(euler, s)) / 2
   for sampler, want in ((samplers.euler(p), euler), (samplers.heun(p), heun)):
     _, got = sampler.step(_keys(), None, jnp.full((1, 1), x), denoiser,
-                          jnp.asarray(t), jnp.asarray(s))
+                          _span(t, s))
     np.testing.assert_allclose(got, [[want]], rtol=1e-10)
 
 
 def _churn_once(p, t, x, **options):
   """(x, t) that the denoiser is first asked about in a churned step."""
   seen = []
-  sampler = samplers.heun(p, order=1, num_steps=10, **options)
+  sampler = samplers.heun(p, order=1, **options)
   sampler.step(_keys(), None, x, lambda x, t: seen.append((x, t)) or x,
-               jnp.asarray(t), jnp.asarray(.5 * t))
+               _span(t, .5 * t, count=10))
   return seen[0]
 
 
@@ -292,12 +300,39 @@ def test_trajectory_is_every_state_from_first_to_last(sampler):
   p, denoiser = PROCESSES['edm'], _gaussian(PROCESSES['edm'], 1.)
   x, grid = jnp.ones((2, 3)), jnp.asarray([2., 1., .5, .2])
   run = lambda grid, **kw: samplers.sample(
-      _KEY, SAMPLERS[sampler](p, 3), denoiser, x, grid, **kw)
-  states = run(grid, trajectory=True)
+      _KEY, SAMPLERS[sampler](p), denoiser, x, grid, **kw)
+  last, carry, states = run(grid, trajectory=True)
   assert states.shape == (4, 2, 3)
   np.testing.assert_array_equal(states[0], x)
+  np.testing.assert_array_equal(states[-1], last)
   for i in (1, 3):
-    np.testing.assert_allclose(run(grid[:i + 1]), states[i], rtol=1e-6)
+    short = run(grid[:i + 1])
+    np.testing.assert_allclose(short.x, states[i], rtol=1e-6)
+    assert short.states is None
+  if sampler == 'dpm_solver_2m':  # remembers where it was before the last step
+    np.testing.assert_allclose(carry[0], denoiser(states[2], grid[2]),
+                               rtol=1e-6)
+    np.testing.assert_allclose(carry[1], p.log_snr(grid[2]), rtol=1e-6)
+
+
+def test_every_step_is_told_its_place_in_the_grid():
+  """A sampler that is the place itself: t, s, index and count, and what its
+  carry has of all of them."""
+
+  def step(keys, carry, x, denoiser, span):
+    assert isinstance(span.count, int)
+    here = jnp.stack([span.t, span.s, span.index * 1.0, span.count * 1.0])
+    return carry + here, here + 0 * x
+
+  sampler = samplers.Sampler(lambda x: jnp.zeros(4), step)
+  x, grid = jnp.zeros((1, 4), jnp.bfloat16), jnp.asarray([4., 2., 1.])
+  _, carry, states = samplers.sample(_KEY, sampler, None, x, grid,
+                                     trajectory=True)
+  np.testing.assert_array_equal(states[1:, 0], [[4, 2, 0, 2], [2, 1, 1, 2]])
+  np.testing.assert_array_equal(carry, [6, 3, 1, 4])
+  assert (states.dtype, carry.dtype) == (jnp.bfloat16, jnp.float32)
+  up = samplers.encode(sampler, None, x, grid)
+  np.testing.assert_array_equal(up.x, [[2, 4, 1, 2]])
 
 
 @pytest.mark.parametrize('grid', [jnp.ones(1), jnp.ones((2, 2)), jnp.ones(())])
@@ -312,8 +347,6 @@ def test_sample_refuses_what_is_no_grid(grid):
     (lambda p: samplers.ddim(p, eta=1.1), 'ddim: eta must be in'),
     (lambda p: samplers.heun(p, order=3), 'heun: order must be 1 or 2'),
     (lambda p: samplers.heun(p, churn=-1.), 'heun: churn must not be neg'),
-    (lambda p: samplers.heun(p, churn=1.), 'heun: churn needs num_steps'),
-    (lambda p: samplers.heun(p, churn=1., num_steps=0), 'heun: num_steps must'),
     (lambda p: samplers.heun(p, churn_noise=-1.), 'heun: churn_noise must not'),
     (lambda p: samplers.heun(p, churn_min=2., churn_max=1.), 'heun: churn_min'),
 ])
@@ -330,7 +363,8 @@ def _affine(sampler, p, var, t, s):
   def many(x, t, s):
     def step(x, t, s):
       x = jnp.full((1, 1), x)
-      return sampler.step(_keys(), sampler.init(x), x, denoiser, t, s)[1][0, 0]
+      return sampler.step(_keys(), sampler.init(x), x, denoiser,
+                          _span(t, s))[1][0, 0]
 
     return jax.vmap(jax.vmap(step, (None, 0, 0)), (0, None, None))(x, t, s)
 
@@ -352,7 +386,7 @@ def test_samplers_have_the_known_variance_on_gaussian_data(sampler, ratio):
   """18 steps of the EDM grid to 0, data N(0, .25); known to half a unit."""
   p = PROCESSES['edm']
   grid = np.asarray(times.to_zero(times.karras(p, 18)))
-  steps = _affine(SAMPLERS[sampler](p, 18), p, .25, grid[:-1], grid[1:])
+  steps = _affine(SAMPLERS[sampler](p), p, .25, grid[:-1], grid[1:])
   got = _variance_out(p, .25, grid[0], *steps)
   np.testing.assert_allclose(got / .25, ratio, atol=5.1e-4)
 

@@ -209,6 +209,65 @@ def test_grids_beyond_their_process_are_refused(make, message):
     make()
 
 
+@each_process
+def test_every_process_has_times_and_a_grid_of_its_own(name):
+  """Levels log-normal, and Karras's that end where `sigma` does, where alpha
+  is 1; times uniform, and even, elsewhere."""
+  p, u = PROCESSES[name], jnp.asarray(_U)
+  grid = p.grid(10)
+  assert grid.shape == (11,)
+  times.check_grid(p, grid)
+  if name in ('edm', 've'):
+    wanted, levels = times.log_normal(p), times.karras(p, 10 + (name == 've'))
+    want = times.to_zero(levels) if name == 'edm' else levels
+    assert p.sigma(grid)[-1] == (0 if name == 'edm' else np.float32(.01))
+  else:
+    wanted, want = times.uniform(p), times.even(p, 10)
+  np.testing.assert_array_equal(grid, want)
+  np.testing.assert_array_equal(p.times(u), wanted(u))
+
+
+def _learned(slope):
+  """A process whose schedule is traced where `slope` is: log-SNR -slope t."""
+  return process.from_schedules(
+      alpha=lambda t: jnp.sqrt(jax.nn.sigmoid(-slope * t)),
+      sigma=lambda t: jnp.sqrt(jax.nn.sigmoid(slope * t)),
+      log_snr=lambda t: -slope * t, time=lambda log_snr: -log_snr / slope,
+      t_min=-1.0, t_max=1.0)
+
+
+def test_traced_schedules_have_the_times_and_grids_of_known_ones():
+  """Nothing asks them for a number; what is wrong of them is NaN."""
+
+  def all_of(slope):
+    p = _learned(slope)
+    levels = {'sigma_min': .1, 'sigma_max': 10.}
+    return (times.uniform(p)(jnp.asarray(_U)),
+            times.log_normal(p)(jnp.asarray(_U)),
+            times.uniform_log_snr(p, -4., 4.)(jnp.asarray(_U)),
+            p.grid(5), times.karras(p, 5, **levels),
+            times.even_log_snr(p, 5, low=-4., high=4.),
+            times.check_grid(p, p.grid(5)))
+
+  run = jax.jit(all_of)
+  for got, want in zip(run(6.), all_of(6.)):
+    np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+  # At slope 3 the levels 10 and .1 are beyond both ends.
+  assert [bool(np.isnan(part).any()) for part in run(3.)] == [
+      False] * 4 + [True] * 2 + [False]
+  with pytest.raises(ValueError, match='karras: levels must be within'):
+    all_of(3.)
+  with pytest.raises(ValueError, match='karras: sigma_min and sigma_max must '):
+    jax.jit(lambda slope: times.karras(_learned(slope), 5))(6.)
+
+
+@laws.float64
+def test_invert_finds_where_a_rising_function_is_what():
+  y = jnp.asarray([-2., .001, .5, 7., 9.])
+  got = times.invert(lambda x: x**3, y, 0., 2.)
+  np.testing.assert_allclose(got, np.cbrt([0, .001, .5, 7, 8]), atol=1e-15)
+
+
 @pytest.mark.parametrize('grid, message', [
     ([.9], r'must be \[T \+ 1\] with T >= 1, got shape \(1,\)'),
     ([.9, .5, .5], 'must strictly decrease, got 0.5, then 0.5'),

@@ -35,13 +35,13 @@ def test_weighting_times_squared_slope_is_one(name):
     p = PROCESSES[process_name]
     low, high = (tables.at(p.log_snr, end) for end in (p.t_max, p.t_min))
     t = p.time(jnp.asarray(np.clip(_LOG_SNR, low, high)))
-    got = weight(p.log_snr(t)) * _slope_squared(p, kind, t)
+    got = weight(p.log_snr(t), None) * _slope_squared(p, kind, t)
     np.testing.assert_allclose(got, 1, rtol=1e-9, err_msg=process_name)
 
 
 @laws.float64
 def test_min_snr_is_the_smaller_of_snr_and_gamma():
-  got = weighting.min_snr(3.0)(jnp.asarray(_LOG_SNR))
+  got = weighting.min_snr(3.0)(jnp.asarray(_LOG_SNR), None)
   np.testing.assert_allclose(got, np.minimum(np.exp(_LOG_SNR), 3), rtol=1e-12)
 
 
@@ -50,14 +50,15 @@ def test_sigmoid_is_a_sigmoid_of_the_noise_error():
   """arXiv:2410.19324, eq. 8: sigmoid(bias - log_snr) on the eps error."""
   p = PROCESSES['vp_linear']
   log_snr = jnp.asarray(_LOG_SNR)
-  got = weighting.sigmoid(1.5)(log_snr) * _slope_squared(
+  got = weighting.sigmoid(1.5)(log_snr, None) * _slope_squared(
       p, 'eps', p.time(log_snr))
   np.testing.assert_allclose(got, 1 / (1 + np.exp(_LOG_SNR - 1.5)), rtol=1e-9)
 
 
 def test_sigmoid_is_bounded_where_the_snr_is_infinite():
   """It tends to exp(bias), and to 0 at the other end."""
-  got = weighting.sigmoid(1.5)(jnp.asarray([-jnp.inf, -200., 90., jnp.inf]))
+  got = weighting.sigmoid(1.5)(
+      jnp.asarray([-jnp.inf, -200., 90., jnp.inf]), None)
   np.testing.assert_allclose(got, [0, 0, np.exp(1.5), np.exp(1.5)], rtol=1e-6)
 
 
@@ -75,6 +76,6 @@ def test_eps_weighting_through_x0_is_the_plain_eps_error():
   eps, x0, d = np.random.default_rng(0).normal(size=(3, 5))
   alpha, sigma = p.alpha(t), p.sigma(t)
   noise = (alpha * x0 + sigma * eps - alpha * (x0 + d)) / sigma
-  np.testing.assert_allclose(weighting.eps(p.log_snr(t)) * d**2,
+  np.testing.assert_allclose(weighting.eps(p.log_snr(t), None) * d**2,
                              np.square(noise - eps), rtol=1e-9)
   assert prediction.eps.divides_by_alpha

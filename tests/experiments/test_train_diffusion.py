@@ -24,7 +24,6 @@ from experiments import train_diffusion
 from genjax.data import pipeline
 from genjax.data import toy
 from genjax.training.logs import read_metrics
-from genjax.types import Context
 
 STEPS = 6
 
@@ -190,8 +189,8 @@ def test_every_process_and_prediction_has_a_finite_loss(points, process):
   # Of all at once, as they share the noise, which takes longest to compile.
   @jax.jit(compiler_options={'xla_backend_optimization_level': 0})
   def losses_of_all(params, key, batch):
-    return [diffusion_run.make_loss(model, train=True)(params, key, batch,
-                                                          Context())
+    return [diffusion_run.make_loss(model, train=True)(
+        params, key, batch, None)
             for model in models]
 
   for loss, bins in losses_of_all(state.params, jax.random.key(0), batch):
@@ -200,7 +199,7 @@ def test_every_process_and_prediction_has_a_finite_loss(points, process):
     assert sum(mean.count for mean in bins.values()) == 64
     np.testing.assert_allclose(total / 64, loss, rtol=1e-5)
   # The grid of every process begins at its end and falls to the least noise.
-  grid = np.asarray(diffusion_run.time_grid(models[0], 4))
+  grid = np.asarray(models[0].process.grid(4))
   assert grid.shape == (5,) and np.all(np.diff(grid) < 0)
   least = settings['sigma_min'] if process == 've' else 0
   sigma = models[0].process.sigma(grid[-1])

@@ -9,6 +9,7 @@ from tests.faults import fits
 from tests.faults import interpolation
 from tests.faults import metrics
 from tests.faults import models
+from tests.faults import networks
 from tests.faults import runs
 from tests.faults import special
 from tests.faults import training
@@ -18,5 +19,5 @@ from tests.faults.fault import Fault
 FAULTS: tuple[Fault, ...] = (
     *data.FAULTS, *diffusion.FAULTS, *discriminative.FAULTS,
     *experiments.FAULTS, *families.FAULTS, *fits.FAULTS,
-    *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *runs.FAULTS,
-    *special.FAULTS, *training.FAULTS, *vae.FAULTS)
+    *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *networks.FAULTS,
+    *runs.FAULTS, *special.FAULTS, *training.FAULTS, *vae.FAULTS)

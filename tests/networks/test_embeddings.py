@@ -68,13 +68,26 @@ def test_position_features_product_depends_on_offset_only():
     embeddings.position_features(h, w, 6)
 
 
-def test_class_embedding_no_class_and_bad_labels():
+def test_class_embedding_of_absent_and_of_bad_labels():
+  """Where absent the label is not looked at, whatever its dtype holds."""
   module = embeddings.ClassEmbedding(3, 4)
-  variables = module.init(jax.random.key(0), None, 2)
+  label = jnp.array([0, 2, 3, 4, -1])
+  variables = module.init(jax.random.key(0), label, label < 0)
   table = variables['params']['embedding']
   assert table.shape == (4, 4)
-  actual = module.apply(variables, jnp.array([0, 2, 3, 4, -1]), 5)
-  np.testing.assert_array_equal(actual[:3], table[jnp.array([0, 2, 3])])
-  assert np.isnan(actual[3:]).all()
-  none = module.apply(variables, None, 2)
-  np.testing.assert_array_equal(none, np.stack([table[3], table[3]]))
+  actual = module.apply(variables, label, jnp.zeros(5, bool))
+  np.testing.assert_array_equal(actual[:2], table[jnp.array([0, 2])])
+  assert np.isnan(actual[2:]).all()
+  none = module.apply(variables, label, jnp.ones(5, bool))
+  np.testing.assert_array_equal(none, np.stack([table[3]] * 5))
+
+
+def test_class_embedding_of_as_many_classes_as_a_byte_counts():
+  """The number of "no class" is not in its dtype."""
+  module = embeddings.ClassEmbedding(256, 2)
+  label = jnp.asarray([255, 255, 0], jnp.uint8)
+  absent = jnp.asarray([False, True, True])
+  variables = module.init(jax.random.key(0), label, absent)
+  table = variables['params']['embedding']
+  np.testing.assert_array_equal(
+      module.apply(variables, label, absent), table[jnp.array([255, 256, 256])])

@@ -45,11 +45,16 @@ def setup(name):
   return network, jit(network.apply), variables, perturbed
 
 
+def classes(label):
+  """What a network is told of labels, of which CLASSES is none."""
+  return {'label': jnp.asarray(label), 'absent': jnp.asarray(label) == CLASSES}
+
+
 def inputs(name, batch=5):
   noise = np.random.default_rng(1)
   x = noise.normal(size=(batch, *NETWORKS[name][1])).astype(np.float32)
   return (jnp.asarray(x), jnp.linspace(-9.0, 7.0, batch),
-          jnp.arange(batch) % (CLASSES + 1))
+          classes(jnp.arange(batch) % (CLASSES + 1)))
 
 
 @each_network
@@ -60,11 +65,11 @@ def inputs(name, batch=5):
 def test_network_keeps_shape_and_dtype(name, batch, num_classes, dtype,
                                        x_dtype):
   network = NETWORKS[name][0].clone(num_classes=num_classes, dtype=dtype)
-  x, log_snr, label = inputs(name, batch)
+  x, log_snr, cond = inputs(name, batch)
   x = x.astype(x_dtype)
-  label = None if num_classes is None else label
+  cond = None if num_classes is None else cond
   out, variables = jax.eval_shape(
-      network.init_with_output, jax.random.key(0), x, log_snr, label)
+      network.init_with_output, jax.random.key(0), x, log_snr, cond)
   assert out.shape == x.shape and out.dtype == x.dtype
   assert {p.dtype for p in jax.tree.leaves(variables)} == {jnp.dtype('f4')}
 
@@ -114,41 +119,41 @@ def test_network_is_zero_when_new(name):
 @each_network
 def test_network_sees_each_example_alone(name):
   _, apply, _, variables = setup(name)
-  x, log_snr, label = inputs(name)
-  out = apply(variables, x, log_snr, label)
+  x, log_snr, cond = inputs(name)
+  out = apply(variables, x, log_snr, cond)
   order = np.array([4, 2, 0, 1, 3])
   scale = np.abs(out).max()
   np.testing.assert_allclose(
-      apply(variables, x[order], log_snr[order], label[order]), out[order],
-      atol=1e-5 * scale)
+      apply(variables, *jax.tree.map(lambda a: a[order], (x, log_snr, cond))),
+      out[order], atol=1e-5 * scale)
   changed = apply(variables, x.at[0].add(1), log_snr.at[0].add(1),
-                  label.at[0].add(1))
+                  classes(cond['label'].at[0].add(1)))
   np.testing.assert_allclose(changed[1:], out[1:], atol=1e-5 * scale)
   assert np.abs(changed[0] - out[0]).max() > .01 * scale
 
 
 @each_network
-def test_network_without_label_is_that_of_no_class(name):
+def test_network_without_condition_is_that_of_an_absent_one(name):
   _, apply, _, variables = setup(name)
   x, log_snr, _ = inputs(name)
   none = apply(variables, x, log_snr, None)
   np.testing.assert_allclose(
-      apply(variables, x, log_snr, jnp.full(5, CLASSES)), none,
+      apply(variables, x, log_snr, classes(jnp.full(5, CLASSES))), none,
       atol=1e-5 * np.abs(none).max())
-  with_class = apply(variables, x, log_snr, jnp.zeros(5, jnp.int32))
+  with_class = apply(variables, x, log_snr, classes(jnp.zeros(5, jnp.int32)))
   assert np.abs(with_class - none).max() > .01 * np.abs(none).max()
 
 
 @each_network
 def test_network_learns_to_use_every_input(name):
   network, apply, variables, _ = setup(name)
-  x, log_snr, label = inputs(name)
+  x, log_snr, cond = inputs(name)
   target = jnp.roll(x, 1, axis=0)
 
   @jit
   def step(variables):
     def loss(variables):
-      out = network.apply(variables, x, log_snr, label)
+      out = network.apply(variables, x, log_snr, cond)
       return jnp.mean(jnp.square(out - target))
     value, grad = jax.value_and_grad(loss)(variables)
     norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in jax.tree.leaves(grad)))
@@ -161,9 +166,9 @@ def test_network_learns_to_use_every_input(name):
     value, variables = step(variables)
     losses.append(value)
   assert losses[-1] < losses[0]
-  out = apply(variables, x, log_snr, label)
-  for other in ((x + 1, log_snr, label), (x, log_snr + 3, label),
-                (x, log_snr, (label + 1) % CLASSES)):
+  out = apply(variables, x, log_snr, cond)
+  for other in ((x + 1, log_snr, cond), (x, log_snr + 3, cond),
+                (x, log_snr, classes((cond['label'] + 1) % CLASSES))):
     assert np.abs(apply(variables, *other) - out).max() > 1e-6
   moved = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), variables,
                        setup(name)[2])
@@ -218,6 +223,7 @@ def test_dit_remat_is_the_same_function():
       apply(variables, *data), rtol=1e-5, atol=1e-5)
 
 
+ABSENT = np.zeros(2, bool)
 BAD = {
     'unet size': (UNet((4, 8, 8), groups=2), (2, 8, 6, 1), 2, None,
                   'UNet: image height and width must be multiples of 4, '
@@ -226,26 +232,44 @@ BAD = {
                  'DiT: image height and width must be multiples of 4, '
                  'got 8 x 6'),
     'rank': (UNet(), (2, 8, 8), 2, None, 'UNet: x must have 4 axes'),
-    'vector': (MLP(), (2,), 2, None, r'MLP: x must be \[B, ...\]'),
+    'scalars': (MLP(), (2,), 2, None, r'MLP: x must be \[B, ...\]'),
     'groups': (UNet((12, 16), groups=8), (2, 8, 8, 1), 2, None,
                'GroupNorm: groups must divide the 12 channels'),
     'level': (UNet((4, 8), attention_levels=(2,), groups=2), (2, 8, 8, 1), 2,
               None, r'UNet: attention_levels must be within 0..1, got \(2,\)'),
     'depth': (MLP(depth=0), (2, 2), 2, None, 'MLP: depth must be positive'),
-    'log_snr': (MLP(), (2, 2), 1, None, 'MLP: log_snr must have shape'),
-    'label shape': (MLP(num_classes=3), (2, 2), 2, np.zeros(3, np.int32),
-                    r'MLP: label must have shape \(2,\)'),
-    'label dtype': (MLP(num_classes=3), (2, 2), 2, np.zeros(2, np.float32),
+    'noise': (MLP(), (2, 2), 1, None, r'MLP: noise must have shape \(2,\)'),
+    'levels': (MLP(noise_levels=2), (2, 2), 2, None,
+               r'MLP: noise must have shape \(2, 2\)'),
+    'label shape': (MLP(num_classes=3), (2, 2), 2,
+                    {'label': np.zeros(3, np.int32), 'absent': ABSENT},
+                    r'MLP: label must have shape \(2,\), got shape \(3,\)'),
+    'label dtype': (MLP(num_classes=3), (2, 2), 2,
+                    {'label': np.zeros(2, np.float32), 'absent': ABSENT},
                     'MLP: label must hold integers, got float32'),
-    'no classes': (MLP(), (2, 2), 2, np.zeros(2, np.int32),
-                   'MLP: label must be None for a network without classes'),
+    'absent dtype': (MLP(num_classes=3), (2, 2), 2,
+                     {'label': np.zeros(2, int), 'absent': np.zeros(2)},
+                     'MLP: absent must hold truth values, got float32'),
+    'vector': (MLP(vector_size=3), (2, 2), 2,
+               {'vector': np.zeros((2, 4)), 'absent': ABSENT},
+               r'MLP: vector must have shape \(2, 3\)'),
+    'image': (UNet(image_channels=3), (2, 8, 8, 1), 2,
+              {'image': np.zeros((2, 8, 8, 1)), 'absent': ABSENT},
+              r'UNet: image must have shape \(2, 8, 8, 3\)'),
+    'no absent': (MLP(num_classes=3), (2, 2), 2, {'label': np.zeros(2, int)},
+                  'MLP: cond must hold absent, label, got label'),
+    'another': (MLP(vector_size=3), (2, 2), 2,
+                {'label': np.zeros(2, int), 'absent': ABSENT},
+                'MLP: cond must hold absent, vector, got absent, label'),
+    'no condition': (MLP(), (2, 2), 2, {'label': np.zeros(2, int)},
+                     'MLP: cond must be None for a network that takes no'),
 }
 
 
 @pytest.mark.parametrize('case', BAD)
 def test_network_refuses_in_one_line(case):
-  network, shape, levels, label, message = BAD[case]
+  network, shape, levels, cond, message = BAD[case]
   with pytest.raises(ValueError, match=message) as error:
     jax.eval_shape(network.init, jax.random.key(0), jnp.zeros(shape),
-                   jnp.zeros(levels), label)
+                   jnp.zeros(levels), cond)
   assert '\n' not in str(error.value)

@@ -135,7 +135,8 @@ def test_unet_matches_numpy():
   apply = jax.jit(network.apply,
                   compiler_options={'xla_backend_optimization_level': 0})
   actual = apply(
-      variables, x.astype('f4'), step.astype('f4'), label)
+      variables, x.astype('f4'), step.astype('f4'),
+      {'label': label, 'absent': label == 3})
 
   p = jax.tree.map(lambda a: np.asarray(a, np.float64), variables['params'])
   angles = step[:, None] * np.array([1.0, 1e-4])

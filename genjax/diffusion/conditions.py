@@ -1,0 +1,47 @@
+"""What a conditional model is told beside x_t, and where it is told nothing.
+
+The condition that a network gets holds 'absent' [B] bool beside what the data
+gives, see `genjax.types.Cond`: where it is True the network uses a learned
+embedding and ignores the rest. So a model learns to do without its condition
+(`drop`), and is asked to (`null`), for classifier-free guidance.
+"""
+
+from typing import Callable
+
+import jax
+import jax.numpy as jnp
+
+from genjax.checks import check
+from genjax.numerics import broadcast_right
+from genjax.types import Array
+from genjax.types import Cond
+
+Null = Callable[[Cond], Cond]
+
+
+def present(cond: Cond) -> Cond:
+  """`cond` with 'absent', False for all where it does not say itself.
+
+  Raises:
+    ValueError: it is empty, or its parts are not of one batch size.
+  """
+  sizes = {name: jnp.shape(part)[:1] for name, part in cond.items()}
+  check(len(set(sizes.values())) == 1 and () not in sizes.values(), 'present',
+        'parts of a condition must be [B, ...] of one B', sizes)
+  (size,) = set(sizes.values())
+  return {'absent': jnp.zeros(size, bool), **cond}
+
+
+def null(cond: Cond) -> Cond:
+  """`cond` absent for all: same shapes and dtypes, everything else zero."""
+  zero = jax.tree.map(jnp.zeros_like, dict(present(cond)))
+  return zero | {'absent': jnp.ones_like(zero['absent'])}
+
+
+def drop(cond: Cond, dropped: Array, null: Null = null) -> Cond:
+  """`null(cond)` where `dropped` [B], `cond` elsewhere."""
+  cond = present(cond)
+  return jax.tree.map(
+      lambda nothing, part: jnp.where(
+          broadcast_right(dropped, jnp.ndim(part)), nothing, part),
+      dict(null(cond)), dict(cond))

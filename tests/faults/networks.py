@@ -1,0 +1,35 @@
+"""Faults in what the networks of diffusion models are told."""
+
+from tests.faults.fault import Fault
+from tests.faults.fault import room
+
+EMBEDDINGS = 'genjax/networks/embeddings.py'
+TOLD = room('networks/conditions')
+
+FAULTS = (
+    Fault('"no class" in the dtype of the labels', EMBEDDINGS,
+          'label = label.astype(jnp.int32)', 'label = jnp.asarray(label)',
+          room('networks/embeddings')),
+    Fault('class embedding: absent is class 0', EMBEDDINGS,
+          'jnp.where(absent, self.num_classes, label)',
+          'jnp.where(absent, 0, label)', room('networks/embeddings')),
+    Fault('class embedding: any label beyond is no class', EMBEDDINGS,
+          '(label < 0) | (label >= self.num_classes)', 'label < 0',
+          room('networks/embeddings')),
+    Fault('vector: NaN comes back in the gradient', EMBEDDINGS,
+          'jnp.where(absent, 0, vector)', 'vector', TOLD),
+    Fault('vector: absence is zero', EMBEDDINGS,
+          'jnp.where(absent, nothing.astype(h.dtype), h)',
+          'jnp.where(absent, 0 * nothing.astype(h.dtype), h)', TOLD),
+    Fault('image: seen where it is absent', EMBEDDINGS,
+          "broadcast_right(cond['absent'], x.ndim)",
+          "broadcast_right(cond['absent'] & False, x.ndim)", TOLD),
+    Fault('noise: the first level twice', EMBEDDINGS,
+          'sinusoidal_features(levels[:, i]',
+          'sinusoidal_features(levels[:, 0]', TOLD),
+    Fault('DiT: image not joined', 'genjax/networks/transformer.py',
+          '(patchify(h, size))', '(patchify(x, size))', TOLD),
+    Fault('UNet: vector not told', 'genjax/networks/unet.py',
+          'self.vector_size, self.noise, dtype=self.dtype,',
+          'None, self.noise, dtype=self.dtype,', TOLD),
+)
