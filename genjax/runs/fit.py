@@ -75,7 +75,7 @@ def fit_run(
                                       workdirs.known_files(workdir))
     workdirs.check_same(workdir, task.kind, settings, identity)
     state = _init(keys.key(settings.seed, 'init', *objective.stream), settings,
-                  model, objective, data.train)
+                  model, objective, data.train, settings.seed)
     run = _create(workdir, task.kind, settings, identity)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
     with (contextlib.closing(MetricsWriter(workdir)) as writer,
@@ -143,7 +143,7 @@ def make_trainer(
 
   def train(key: Key, source: Source, seed: int) -> State:
     key_init, key_steps = jax.random.split(key)
-    state = _init(key_init, settings, model, objective, source)
+    state = _init(key_init, settings, model, objective, source, seed)
     outcome = _train(compiled, state, settings, objective, source, key_steps,
                      seed)
     if outcome.stopped:
@@ -183,15 +183,15 @@ def _compile(
 
 def _init(
     key: Key, settings: TrainingSettings, model: Model, objective: Objective,
-    source: Source
+    source: Source, seed: int
 ) -> State:
-  """The state before the first step."""
+  """The state before the first step; `seed` is of the order of the data."""
   # A network runs for the first time here, on little: compiling it well would
   # take longer than that.
   init = jax.jit(model.init, compiler_options={
       'xla_backend_optimization_level': 0}
       if jax.default_backend() == 'cpu' else None)
-  batch = pipeline.batch_at(source, settings.batch_size, 0, seed=settings.seed)
+  batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
   return init_state(init(key, batch), objective.tx, model.averages,
                     objective.frozen)
 

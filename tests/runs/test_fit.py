@@ -225,6 +225,23 @@ def test_a_stream_of_its_own_is_another_run_of_the_seed(tmp_path):
   assert means[0] != means[1] != means[2] != means[0]
 
 
+def test_params_may_begin_at_the_first_batch_that_is_trained_on():
+  """Of a rate so small that they stay there."""
+  def build(settings):
+    def init(key, batch):
+      del key
+      return {'mean': batch['x'][0], 'log_scale': jnp.zeros(settings.shape)}
+
+    return ONE.build(settings)._replace(init=init)
+
+  settings = Settings(steps=1, learning_rate=1e-9)
+  train = make_trainer(ONE._replace(build=build), settings)
+  for seed in range(2):
+    state = train(jax.random.key(0), draw().train, seed)
+    first = next(pipeline.batches(draw().train, 64, seed=seed))['x'][0]
+    np.testing.assert_allclose(state.params['mean'], first, rtol=0, atol=1e-6)
+
+
 def test_points_cannot_be_mirrored(tmp_path):
   with pytest.raises(ValueError, match='horizontal_flip needs images'):
     fit_run(objective_of(flip=True), Settings(), draw(), str(tmp_path))
