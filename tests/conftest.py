@@ -1,11 +1,38 @@
-"""Eight virtual CPU devices for every test; x64 stays off.
+"""What holds in every test; x64 stays off.
 
-Arrays live on the first device unless a test says otherwise.
+There are eight virtual CPU devices: arrays live on the first of them unless a
+test says otherwise. Programs are compiled without most optimisations, as each
+runs a few times only: JAX_DISABLE_MOST_OPTIMIZATIONS=0 in the environment
+compiles them as users do. They are forgotten after every module. Rooms whose
+modules take longest come first, so that no worker is left alone with one.
 """
 
+import ctypes
 import os
+
+import jax
+import pytest
 
 # Read when jax first asks for its devices, which importing it does not.
 os.environ['XLA_FLAGS'] = (
     os.environ.get('XLA_FLAGS', '')
     + ' --xla_force_host_platform_device_count=8')
+if 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ:
+  jax.config.update('jax_disable_most_optimizations', True)
+
+_FIRST = ('experiments', 'networks', 'vae', 'training', 'diffusion',
+          'distributions')
+
+
+def pytest_collection_modifyitems(items):
+  places = {room: place for place, room in enumerate(_FIRST)}
+  items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def forget_programs():
+  """Those of one module are of little use to the next, and fill the memory."""
+  yield
+  jax.clear_caches()
+  if trim := getattr(ctypes.CDLL(None), 'malloc_trim', None):
+    trim(0)  # glibc keeps what was freed
