@@ -15,6 +15,7 @@ from experiments.training_run import Curve
 from genjax import discriminative
 from genjax.data import pipeline
 from genjax.metrics.calibration import calibration
+from genjax.metrics.classification import likeliest
 from genjax.metrics.estimate import share
 from genjax.training.state import State
 from genjax.types import Params
@@ -69,7 +70,7 @@ def scores(
             + np.log(2 * np.pi) / 2)
     return {'loss': float(nats.mean()), 'squared_error': float(squared.mean())}
   log_p = np.asarray(jax.nn.log_softmax(outputs))
-  right = outputs.argmax(1) == batch['label']
+  right = likeliest(outputs) == batch['label']
   return {'loss': -float(log_p[np.arange(len(right)), batch['label']].mean()),
           'accuracy': float(right.mean())}
 
@@ -84,7 +85,7 @@ def _boundary_hook(model, data, workdir):
 
   def hook(state, step):
     said = logits(state.ema, mesh.reshape(-1, 2))
-    accuracy = np.mean(logits(state.ema, batch['x']).argmax(1)
+    accuracy = np.mean(likeliest(logits(state.ema, batch['x']))
                        == batch['label'])
     seen, names = in_two_dimensions(features(state.ema, x))
     classifiers.save_boundary(
@@ -151,7 +152,7 @@ def _cell(value):
 
 def _report_classes(settings, batch, outputs, model, params, workdir):
   probabilities = np.asarray(jax.nn.softmax(outputs))
-  label, said = batch['label'], outputs.argmax(1)
+  label, said = batch['label'], likeliest(outputs)
   reliability = calibration(probabilities, label)
   results = {'accuracy': share(said == label)._asdict(),
              'calibration_error': reliability.error}
@@ -169,7 +170,8 @@ def _report_classes(settings, batch, outputs, model, params, workdir):
   dimensions = {name: float(discriminative.effective_dimension(jnp.asarray(v)))
                 for name, v in variances.items()}
   confusion = np.zeros((settings['num_classes'],) * 2, int)
-  np.add.at(confusion, (label, said), 1)
+  known = said >= 0
+  np.add.at(confusion, (label[known], said[known]), 1)
   seen, names = in_two_dimensions(features)
   classifiers.save_classifier(
       os.path.join(workdir, 'figures', 'classifier.png'),
