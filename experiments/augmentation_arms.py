@@ -13,6 +13,7 @@ from experiments import vae_run
 from experiments.image_data import Images
 from genjax.data import pipeline
 from genjax.data import sources
+from genjax.metrics.classification import likeliest
 from genjax.training import parallel
 from genjax.training.averages import ema
 from genjax.training.state import init_state
@@ -27,7 +28,8 @@ _REAL = 3  # images to one that a VAE made
 _BLOCK, _BLOCKS = 500, 20  # samples of a VAE, drawn at a time
 _STREAM = 4  # of the choice of images
 
-# (a few images, seed) -> a classifier: x [N, H, W, C] to classes int [N].
+# (a few images, seed) -> a classifier: x [N, H, W, C] to classes int [N], -1
+# for none.
 Arm = Callable[[Images, int], Callable[[np.ndarray], np.ndarray]]
 
 
@@ -125,7 +127,7 @@ def make_arms(
 
     def arm(images, seed):
       params = train(common.root_key(seed, 'training'), images, seed)
-      return lambda x: logits(params, x).argmax(1)
+      return lambda x: likeliest(logits(params, x))
 
     return arm
 

@@ -16,6 +16,7 @@ from genjax import discriminative
 from genjax.data import named
 from genjax.data import pipeline
 from genjax.metrics.calibration import calibration
+from genjax.metrics.classification import likeliest
 from genjax.metrics.estimate import share
 from genjax.training.state import State
 from genjax.types import Params
@@ -70,7 +71,7 @@ def scores(
             + np.log(2 * np.pi) / 2)
     return {'loss': float(nats.mean()), 'squared_error': float(squared.mean())}
   log_p = np.asarray(jax.nn.log_softmax(outputs))
-  right = outputs.argmax(1) == batch['cond']['label']
+  right = likeliest(outputs) == batch['cond']['label']
   rows = np.arange(len(right)), batch['cond']['label']
   return {'loss': -float(log_p[rows].mean()),
           'accuracy': float(right.mean())}
@@ -86,7 +87,7 @@ def _boundary_hook(model, data, workdir):
 
   def hook(state, step):
     said = logits(state.averages['ema'], mesh.reshape(-1, 2))
-    accuracy = np.mean(logits(state.averages['ema'], batch['x']).argmax(1)
+    accuracy = np.mean(likeliest(logits(state.averages['ema'], batch['x']))
                        == batch['cond']['label'])
     seen, names = in_two_dimensions(features(state.averages['ema'], x))
     classifiers.save_boundary(
@@ -153,7 +154,7 @@ def _cell(value):
 
 def _report_classes(settings, batch, outputs, model, params, workdir):
   probabilities = np.asarray(jax.nn.softmax(outputs))
-  label, said = batch['cond']['label'], outputs.argmax(1)
+  label, said = batch['cond']['label'], likeliest(outputs)
   reliability = calibration(probabilities, label)
   results = {'accuracy': share(said == label)._asdict(),
              'calibration_error': reliability.error}
@@ -171,7 +172,8 @@ def _report_classes(settings, batch, outputs, model, params, workdir):
   dimensions = {name: float(discriminative.effective_dimension(jnp.asarray(v)))
                 for name, v in variances.items()}
   confusion = np.zeros((settings['num_classes'],) * 2, int)
-  np.add.at(confusion, (label, said), 1)
+  known = said >= 0
+  np.add.at(confusion, (label[known], said[known]), 1)
   seen, names = in_two_dimensions(features)
   classifiers.save_classifier(
       os.path.join(workdir, 'figures', 'classifier.png'),

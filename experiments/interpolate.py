@@ -117,9 +117,11 @@ def read_ends(
   x = pipeline.to_model_range(np.stack([item['image'] for item in items]))
   if num_classes is None or judge is None:
     return Ends(x, None)
-  said = judge.said(x)
-  return Ends(x, np.array([item.get('label', class_) for item, class_ in zip(
-      items, said)]))
+  label = np.array([item.get('label', class_) for item, class_ in zip(
+      items, judge.said(x))])
+  check(bool((label >= 0).all()), '--classifier',
+        'must say a class of each image', 'NaN')
+  return Ends(x, label)
 
 
 def find_paths(

@@ -13,6 +13,7 @@ from experiments import common
 from experiments import train_classifier
 from genjax.checks import check
 from genjax.data import named
+from genjax.metrics.classification import likeliest
 
 _DATA = ('data', 'image_size', 'held_out')
 
@@ -21,7 +22,8 @@ class Judge(NamedTuple):
   """What a classifier makes of images x [N, H, W, C] in [-1, 1]."""
 
   features: Callable[[np.ndarray], np.ndarray]  # -> [N, F]
-  said: Callable[[np.ndarray], np.ndarray]  # -> int [N], the likeliest class
+  # -> int [N], the likeliest class, -1 where it says none
+  said: Callable[[np.ndarray], np.ndarray]
   settings: dict[str, Any]  # of its training
   extractor: str  # name by hash of what makes the features
 
@@ -32,7 +34,7 @@ def load_judge(workdir: str) -> Judge:
   logits = classifier_run.in_blocks(model.logits)
   return Judge(
       functools.partial(classifier_run.in_blocks(model.features), params),
-      lambda x: logits(params, x).argmax(1),
+      lambda x: likeliest(logits(params, x)),
       common.read_settings(workdir), classifier_run.extractor_hash(params))
 
 

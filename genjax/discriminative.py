@@ -214,8 +214,17 @@ def shift_images(
     x: the images.
     most: pixels, down or up and right or left, uniform and independent.
     probability: of being moved (by nothing, perhaps).
-    fill: value of what comes in from outside; -1 is black.
+    fill: value of what comes in from outside, which the dtype of x must hold;
+      -1 is black where pixels are in [-1, 1].
+
+  Raises:
+    ValueError: x is of whole numbers, and `fill` is not one of them.
   """
+  dtype = jnp.result_type(x)
+  if jnp.issubdtype(dtype, jnp.integer):
+    info = jnp.iinfo(dtype)
+    check(info.min <= fill <= info.max and fill == int(fill), 'shift_images',
+          f'fill must be a number of {dtype} as x is', fill)
 
   def shift(key, image):
     key_offset, key_move = jax.random.split(key)

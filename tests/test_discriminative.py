@@ -208,6 +208,17 @@ def test_shift_images_fills_what_comes_in():
   np.testing.assert_array_equal(still, moved)
 
 
+def test_shift_images_fills_in_the_dtype_of_the_pixels():
+  """Bytes have no -1, which would come in as white."""
+  keys = jax.random.split(jax.random.key(0), 20)
+  x = np.full((20, 3, 3, 1), 7, np.uint8)
+  moved = discriminative.shift_images(keys, x, probability=1.0, fill=0)
+  assert moved.dtype == np.uint8 and set(np.unique(moved)) == {0, 7}
+  for fill in (-1.0, 256, 0.5):
+    with pytest.raises(ValueError, match='fill must be a number of uint8'):
+      discriminative.shift_images(keys, x, fill=fill)
+
+
 @pytest.mark.parametrize('num, dim', [(40, 6), (6, 40)])
 def test_principal_components_are_eigenvectors_of_the_covariance(num, dim):
   x = _RNG.normal(size=(num, dim)) * np.linspace(1, 3, dim) + 5
