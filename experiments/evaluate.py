@@ -26,7 +26,6 @@ from experiments import image_data
 from experiments.judge import Judge
 from experiments.judge import open_judge
 from experiments.judge import retrain
-from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import sample_files
 from genjax.data.sources import ArraySource
@@ -199,7 +198,7 @@ def look(images: image_data.Images, judge: Judge | None) -> Judged:
 
 
 def accuracy_score(
-    judge: Judge | None, samples: ArraySource, data: named.Data,
+    judge: Judge | None, samples: ArraySource, data: image_data.Split,
     test: image_data.Images
 ) -> Score:
   """Test accuracy of the classifier's recipe and seed, trained on samples.
@@ -216,7 +215,7 @@ def accuracy_score(
                       minlength=len(samples.class_names))
   if not count.all():
     return f'needs samples of every class, got none of {count.argmin()}'
-  student = retrain(judge, named.Data(samples, data.test))
+  student = retrain(judge, image_data.Split(samples, data.test))
   return share(student.said(test.x) == test.label)
 
 

@@ -20,6 +20,17 @@ class Images(NamedTuple):
   label: np.ndarray  # int [N], or [0] without classes
 
 
+class Split(NamedTuple):
+  """Two sets of images of one law, the second unseen in training."""
+
+  train: Source
+  test: Source
+
+  @property
+  def description(self) -> sources.Description:
+    return sources.describe(self.train)
+
+
 def define_flags() -> None:
   """Flags of every script that compares images."""
   common.define_data_flags('digits')
@@ -29,7 +40,7 @@ def define_flags() -> None:
                       'features are used; one is trained where absent')
 
 
-def open_split() -> named.Data:
+def open_split() -> Split:
   """The images that the flags name, with a test set.
 
   Raises:
@@ -37,14 +48,14 @@ def open_split() -> named.Data:
   """
   values = flags.FLAGS
   data = named.open_data(values.data, image_size=values.image_size,
-                          held_out=values.held_out, seed=values.seed)
+                         held_out=values.held_out, seed=values.seed)
   shape = data.description.shape
   check(len(shape) == 3, 'data', 'must be images',
         f'{values.data!r} of shape {shape}')
   if data.test is None:
     raise ValueError(f'held_out: must be above 0 for {values.data!r}, whose '
                      'test set it makes, got 0')
-  return data
+  return Split(data.train, data.test)
 
 
 def read(source: Source, most: int, seed: int) -> Images:

@@ -11,6 +11,7 @@ import numpy as np
 from experiments import classifier_run
 from experiments import common
 from experiments import train_classifier
+from experiments.image_data import Split
 from genjax.checks import check
 from genjax.data import named
 from genjax.metrics.classification import likeliest
@@ -39,7 +40,7 @@ def load_judge(workdir: str) -> Judge:
 
 
 def open_judge(
-    data: named.Data, named_by: Mapping[str, Any] | None = None
+    data: named.Data | Split, named_by: Mapping[str, Any] | None = None
 ) -> Judge:
   """The classifier of --classifier, or one trained on data in the workdir.
 
@@ -78,7 +79,7 @@ def open_judge(
   return judge
 
 
-def retrain(judge: Judge, data: named.Data) -> Judge:
+def retrain(judge: Judge, data: named.Data | Split) -> Judge:
   """A classifier of the same recipe and seed, trained on other data."""
   with tempfile.TemporaryDirectory() as workdir:
     _train({**judge.settings, 'num_examples': len(data.train)},

@@ -12,8 +12,8 @@ import pytest
 from experiments import evaluate
 from experiments import sample
 from experiments import train_classifier
+from experiments.image_data import Split
 from genjax.data import embedded
-from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import sample_files
 from genjax.data import sources
@@ -284,7 +284,7 @@ def test_accuracy_score_says_why_there_is_none(label, said, tmp_path):
           class_names=() if label is None else tuple('0123456789')))
   judge = evaluate.Judge(None, None, {}, 'x')
   assert evaluate.accuracy_score(
-      judge, samples, named.Data(*digits), None) == said
+      judge, samples, Split(*digits), None) == said
 
 
 @pytest.fixture(scope='module')
