@@ -19,7 +19,9 @@ from genjax.training.checkpoint import Checkpointer
 from genjax.training.state import init_state
 
 # Kind -> module whose TASK it is, imported when a run of it is opened.
-KINDS: Mapping[str, str] = {}
+KINDS: Mapping[str, str] = {
+    'vae': 'genjax.runs.vae',
+}
 
 
 def open_run(
