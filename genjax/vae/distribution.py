@@ -125,6 +125,5 @@ def mean_of(vae: VAE, law: Params) -> Array:
 def code(vae: VAE, params: Params, x: Array, label: Array | None = None
          ) -> Array:
   """Codes [B, Z] of x [B, *event]: of q(z | x), free of its noise."""
-  return vae.posterior.reparameterize(
-      vae.encode(params, x, label),
-      jnp.zeros((len(x), vae.num_latents), widen(x).dtype))
+  noise = jnp.zeros_like(widen(x), shape=(len(x), vae.num_latents))
+  return vae.posterior.reparameterize(vae.encode(params, x, label), noise)

@@ -19,6 +19,7 @@ from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.data.levels import on_levels
 from genjax.interpolation import slerp
+from genjax.runs import keys
 from genjax.runs import vae as vaes
 from genjax.runs import vae_settings
 from genjax.runs.data import open_data
@@ -37,8 +38,9 @@ def write_vae(workdir, **values):
       'width': (8,), 'latents': 2, 'batch_size': 8, **values})
   data = open_data(settings)
   settings = vae_settings.with_facts(settings, data.description)
-  params = jax.jit(lambda key: vaes.build(settings).init(key, None))(
-      jax.random.key(0))
+  params = jax.jit(vaes.build(settings).init)(
+      keys.key(settings.seed, 'init'), pipeline.batch_at(
+          data.train, settings.batch_size, 0, seed=settings.seed))
   keep_run(vaes.TASK, settings, params, str(workdir), data.train)
   return workdir
 
@@ -323,7 +325,7 @@ def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
     ('--num_points=8', ['num_points', '8']),
     ('--descent=0', ['descent', '0']),
     ('--classifier={missing}', ['--classifier', '{missing}']),
-    ('--classifier={vae}', ['--classifier', 'train_classifier']),
+    ('--classifier={vae}', ['--classifier', '{vae}']),
 ])
 def test_interpolate_says_what_is_wrong_in_one_line(
     run, vae, classifier, toy_run, files_of, tmp_path, args, said):
