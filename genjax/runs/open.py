@@ -12,6 +12,7 @@ from genjax.checks import check
 from genjax.checks import check_choice
 from genjax.runs import keys
 from genjax.runs import workdir as workdirs
+from genjax.runs.task import Model
 from genjax.runs.task import Run
 from genjax.runs.task import Task
 from genjax.training.checkpoint import Checkpointer
@@ -54,15 +55,16 @@ def open_run(
     weights = 'raw'
   check(weights == 'raw' or weights in model.averages, 'open_run',
         f'weights must be an average of {written.kind}', repr(weights))
-  found, step = _restore(workdir, written.run, task, _shapes(settings, model))
+  found, step = _restore(workdir, written.run, task,
+                         weight_shapes(settings, model))
   params = jax.device_put(
       found['params'] if weights == 'raw' else found['averages'][weights])
   functions = model.functions(params)
   return Run(task, settings, params, step, **functions._asdict())
 
 
-def _shapes(settings: Any, model: Any) -> dict[str, Any]:
-  """Shapes of the weights; nothing is computed."""
+def weight_shapes(settings: Any, model: Model) -> dict[str, Any]:
+  """{'params', 'averages'} of a model, their shapes; nothing is computed."""
   def init():
     return init_state(model.init(keys.key(settings.seed, 'init'), None),
                       optax.identity(), model.averages)
