@@ -7,6 +7,7 @@ import optax
 import pytest
 from scipy import special
 from scipy import stats
+from sklearn import metrics
 
 from genjax import discriminative
 from genjax.networks.mlp import Perceptron
@@ -264,3 +265,38 @@ def test_effective_dimension_of_a_point_is_nan():
 def test_discriminative_refuses_in_one_line(make, message):
   with pytest.raises(ValueError, match=message):
     make(table_model())
+
+
+def test_in_blocks_is_the_function_of_all():
+  x = np.arange(1203.0, dtype=np.float32)[:, None]
+  sizes = []
+
+  def twice(block):
+    sizes.append(len(block))
+    return 2 * block
+
+  np.testing.assert_array_equal(discriminative.in_blocks(twice, x), 2 * x)
+  assert sizes == [500, 500, 203]
+  assert discriminative.in_blocks(twice, x[:0]).shape == (0, 1)
+
+
+def test_scores_are_those_of_scikit_learn_and_scipy():
+  rng = np.random.default_rng(0)
+  logits = rng.normal(size=(50, 4)).astype(np.float32)
+  label = rng.integers(0, 4, 50)
+  found = discriminative.classification_scores(logits, label)
+  p = np.exp(logits - special.logsumexp(logits, 1, keepdims=True))
+  assert found['loss'] == pytest.approx(metrics.log_loss(
+      label, p / p.sum(1, keepdims=True)), rel=1e-5)
+  assert found['accuracy'] == metrics.accuracy_score(
+      label, logits.argmax(1))
+  # What is not a number is of no class, be it the right one's.
+  logits[np.arange(50), label] = np.nan
+  assert discriminative.classification_scores(logits, label)['accuracy'] == 0
+  loc, log_scale, target = rng.normal(size=(3, 50))
+  found = discriminative.regression_scores(
+      np.stack([loc, log_scale], 1), target[:, None])
+  assert found['loss'] == pytest.approx(-stats.norm(
+      loc, np.exp(log_scale)).logpdf(target).mean(), rel=1e-5)
+  assert found['squared_error'] == pytest.approx(
+      metrics.mean_squared_error(target, loc), rel=1e-5)

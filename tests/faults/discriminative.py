@@ -5,7 +5,9 @@ from tests.faults.fault import room
 
 DISCRIMINATIVE = 'genjax/discriminative.py'
 CLASSIFIERS = ('tests/test_discriminative.py',)
-RUN = 'experiments/classifier_run.py'
+RUN = 'genjax/runs/classifier.py'
+RUNS_DATA = 'genjax/runs/classifier_data.py'
+RUNS = room('runs/classifier')
 
 FAULTS = (
     Fault('mixup: targets left as they are', DISCRIMINATIVE,
@@ -50,22 +52,28 @@ FAULTS = (
           room('data/toy')),
     Fault('xor: label of the sign of one coordinate', 'genjax/data/toy.py',
           'sign * (1 - 2 * label)', 'sign', room('data/toy')),
-    Fault('extractor_hash: of the head too', RUN,
+    Fault('extractor_hash: of the head too', 'genjax/reports/judge.py',
           "tree_leaves_with_path(params['extractor'])",
-          'tree_leaves_with_path(params)',
-          room('experiments/train_classifier')),
-    Fault('in_blocks: last block dropped', RUN,
-          'for i in range(0, len(x), _BLOCK)])',
-          'for i in range(0, len(x) - _BLOCK, _BLOCK)])',
-          room('experiments/train_classifier')),
-    Fault('held-out points are the training points',
-          'genjax/data/named.py',
-          'Data(source(2 * seed), source(2 * seed + 1))',
-          'Data(source(2 * seed), source(2 * seed))',
-          room('experiments/train_classifier')),
-    Fault('load_run: weights that are not averaged', RUN,
-          "return model, state.averages['ema'], step",
-          'return model, state.params, step',
+          'tree_leaves_with_path(params)', room('reports/judge')),
+    Fault('in_blocks: last block dropped', DISCRIMINATIVE,
+          'for i in range(0, max(len(x), 1), size)])',
+          'for i in range(0, max(len(x) - size, 1), size)])', CLASSIFIERS),
+    Fault('scores: NaN is a class', DISCRIMINATIVE,
+          'likeliest(np.asarray(logits)) == label',
+          'np.asarray(logits).argmax(1) == label', CLASSIFIERS),
+    Fault('test points are the training points', 'genjax/data/named.py',
+          'return Data(source(2 * seed), source(2 * seed + 1))',
+          'return Data(source(2 * seed), source(2 * seed))', RUNS),
+    Fault('classifier: the recipe of images for points', RUNS_DATA,
+          "'points' if flat else", "'images' if flat else", RUNS),
+    Fault('classifier: a setting of points is ignored for images', RUNS_DATA,
+          'check(right or name not in chosen', 'check(True', RUNS),
+    Fault('classifier: groups that do not divide the channels', RUN,
+          'math.gcd(settings.groups, *settings.width)', 'settings.groups',
+          RUNS),
+    Fault('classifier: test scores of the last weights', RUN,
+          "functools.partial(logits, state.averages['ema'])",
+          'functools.partial(logits, state.params)',
           room('experiments/train_classifier')),
     Fault('confusion: figure of another order', 'genjax/viz/classifiers.py',
           'probabilities @ colours', 'probabilities[..., ::-1] @ colours',
