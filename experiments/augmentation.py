@@ -30,11 +30,11 @@ from experiments import common
 from experiments import flag_numbers
 from experiments import image_data
 from experiments import train_classifier
-from experiments import train_vae
 from genjax.checks import check
 from genjax.data import named
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import of_mean
+from genjax.runs import vae_settings
 from genjax.viz import figures
 from genjax.viz import panels
 
@@ -165,10 +165,11 @@ def main() -> None:
   data = image_data.open_split()
   settings = train_classifier.settings_for(named.Data(*data), values)
   settings['shift'] = 0  # which would be a fourth way
-  vae_settings, _ = train_vae.resolve({
+  of_vae = vae_settings.with_facts(vae_settings.choose({
       'beta': _BETA, 'steps': values.vae_steps,
       **{name: values[name].value for name in (
-          'data', 'image_size', 'held_out', 'seed')}})
+          'data', 'image_size', 'held_out', 'seed')}}),
+                                   data.description)
   train, test = (image_data.read(source, _MOST, values.seed)
                  for source in data)
   least = int(np.bincount(train.label,
@@ -183,7 +184,7 @@ def main() -> None:
 
   path = os.path.join(values.workdir, 'augmentation.json')
   rows = run_study(
-      augmentation_arms.make_arms(settings, vae_settings),
+      augmentation_arms.make_arms(settings, of_vae),
       train, test, itertools.product(
           range(values.seed, values.seed + values.num_seeds), sizes), path)
   summary = summarise(rows)

@@ -4,16 +4,19 @@ import itertools
 from typing import Any, Callable, Mapping
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
 from experiments import classifier_run
 from experiments import common
-from experiments import vae_run
 from experiments.image_data import Images
 from genjax.data import pipeline
 from genjax.data import sources
 from genjax.metrics.classification import likeliest
+from genjax.runs import fit
+from genjax.runs import vae
+from genjax.runs import vae_settings
 from genjax.training import parallel
 from genjax.training.averages import ema
 from genjax.training.state import init_state
@@ -22,6 +25,7 @@ from genjax.types import Batch
 from genjax.types import Key
 from genjax.types import LossFn
 from genjax.types import Params
+from genjax.vae.distribution import draw
 
 _MIXUP = 0.1
 _REAL = 3  # images to one that a VAE made
@@ -90,30 +94,34 @@ def make_trainer(
 
 
 def make_sampler(
-    settings: vae_run.Settings
+    settings: vae_settings.Settings
 ) -> Callable[[Images, int], Images]:
   """(images, seed) -> samples of a VAE of these images, as many of a class."""
-  vae = vae_run.build_model(settings)
-  train = make_trainer(
-      lambda key, batch: vae.init(key, batch['x'], batch['cond']['label']),
-      vae_run.make_loss(settings), vae_run.optimizer(settings), settings)
-  label = np.arange(_BLOCK, dtype=np.int32) % settings['num_classes']
+
+  def loss(settings, model):
+    # Small enough for one device: more would wait for each other.
+    return vae.loss(settings, model)._replace(devices=1)
+
+  train = fit.make_trainer(vae.TASK._replace(loss=loss), settings)
+  label = np.arange(_BLOCK, dtype=np.int32) % len(settings.class_names)
+  model = vae.build(settings).parts
 
   @jax.jit
-  def draw(key, params):
-    return vae_run.draw(key, vae, params, len(label), label).mean
+  def means(key, params):
+    return draw(key, model, params, len(label), jnp.asarray(label)).mean
 
   def sample(images, seed):
     key_train, key_draw = jax.random.split(common.root_key(seed, 'sample'))
-    params = train(key_train, images, seed)
-    blocks = [draw(key, params) for key in jax.random.split(key_draw, _BLOCKS)]
+    source = sources.ArraySource(images._asdict(), settings.class_names)
+    params = train(key_train, source, seed).averages['ema']
+    blocks = [means(key, params) for key in jax.random.split(key_draw, _BLOCKS)]
     return Images(np.concatenate(blocks), np.tile(label, _BLOCKS))
 
   return sample
 
 
 def make_arms(
-    settings: classifier_run.Settings, vae_settings: vae_run.Settings
+    settings: classifier_run.Settings, of_vae: vae_settings.Settings
 ) -> dict[str, Arm]:
   """The three ways to train on a few images, by name."""
   model = classifier_run.build_model(settings)
@@ -131,7 +139,7 @@ def make_arms(
 
     return arm
 
-  alone, sample = classifier(0.0), make_sampler(vae_settings)
+  alone, sample = classifier(0.0), make_sampler(of_vae)
   return {'alone': alone, 'mixup': classifier(_MIXUP),
           'VAE': lambda images, seed: alone(
               join(images, sample(images, seed)), seed)}

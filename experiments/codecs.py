@@ -2,9 +2,10 @@
 
 Of a run of train_vae the code is the posterior's, free of its noise; of one of
 train_diffusion it is the noise to which the probability-flow ODE takes an
-image, at unit scale. The kind is told from the run's flags.json.
+image, at unit scale.
 """
 
+import os
 from typing import Any, Callable, Mapping, NamedTuple
 
 import jax
@@ -12,17 +13,25 @@ import jax.numpy as jnp
 
 from experiments import common
 from experiments import diffusion_run
-from experiments import vae_run
 from genjax.checks import check
+from genjax.data.levels import on_levels
 from genjax.diffusion import guidance
 from genjax.diffusion import samplers
 from genjax.diffusion import times
 from genjax.interpolation import lerp
 from genjax.numerics import log_mean_exp
+from genjax.runs.open import open_run
+from genjax.runs.settings import to_json
+from genjax.runs.vae_settings import inputs
+from genjax.runs.vae_settings import is_density
+from genjax.runs.vae_settings import num_classes
+from genjax.runs.workdir import SETTINGS
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Params
 from genjax.vae.distribution import as_distribution
+from genjax.vae.distribution import code
+from genjax.vae.distribution import mean_of
 from genjax.vae.distribution import VAEParams
 
 _NUM_SAMPLES = 100  # importance samples of a log-density
@@ -59,15 +68,15 @@ def open_codec(workdir: str) -> Codec:
     ValueError: it is no run of a generative model, one without a checkpoint,
       or one on points.
   """
+  if os.path.isfile(os.path.join(workdir, SETTINGS)):
+    return _vae(workdir)
   settings = common.read_settings(workdir)
   shape = settings['shape']
-  kinds = {'process': _diffusion, 'latents': _vae}
-  kind = [name for name in kinds if name in settings]
-  check(bool(kind), 'workdir', 'must be the folder of a run of train_vae or '
-        'train_diffusion', f'another run in {workdir!r}')
+  check('process' in settings, 'workdir', 'must be the folder of a run of '
+        'train_vae or train_diffusion', f'another run in {workdir!r}')
   check(len(shape) == 3, 'workdir', 'must be a run on images',
         f'{settings["data"]!r} of shape {tuple(shape)}')
-  return kinds[kind[0]](workdir)
+  return _diffusion(workdir)
 
 
 def _diffusion(workdir: str) -> Codec:
@@ -104,36 +113,39 @@ def _diffusion(workdir: str) -> Codec:
 
 
 def _vae(workdir: str) -> Codec:
-  vae, params, settings, step = vae_run.load_run(workdir)
-  num_classes = settings['num_classes']
+  run = open_run(workdir)
+  check(run.task.kind == 'vae', 'workdir', 'must be the folder of a run of '
+        'train_vae or train_diffusion', f'a {run.task.kind} in {workdir!r}')
+  settings, vae = run.settings, run.task.build(run.settings).parts
+  classes_told = num_classes(settings)
 
   def encode(params: Params, x: Array, label: Array | None) -> Array:
-    q = vae.encode(params, vae_run.on_levels(x, settings['levels']), label)
-    return vae_run.code(vae, q, len(x))
+    return code(vae, params, on_levels(x, settings.levels), label)
 
   def decode(params: Params, z: Array, classes: Classes | None) -> Array:
     label = None
-    if classes is not None:
-      first, second = (jax.nn.one_hot(class_, num_classes)
+    if classes is not None and classes_told is not None:
+      first, second = (jax.nn.one_hot(class_, classes_told)
                        for class_ in (classes.first, classes.second))
       label = jax.vmap(lerp)(first, second, classes.share)
-    mean = vae.likelihood.mean  # which every likelihood has
-    return mean(vae.decode(params, z, label))  # type: ignore[misc]
+    return mean_of(vae, vae.decode(params, z, label))
 
   def log_prob(params: Params, key: Key, x: Array) -> Array:
     key_inputs, key_draws = jax.random.split(key)
     batch = {'x': x, 'index': jnp.arange(len(x)), 'cond': {}}
-    x = vae_run.inputs(settings, key_inputs, batch)['x']
+    x = inputs(settings, key_inputs, batch)['x']
     model = as_distribution(vae, key_draws, num_samples=_NUM_SAMPLES)
-    if num_classes is None:
+    if classes_told is None:
       return model.log_prob(VAEParams(params), x)
     # Marginal over classes, a row each.
     return log_mean_exp(model.log_prob(
-        VAEParams(params, jnp.arange(num_classes)[:, None]), x))
+        VAEParams(params, jnp.arange(classes_told)[:, None]), x))
 
   density = (
       f'nats, importance-weighted lower bound, {_NUM_SAMPLES} samples'
-      + (' a class, classes equally likely' if num_classes else '')
-      + (', of dequantised pixels' if vae_run.is_density(settings) else
-         f", a mass at {settings['levels']} levels a pixel"))
-  return Codec(encode, decode, log_prob, density, params, settings, step, 300)
+      + (' a class, classes equally likely' if classes_told else '')
+      + (', of dequantised pixels' if is_density(settings) else
+         f', a mass at {settings.levels} levels a pixel'))
+  return Codec(encode, decode, log_prob, density, run.params,
+               {**to_json(settings), 'num_classes': classes_told}, run.step,
+               300)

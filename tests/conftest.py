@@ -2,8 +2,9 @@
 
 There are eight virtual CPU devices: arrays live on the first of them unless a
 test says otherwise. Programs are compiled without most optimisations, as each
-runs a few times only: JAX_DISABLE_MOST_OPTIMIZATIONS=0 in the environment
-compiles them as users do. They are forgotten after every module. Rooms whose
+runs a few times only, but for those of the scripts, which train, and which are
+to be tested as users compile them; JAX_DISABLE_MOST_OPTIMIZATIONS=0 in the
+environment compiles all so. They are forgotten after every module. Rooms whose
 modules take longest come first, so that no worker is left alone with one.
 """
 
@@ -17,8 +18,7 @@ import pytest
 os.environ['XLA_FLAGS'] = (
     os.environ.get('XLA_FLAGS', '')
     + ' --xla_force_host_platform_device_count=8')
-if 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ:
-  jax.config.update('jax_disable_most_optimizations', True)
+_IN_HASTE = 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ
 
 _FIRST = ('experiments', 'networks', 'vae', 'training', 'diffusion',
           'distributions')
@@ -27,6 +27,13 @@ _FIRST = ('experiments', 'networks', 'vae', 'training', 'diffusion',
 def pytest_collection_modifyitems(items):
   places = {room: place for place, room in enumerate(_FIRST)}
   items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+
+
+@pytest.hookimpl(tryfirst=True)  # before any fixture, of whatever scope
+def pytest_runtest_setup(item):
+  if _IN_HASTE:
+    jax.config.update('jax_disable_most_optimizations',
+                      item.path.parent.name != 'experiments')
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -1,12 +1,13 @@
 """A VAE as a distribution of data: draws, and a lower bound of log p(x)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from genjax.checks import check_positive
 from genjax.distributions.base import Distribution
+from genjax.numerics import fold_in_each
 from genjax.numerics import log_mean_exp
 from genjax.numerics import widen
 from genjax.types import Array
@@ -81,3 +82,49 @@ def as_distribution(
 
   return Distribution(sample, log_prob, vae.likelihood.event_ndims,
                       'lower bound')
+
+
+class Drawn(NamedTuple):
+  """N examples that a model drew."""
+
+  z: Array  # [N, Z], the codes
+  mean: Array  # [N, *event], free of the observation noise
+  x: Array  # [N, *event], with it
+
+
+def draw(
+    key: Key, vae: VAE, params: Params, num: int, label: Array | None = None
+) -> Drawn:
+  """Examples of codes from the prior, the same ones whatever their number.
+
+  Args:
+    key: of the codes and of the observation noise, folded with the position of
+      each example.
+    vae: the model; its likelihood is of values that are independent given z.
+    params: its params.
+    num: N.
+    label: [N], or None.
+  """
+  prior_params = vae.prior_params(params)
+  keys = jax.vmap(jax.random.split, out_axes=1)(
+      fold_in_each(key, jnp.arange(num)))
+  z = jax.vmap(lambda k: vae.prior.sample(k, prior_params))(keys[0])
+  law = vae.decode(params, z, label)
+  mean = mean_of(vae, law)
+  # Of which a part, as a scale that all share, may be the same for every one.
+  of_each = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, mean.shape), law)
+  return Drawn(z, mean, jax.vmap(vae.likelihood.sample)(keys[1], of_each))
+
+
+def mean_of(vae: VAE, law: Params) -> Array:
+  """Mean of the likelihood of params `law`: an image without its noise."""
+  mean: Any = vae.likelihood.mean  # which every likelihood has
+  return mean(law)
+
+
+def code(vae: VAE, params: Params, x: Array, label: Array | None = None
+         ) -> Array:
+  """Codes [B, Z] of x [B, *event]: of q(z | x), free of its noise."""
+  return vae.posterior.reparameterize(
+      vae.encode(params, x, label),
+      jnp.zeros((len(x), vae.num_latents), widen(x).dtype))

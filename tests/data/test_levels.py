@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from genjax.data import levels
+from genjax.data import pipeline
 
 
 @pytest.mark.parametrize('num', [2, 17, 256])
@@ -28,3 +29,10 @@ def test_dequantise_is_uniform_within_a_level_and_by_index():
   assert stats.kstest(noise.ravel() + 0.5, 'uniform').pvalue > 1e-3
   some = dequantise(key, x[100:120], index[100:120], 17)
   np.testing.assert_array_equal(some, dequantise(key, x, index, 17)[100:120])
+
+
+def test_on_levels_leaves_256_levels_as_they_are():
+  x = pipeline.to_model_range(np.arange(256))
+  found = np.asarray(levels.on_levels(x, 256))
+  np.testing.assert_allclose(found, x, atol=2e-7)
+  np.testing.assert_array_equal(pipeline.to_uint8(found), np.arange(256))

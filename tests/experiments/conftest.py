@@ -25,11 +25,11 @@ import pytest
 from experiments import app
 from experiments import common
 from experiments import diffusion_run
-from experiments import pixel_densities
 from experiments import sample
 from experiments import train_diffusion
 from genjax.data import embedded
 from genjax.data import pipeline
+from genjax.reports import pixel_densities
 from genjax.training.checkpoint import Checkpointer
 
 

@@ -13,10 +13,11 @@ from experiments import classifier_run
 from experiments import common
 from experiments import image_data
 from experiments import train_classifier
-from experiments import train_vae
 from experiments.image_data import Images
 from genjax.data import embedded
 from genjax.data import pipeline
+from genjax.data import sources
+from genjax.runs import vae_settings
 
 CLASSIFIER = dict(
     task='classification', extractor='resnet', width=[4], features=16,
@@ -47,8 +48,8 @@ def small():
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(train_classifier, '_IMAGES', {
         **train_classifier._IMAGES, 'width': [4], 'features': 16})
-    patch.setitem(train_vae.RECIPES, 'digits', {
-        **train_vae.RECIPES['digits'], 'width': [16], 'latents': 2})
+    patch.setitem(vae_settings.RECIPES, 'digits', {
+        **vae_settings.RECIPES['digits'], 'width': (16,), 'latents': 2})
     patch.setattr(augmentation_arms, '_BLOCK', 60)
     yield
 
@@ -138,7 +139,9 @@ def test_join_takes_three_real_images_to_one_that_was_made():
 def test_samples_are_of_the_classes_that_they_are_labelled(monkeypatch):
   """Nearest to the mean of their class, far more often than one in ten."""
   monkeypatch.setattr(augmentation_arms, '_BLOCKS', 2)
-  settings, _ = train_vae.resolve({'steps': 150})
+  settings = vae_settings.with_facts(
+      vae_settings.choose({'steps': 150}),
+      sources.describe(embedded.digits('train')))
   few = few_digits(10, 0)
   made = augmentation_arms.make_sampler(settings)(few, 0)
   assert made.x.shape == (1000, 8, 8, 1) and np.abs(made.x).max() <= 1

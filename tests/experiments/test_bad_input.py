@@ -110,7 +110,6 @@ RUNS = [
     (demo, '--steps=3', ["'steps'"]),
     (demo, 'fast', ['stray', "'fast'"]),
     (quality, '--num_seeds=0', ['num_seeds', '0']),
-    (train_vae, '--workdir={digits}', ['--workdir', '{digits}', '=']),
     (train_vae, '--workdir={torn}', ['{torn}', 'JSON']),
     (train_vae, '--workdir={file}/run', ['{file}/run']),
     (train_diffusion, '', ['workdir']),
@@ -187,6 +186,7 @@ def places(tmp_path_factory, digits_run, toy_run):
                      ('nameless', json.dumps(settings))):
     at[name].mkdir()
     (at[name] / 'flags.json').write_text(text)
+  (at['torn'] / 'settings.json').write_text('{"seed": 0')
   at['file'].write_text('a file, where a folder would have to be')
   return root, {name: str(path) for name, path in at.items()}
 

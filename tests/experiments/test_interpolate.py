@@ -1,6 +1,5 @@
 """Codes of both kinds of model, paths between images, and the script whole."""
 
-import contextlib
 import json
 import shutil
 
@@ -16,12 +15,15 @@ from experiments import diffusion_run
 from experiments import interpolate
 from experiments import path_measures
 from experiments import train_classifier
-from experiments import train_vae
-from experiments import vae_run
 from genjax.data import embedded
 from genjax.data import pipeline
+from genjax.data.levels import on_levels
 from genjax.interpolation import slerp
-from genjax.training.checkpoint import Checkpointer
+from genjax.runs import vae as vaes
+from genjax.runs import vae_settings
+from genjax.runs.data import open_data
+from genjax.runs.fit import keep_run
+from genjax.runs.open import open_run
 from genjax.vae.distribution import as_distribution
 from genjax.vae.distribution import VAEParams
 
@@ -31,12 +33,13 @@ TINY = ('--num_points=9', '--descent=2')
 
 def write_vae(workdir, **values):
   """A workdir as training leaves it, with random parameters."""
-  settings, data = train_vae.resolve({
-      'width': ['8'], 'latents': 2, 'batch_size': 8, **values})
-  state = vae_run.init_run(settings, data.train)
-  common.open_workdir(str(workdir), settings)
-  with contextlib.closing(Checkpointer(str(workdir / 'checkpoints'))) as kept:
-    kept.save(1, jax.tree.map(np.asarray, state))
+  settings = vae_settings.choose({
+      'width': (8,), 'latents': 2, 'batch_size': 8, **values})
+  data = open_data(settings)
+  settings = vae_settings.with_facts(settings, data.description)
+  params = jax.jit(lambda key: vaes.build(settings).init(key, None))(
+      jax.random.key(0))
+  keep_run(vaes.TASK, settings, params, str(workdir), data.train)
   return workdir
 
 
@@ -120,9 +123,10 @@ def test_decode_runs_from_class_to_class(opened, name):
 def test_log_prob_is_the_mean_over_classes_at_levels(opened, vae):
   """By NumPy, a class at a time; pixels off their levels are set on them."""
   codec = opened['vae']
-  model, params, settings, _ = vae_run.load_run(str(vae))
+  opened_run = open_run(str(vae))
+  model, params = vaes.build(opened_run.settings).parts, opened_run.params
   key = jax.random.key(3)
-  levels = np.asarray(vae_run.on_levels(ends().x, settings['levels']))
+  levels = np.asarray(on_levels(ends().x, 17))
   log_prob = jax.jit(codec.log_prob)
   got = log_prob(params, key, levels)
   bound = as_distribution(model, jax.random.split(key)[1], num_samples=100)

@@ -11,6 +11,7 @@ import pytest
 from experiments import train_vae
 from experiments import vae_bounds
 from genjax.metrics.estimate import Estimate
+from genjax.reports import vae_bounds as report
 from genjax.vae import annealing
 
 
@@ -34,20 +35,25 @@ def test_vae_bounds_writes_what_it_prints(run, workdir):
   assert found['step'] == 2 and found['num_images'] == 6
   assert found['of'] == 'mass of pixels'
   assert list(found['acceptance']) == [
-      'held_out AIS-9', 'drawn AIS-9', 'drawn reverse AIS-9']
-  for column in ('held_out', 'drawn'):
-    value = {name: cell['value'] for name, cell in found[column].items()}
+      'test AIS-9', 'drawn AIS-9', 'drawn reverse AIS-9']
+  rows = found['bounds']
+  for column in ('test', 'drawn'):
+    cells = {name: row[column] for name, row in rows.items() if row[column]}
+    value = {name: cell['value'] for name, cell in cells.items()}
     assert (value['ELBO'] < value['IWAE-5'] < value['IWAE-50']
             < value['IWAE-1000'] < 0)
     np.testing.assert_allclose(
         value['AIS-9 less IWAE-1000'], value['AIS-9'] - value['IWAE-1000'],
         atol=1e-4)
-    for name, cell in found[column].items():
-      assert f'{cell["value"]:.3f} ± {cell["standard_error"]:.3f}' in [
+    for name, cell in cells.items():
+      assert '{value:.3f} ({low:.3f}, {high:.3f})'.format(**cell) in [
           line for line in result.out.splitlines()
           if line.startswith(f'{name}  ')][0]
-  gap = found['drawn']['reverse AIS-9 less AIS-9']
-  assert gap['value'] > -4 * gap['standard_error']
+  assert {name for name, row in rows.items() if row['test'] is None} == {
+      'reverse AIS-9', 'reverse AIS-9 less AIS-9'}
+  gap = rows['reverse AIS-9 less AIS-9']['drawn']
+  # Four standard errors, of which Student's 95 % of 6 images are 2.6.
+  assert gap['value'] > -4 / 2.57 * (gap['high'] - gap['value'])
   with Image.open(workdir / 'figures' / 'bounds.png') as figure:
     assert figure.width > 500
   before = (workdir / 'bounds.json').read_bytes()
@@ -66,15 +72,15 @@ def test_bound_judges_each_image_with_its_own_class(monkeypatch):
     del key, given
     return Estimate(label, label, label), jnp.ones(())
 
-  monkeypatch.setattr(vae_bounds, 'make_weighted', weighted)
+  monkeypatch.setattr(report, 'make_weighted', weighted)
   for name in ('annealed_log_likelihood', 'annealed_upper_bound'):
     monkeypatch.setattr(annealing, name, annealed)
-  held_out, own = jnp.asarray([1., 2.]), jnp.asarray([3., 5.])
+  test, own = jnp.asarray([1., 2.]), jnp.asarray([3., 5.])
   x = jnp.zeros((2, 8, 8, 1))
-  for found, want in zip(vae_bounds.bound(
-      jax.random.key(0), None, None, (x, held_out),
+  for found, want in zip(report.bound(
+      jax.random.key(0), None, None, (x, test),
       (x, jnp.zeros((2, 3)), own), temperatures=[9], num_chains=2),
-                         (held_out, own)):
+                         (test, own)):
     for name, values in found.items():
       np.testing.assert_array_equal(
           values, 0 * want if 'less' in name else want)
@@ -82,7 +88,8 @@ def test_bound_judges_each_image_with_its_own_class(monkeypatch):
 
 @pytest.mark.parametrize('args, said', [
     (['--temperatures=10,many'], ['--temperatures', 'many']),
-    (['--temperatures=0'], ['--temperatures', "'0'"]),
+    (['--temperatures=0'], ['--temperatures', '0']),
+    (['--temperatures=2.5'], ['--temperatures', 'whole', '2.5']),
     (['--temperatures=²'], ['--temperatures', '²']),
     (['--temperatures=99999999999'], ['--temperatures', '1000000']),
     (['--num_images=298'], ['--num_images', '297', '298']),

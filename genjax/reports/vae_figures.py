@@ -1,27 +1,33 @@
 """What a trained VAE has learned: figures."""
 
 import os
-from typing import Any, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import common
-from experiments import training_run
-from experiments import vae_run
-from experiments.training_run import Curve
 from genjax import discriminative
 from genjax import viz
 from genjax.data import pipeline
+from genjax.reports import curves
+from genjax.reports.curves import Curve
+from genjax.runs import keys
+from genjax.runs.task import Run
+from genjax.runs.vae_settings import inputs
+from genjax.runs.vae_settings import num_classes
+from genjax.runs.vae_settings import Settings
+from genjax.types import Batch
+from genjax.types import Key
 from genjax.types import Params
 from genjax.types import Source
+from genjax.vae.distribution import code
+from genjax.vae.distribution import draw
+from genjax.vae.distribution import mean_of
 from genjax.vae.model import VAE
 from genjax.viz import latents
 from genjax.viz.classifiers import Map
 from genjax.viz.figures import plain
-
-Settings = Mapping[str, Any]
 
 _CURVES = (
     Curve('loss', 'loss', 'nats'),
@@ -36,47 +42,59 @@ _SIDE = 12  # of the decoded plane
 _PRIOR = 10_000  # draws of which its quantiles are
 
 
+class _Model(NamedTuple):
+  """What every figure is drawn of."""
+
+  settings: Settings
+  vae: VAE
+  params: Params
+
+
 def save_all(
-    settings: Settings, vae: VAE, params: Params, source: Source,
-    codes: np.ndarray, label: np.ndarray, workdir: str
+    run: Run, vae: VAE, source: Source, codes: np.ndarray, label: np.ndarray,
+    workdir: str
 ) -> None:
   """Writes every figure of a run to its folder of figures.
 
   Args:
-    settings: of the run.
+    run: a run of a VAE.
     vae: its model.
-    params: of the model.
     source: images that it is judged on.
     codes: theirs, without noise, [N, Z].
     label: of the codes, [N].
     workdir: of the run.
   """
-  keys = jax.random.split(common.root_key(settings['seed'], 'figure'), 4)
+  model = _Model(run.settings, vae, run.params)
+  parts = jax.random.split(keys.key(run.settings.seed, 'figure'), 4)
   batch = next(pipeline.eval_batches(source, min(len(source), _ELLIPSES)))
 
-  def at(name):
+  def at(name: str) -> str:
     return os.path.join(workdir, 'figures', f'{name}.png')
 
-  _save_reconstructions(at('reconstructions'), keys[0], settings, vae, params,
-                        jax.tree.map(lambda a: a[:_RECONSTRUCTIONS], batch))
-  _save_samples(at('samples'), keys[1], settings, vae, params)
-  _save_latents(at('latent'), keys[2], settings, vae, params, batch,
-                codes[:_CODES], label[:_CODES])
-  _save_plane(at('manifold'), keys[3], settings, vae, params, codes)
-  training_run.draw(workdir, _CURVES)
+  _save_reconstructions(
+      at('reconstructions'), parts[0], model,
+      jax.tree.map(lambda a: a[:_RECONSTRUCTIONS], batch))
+  _save_samples(at('samples'), parts[1], model)
+  _save_latents(at('latent'), parts[2], model, batch, codes[:_CODES],
+                label[:_CODES])
+  _save_plane(at('manifold'), parts[3], model, codes)
+  curves.draw(workdir, _CURVES)
 
 
-def _save_reconstructions(path, key, settings, vae, params, batch):
+def _save_reconstructions(
+    path: str, key: Key, model: _Model, batch: Batch
+) -> None:
+  settings, vae, params = model
 
   @jax.jit
   def decode(key, params, batch):
     key_inputs, key_z, key_x = jax.random.split(key, 3)
-    given = vae_run.inputs(settings, key_inputs, batch)
+    given = inputs(settings, key_inputs, batch)
     label = given['cond'].get('label')
     q = vae.encode(params, given['x'], label)
-    z = vae_run.code(vae, q, len(given['x']))
+    z = code(vae, params, given['x'], label)
     drawn = vae.posterior.dist.sample(key_z, q)
-    return (vae.likelihood.mean(vae.decode(params, z, label)),
+    return (mean_of(vae, vae.decode(params, z, label)),
             vae.likelihood.sample(key_x, vae.decode(params, drawn, label)))
 
   rows = batch['x'], *decode(key, params, batch)
@@ -88,13 +106,15 @@ def _save_reconstructions(path, key, settings, vae, params, batch):
           np.stack([pipeline.to_uint8(x) for x in rows], axis=1), captions)})
 
 
-def _save_samples(path, key, settings, vae, params):
-  names = _shown(settings) if settings['num_classes'] else ['']
+def _save_samples(path: str, key: Key, model: _Model) -> None:
+  settings, vae, params = model
+  classes = num_classes(settings)
+  names = _shown(settings) if classes else ['']
   class_ = np.repeat(np.arange(len(names)),
                      max(1, _COLUMNS // len(names)))[:_COLUMNS]
-  label = jnp.repeat(class_, _ROWS) if settings['num_classes'] else None
+  label = jnp.repeat(class_, _ROWS) if classes else None
   num = len(class_) * _ROWS
-  drawn = jax.jit(lambda key, params: vae_run.draw(
+  drawn = jax.jit(lambda key, params: draw(
       key, vae, params, num, label))(key, params)
   viz.save_filmstrips(path, {
       title: (pipeline.to_uint8(x).reshape(len(class_), _ROWS, *x.shape[1:]),
@@ -103,33 +123,39 @@ def _save_samples(path, key, settings, vae, params):
                        ('the same with observation noise', drawn.x))})
 
 
-def _shown(settings):
-  return [plain(name) for name in settings['class_names']]
+def _shown(settings: Settings) -> list[str]:
+  return [plain(name) for name in settings.class_names]
 
 
-def _plane_of(codes):
+def _plane_of(
+    codes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[str, str]]:
   """Origin [Z] and directions [2, Z] of the plane that codes are seen in."""
   num = codes.shape[1]
   if num <= 2:
     return np.zeros(num), np.eye(2, num), ('$z_1$', '$z_2$')
   found = discriminative.principal_components(jnp.asarray(codes))
   part = np.asarray(found.variances / found.variances.sum())
-  return np.asarray(found.mean), np.asarray(found.directions[:2]), tuple(
-      f'component {i + 1} of {num}: {part[i]:.0%} of the variance'
-      for i in range(2))
+  right, up = (f'component {i + 1} of {num}: {part[i]:.0%} of the variance'
+               for i in range(2))
+  return np.asarray(found.mean), np.asarray(found.directions[:2]), (right, up)
 
 
-def _save_latents(path, key, settings, vae, params, batch, codes, label):
+def _save_latents(
+    path: str, key: Key, model: _Model, batch: Batch, codes: np.ndarray,
+    label: np.ndarray
+) -> None:
+  settings, vae, params = model
 
   @jax.jit
-  def draw(key, params, batch):
+  def draws_of(key, params, batch):
     key_inputs, key_z = jax.random.split(key)
-    given = vae_run.inputs(settings, key_inputs, batch)
+    given = inputs(settings, key_inputs, batch)
     q = vae.encode(params, given['x'], given['cond'].get('label'))
     return vae.posterior.dist.sample(key_z, q, (_DRAWS,))
 
   origin, directions, names = _plane_of(codes)
-  drawn = (np.asarray(draw(key, params, batch)) - origin) @ directions.T
+  drawn = (np.asarray(draws_of(key, params, batch)) - origin) @ directions.T
   centre = drawn.mean(0)
   covariance = np.einsum('nbi,nbj->bij', drawn - centre,
                          drawn - centre) / (_DRAWS - 1)
@@ -140,11 +166,14 @@ def _save_latents(path, key, settings, vae, params, batch, codes, label):
       _shown(settings),
       'codes of images, and one standard deviation of some posteriors'
       + (',\ngiven the class: what is left is style'
-         if settings['num_classes'] else ''))
+         if num_classes(settings) else ''))
 
 
-def _save_plane(path, key, settings, vae, params, codes):
+def _save_plane(
+    path: str, key: Key, model: _Model, codes: np.ndarray
+) -> None:
   """Decodes quantiles of the prior over the two dimensions of most use."""
+  settings, vae, params = model
   axes = np.sort(np.argsort(-codes.var(0))[:2])
   draws = np.asarray(jax.jit(lambda key, params: vae.prior.sample(
       key, vae.prior_params(params), (_PRIOR,)))(key, params))
@@ -154,10 +183,10 @@ def _save_plane(path, key, settings, vae, params, codes):
   z = z.astype(np.float32)
   z[..., axes[-1]] = up[::-1]
   z[..., axes[0]] = right[:, None]
-  num_classes = settings['num_classes']
-  kind = None if num_classes is None else num_classes // 2
+  classes = num_classes(settings)
+  kind = None if classes is None else classes // 2
   label = None if kind is None else np.full(_SIDE**2, kind)
-  x = jax.jit(lambda params: vae.likelihood.mean(vae.decode(
+  x = jax.jit(lambda params: mean_of(vae, vae.decode(
       params, z.reshape(_SIDE**2, -1), label)))(params)
   title = f'decoded plane of codes: dimension {axes[0] + 1} to the right'
   if len(axes) > 1:

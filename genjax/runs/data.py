@@ -1,0 +1,31 @@
+"""The data that the settings of a run name."""
+
+from typing import Any
+
+from genjax.data import named
+from genjax.runs import data_identity
+from genjax.runs import workdir as workdirs
+from genjax.runs.task import Run
+
+
+def open_data(settings: Any) -> named.Data:
+  """The data of settings with `data`, `image_size`, `held_out` and `seed`.
+
+  Raises:
+    ValueError: see `named.open_data`.
+  """
+  return named.open_data(settings.data, image_size=settings.image_size,
+                         held_out=settings.held_out, seed=settings.seed)
+
+
+def reopen_data(workdir: str, run: Run) -> named.Data:
+  """The data that the run in `workdir` was trained on.
+
+  Raises:
+    ValueError: they cannot be read, or are no longer what they were.
+  """
+  data = open_data(run.settings)
+  workdirs.check_same(workdir, run.task.kind, run.settings,
+                      data_identity.identify(data.train,
+                                             workdirs.known_files(workdir)))
+  return data
