@@ -9,6 +9,8 @@ LOCK = 'genjax/runs/lock.py'
 DATA = 'genjax/runs/data_identity.py'
 FIT = 'genjax/runs/fit.py'
 OPEN = 'genjax/runs/open.py'
+DIFFUSION = 'genjax/runs/diffusion.py'
+SAMPLING = 'genjax/runs/sampling.py'
 
 FAULTS = (
     Fault('settings: the largest number refused', SETTINGS,
@@ -111,4 +113,31 @@ FAULTS = (
     Fault('open: the last step for the best', OPEN,
           'checkpointer.best_step() if task.opens_best else None',
           'None', room('runs/open')),
+    Fault('open: any setting may be another', OPEN,
+          'check(name in rules and rules[name].free, name,',
+          'check(name in rules, name,', room('runs/diffusion')),
+    Fault('diffusion: labels never dropped', DIFFUSION,
+          'drop=settings.label_dropout if told and train else 0.0',
+          'drop=0.0', room('runs/fingerprint')),
+    Fault('diffusion: no dropout', 'genjax/runs/diffusion_parts.py',
+          'dropout=settings.dropout,', 'dropout=0.0,',
+          room('runs/fingerprint')),
+    Fault('diffusion: never mirrored', DIFFUSION,
+          'flip=settings.horizontal_flip)', 'flip=False)',
+          room('runs/fingerprint')),
+    Fault('diffusion: an average of its own', DIFFUSION,
+          'averages.ema(settings.ema_decay)', 'averages.ema(0.999)',
+          room('runs/fingerprint')),
+    Fault('diffusion: b2 ignored', DIFFUSION, 'settings.steps, b2=settings.b2,',
+          'settings.steps,', room('runs/fingerprint')),
+    Fault('diffusion: guided at every noise level', SAMPLING,
+          'log_snr_low=low, log_snr_high=high)',
+          'log_snr_low=-40., log_snr_high=40.)', room('runs/fingerprint')),
+    Fault('diffusion: noise by the place in a block', SAMPLING,
+          'x = draw.last(params, key, index, part)',
+          'x = draw.last(params, key, index - start, part)',
+          room('runs/diffusion')),
+    Fault('diffusion: one class where none is told', SAMPLING,
+          'jax.random.randint(k, (), 0, classes)',
+          'jax.random.randint(k, (), 0, 1)', room('runs/diffusion')),
 )

@@ -5,10 +5,17 @@ fingerprint of the run (see `fingerprint`), but for those of a literal list.
 """
 
 import dataclasses
+import functools
+import os
+import tempfile
 from typing import Any, NamedTuple
 
+from PIL import Image
 import pytest
 
+from genjax.data import embedded
+from genjax.data import named
+from genjax.runs import diffusion
 from genjax.runs.settings import rules
 from tests.runs import fingerprint
 from tests.runs import gaussian
@@ -32,7 +39,42 @@ class Kind(NamedTuple):
   where: dict[str, dict[str, Any]] = {}
 
 
+@functools.cache
+def _pictures():
+  """A folder of photographs; its name ends with the process."""
+  folder = tempfile.TemporaryDirectory()
+  for i, image in enumerate(embedded.patches(16, 16).arrays['image']):
+    Image.fromarray(image).save(os.path.join(folder.name, f'{i}.png'))
+  return folder
+
+
+def open_data(settings):
+  """The data that settings name, or a folder of photographs."""
+  data = settings.data
+  if data.startswith('folder:'):
+    data = f'folder:{_pictures().name}'
+  return named.open_data(data, image_size=settings.image_size,
+                         held_out=settings.held_out, seed=settings.seed)
+
+
+_IMAGES = {'network': 'unet', 'shape': (8, 8, 3), 'image_size': 8,
+           'data': 'folder:', 'class_names': ()}
+_DIT = {**_IMAGES, 'network': 'dit'}
+
 KINDS = {
+    'diffusion': Kind(
+        diffusion.TASK, open_data,
+        {'data': 'toy:moons,points=64', 'network': 'mlp', 'width': (8,),
+         'shape': (2,), 'class_names': ('0', '1'), 'guidance': 1.0,
+         'batch_size': 16, 'sampling_steps': 4},
+        {'data': 'toy:spirals,points=64', 'image_size': 16, 'width': (16,),
+         'batch_size': 32, 'micro_batches': 2, 'network': 'dit',
+         'attention_levels': (0,), 'groups': 4, 'head_dim': 4, 'patch_size': 4,
+         'shape': (16, 16, 3), 'held_out': 0.25},
+        {'image_size': _IMAGES, 'held_out': _IMAGES, 'network': _IMAGES,
+         'shape': _IMAGES, 'attention_levels': _IMAGES, 'groups': _IMAGES,
+         'horizontal_flip': _IMAGES, 'head_dim': _DIT, 'patch_size': _DIT,
+         'guidance_log_snr': {'guidance': 2.0}}),
     'gaussian': Kind(gaussian.TASK, gaussian.draw(), {'begin': None},
                      {'shape': (1,), 'begin': (1.0, 2.0), 'batch_size': 16,
                       'micro_batches': 2}),
