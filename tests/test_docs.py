@@ -7,6 +7,7 @@ complaints, run over the house and over planted violations.
 import ast
 from collections.abc import Iterator
 import configparser
+import dataclasses
 import importlib
 import pathlib
 import re
@@ -71,13 +72,26 @@ def defined_flags(source: str) -> set[str]:
           and isinstance(node.args[0], ast.Constant)}
 
 
+def settings_flags(source: str) -> set[str]:
+  """Names of the settings for which `source` defines flags."""
+  modules = {alias.asname or alias.name: f'{node.module}.{alias.name}'
+             for node in ast.walk(ast.parse(source))
+             if isinstance(node, ast.ImportFrom) for alias in node.names}
+  found = set()
+  for module in re.findall(r'define_settings\(\s*(\w+)\.Settings', source):
+    settings = importlib.import_module(modules[module]).Settings
+    found |= {field.name for field in dataclasses.fields(settings)}
+  return found
+
+
 def flags_of(script: pathlib.Path) -> set[str]:
   """Flags of a script and of the experiments' modules that it imports."""
   source = script.read_text('utf-8')
   modules = set(re.findall(r'^from experiments import (\w+)', source, re.M))
   modules |= set(re.findall(r'^from experiments\.(\w+) import', source, re.M))
   files = [script] + [script.parent / f'{m}.py' for m in modules]
-  return set().union(*(defined_flags(f.read_text('utf-8')) for f in files))
+  return settings_flags(source).union(
+      *(defined_flags(f.read_text('utf-8')) for f in files))
 
 
 def check_command(words: list[str], root: pathlib.Path) -> list[str]:

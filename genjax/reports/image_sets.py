@@ -22,11 +22,13 @@ class Images(NamedTuple):
 
 
 def most() -> Any:
+  """How many images of a set are compared."""
   return setting(5000, low=1, high=10**7, help='Images of a set that are '
                  'compared, chosen at random where there are more.')
 
 
 def classifier() -> Any:
+  """Workdir of the classifier whose features are used."""
   return setting(None, lengths=(1, 4096), help='Workdir of train_classifier, '
                  'whose features are used; absent, one is trained.')
 
