@@ -82,7 +82,7 @@ FAULTS = (
           room('experiments/sample')),
     Fault('evaluate: CAS by the judge itself', 'genjax/reports/evaluation.py',
           'student.said(test.x)', 'judge.said(test.x)',
-          room('experiments/evaluate')),
+          room('reports/evaluation')),
     Fault('comparison: floor of test against itself',
           'genjax/metrics/comparison.py',
           'for x in (samples, train))\n  # Of',
