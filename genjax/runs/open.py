@@ -23,6 +23,7 @@ from genjax.training.state import init_state
 # Kind -> module whose TASK it is, imported when a run of it is opened.
 KINDS: Mapping[str, str] = {
     'classifier': 'genjax.runs.classifier',
+    'density': 'genjax.runs.density',
     'diffusion': 'genjax.runs.diffusion',
     'vae': 'genjax.runs.vae',
 }

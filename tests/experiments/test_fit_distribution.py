@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from experiments import density_models
 from experiments import fit_distribution
+from genjax.data import rows
 from genjax.data import toy
+from genjax.reports import density as report
+from genjax.runs import density_fits
+from genjax.runs import density_models
+from genjax.runs import workdir
 
 
 @pytest.mark.parametrize('name, content, said', [
@@ -46,6 +50,11 @@ def test_unknown_names_are_refused(run, tmp_path, flag, said):
   assert said in result.err and not (tmp_path / 'run').exists()
 
 
+def scores_of(folder):
+  """The rows of the report of the run in `folder`."""
+  return json.loads((folder / 'run' / 'report.json').read_text())['models']
+
+
 def test_closed_form_models_are_scored_beside_each_other(run, tmp_path):
   """A Gaussian of Gaussian data: its held-out nats are its entropy."""
   x = np.random.default_rng(0).normal(size=(4000, 2)) * [1.0, 2.0]
@@ -58,7 +67,7 @@ def test_closed_form_models_are_scored_beside_each_other(run, tmp_path):
   want = np.log(2 * np.pi * np.e) + np.log(2.0)
   # 800 held-out points, whose nats have a standard deviation of 1.
   assert abs(float(row[1]) - want) < 4 / 800**0.5
-  scores, = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
+  scores, = scores_of(tmp_path)
   assert abs(scores['nats'] - float(row[1])) < 1e-4
   np.testing.assert_allclose(scores['bits_per_dim'],
                              scores['nats'] / (2 * np.log(2)))
@@ -67,10 +76,11 @@ def test_closed_form_models_are_scored_beside_each_other(run, tmp_path):
 @pytest.fixture
 def small(monkeypatch):
   """Fewer candidates and particles: each is compiled, or takes its time."""
-  for name, value in (('_COMPONENTS', (2,)), ('_BINS', (2, 4)),
-                      ('_PARTICLES', 10), ('_TEMPERATURES', 3), ('_CHAIN', 2),
-                      ('_CHECKPOINTS', 2)):
-    monkeypatch.setattr(density_models, name, value)
+  for module, name, value in (
+      (density_fits, '_COMPONENTS', (2,)), (density_fits, '_BINS', (2, 4)),
+      (density_models, '_PARTICLES', 10), (density_models, '_TEMPERATURES', 3),
+      (density_models, '_CHAIN', 2), (fit_distribution, '_CHECKPOINTS', 2)):
+    monkeypatch.setattr(module, name, value)
 
 
 def test_all_models_are_scored_and_drawn_and_go_on(
@@ -82,9 +92,9 @@ def test_all_models_are_scored_and_drawn_and_go_on(
   flags = f'--workdir={tmp_path}/run', f'--data={path}', '--steps=4'
   result = run(fit_distribution, *flags)
   assert result.code == 0 and result.err == ''
-  rows = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
-  assert [row['model'] for row in rows] == list(density_models.MODELS)
-  for row in rows:
+  scores = scores_of(tmp_path)
+  assert [row['model'] for row in scores] == list(density_models.MODELS)
+  for row in scores:
     # Of a Gaussian 4.3 nats; a histogram may leave points out of its box.
     assert row['nats'] is None or -5 < row['nats'] < 15, row
   assert (tmp_path / 'run' / 'figures' / 'samples.png').is_file()
@@ -95,8 +105,8 @@ def test_all_models_are_scored_and_drawn_and_go_on(
   again = run(fit_distribution, *flags, '--model=flow')
   assert again.code == 0
   assert files_of(tmp_path / 'run' / 'flow' / 'checkpoints') == before
-  flow, = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
-  assert flow == rows[-1]
+  flow, = scores_of(tmp_path)
+  assert flow == scores[-1]
 
 
 def test_one_column_is_drawn_as_curves(run, tmp_path, small):
@@ -105,21 +115,22 @@ def test_one_column_is_drawn_as_curves(run, tmp_path, small):
   result = run(fit_distribution, f'--workdir={tmp_path}/run', '--steps=2',
                f'--data={tmp_path}/x.npy', '--model=flow')
   assert result.code == 0 and result.err == ''
-  row, = json.loads((tmp_path / 'run' / 'metrics.json').read_text())
+  row, = scores_of(tmp_path)
   assert 1 < row['nats'] < 2  # 1.42 of a Gaussian
   assert (tmp_path / 'run' / 'figures' / 'densities.png').is_file()
 
 
-def test_points_outside_of_a_density_are_null_in_json():
-  row = fit_distribution.judge('truth', fit_distribution.true_density('xor'),
-                               np.array([[0., 0.], [1., 1.]]), '')
-  assert row.nats == np.inf
-  assert fit_distribution._finite(row._asdict())['nats'] is None
+def test_points_outside_of_a_density_are_null_in_json(tmp_path):
+  table = report.compare(report.true_density('xor'), {},
+                         np.array([[0., 0.], [1., 1.]]))
+  assert report.records(table)['truth']['nats'] == np.inf
+  workdir.write_json(str(tmp_path / 'x.json'), report.records(table))
+  assert json.loads((tmp_path / 'x.json').read_text())['truth']['nats'] is None
 
 
 def test_rows_in_order_are_split_at_random(tmp_path):
   np.save(tmp_path / 'x.npy', np.arange(1000.0))
-  data = fit_distribution.open_data(f'{tmp_path}/x.npy', 0)
+  data = rows.open_points(f'{tmp_path}/x.npy', 0)
   assert len(data.test) == 200 and len(data.train) == 800
   both = np.concatenate([data.test, data.train])[:, 0]
   np.testing.assert_array_equal(np.sort(both), np.arange(1000))
@@ -134,8 +145,8 @@ def test_true_density_is_normalised_and_that_of_the_set(name, monkeypatch):
 
   Few draws of the curve make it noisy, which a fine grid sees through.
   """
-  monkeypatch.setattr(fit_distribution, '_CURVE_POINTS', 4096)
-  log_density = fit_distribution.true_density(name)
+  monkeypatch.setattr(report, '_CURVE_POINTS', 4096)
+  log_density = report.true_density(name)
   line = (np.arange(160) + 0.5) * 4.6 / 160 - 2.3
   mesh = np.stack(np.meshgrid(line, line), -1)
   nats = log_density(mesh.reshape(-1, 2)).reshape(160, 160)
@@ -151,10 +162,10 @@ def test_true_density_is_normalised_and_that_of_the_set(name, monkeypatch):
   assert abs(scores.mean() - entropy) < error
 
 
-@pytest.mark.parametrize('name', fit_distribution._NOISE)
+@pytest.mark.parametrize('name', report._NOISE)
 def test_true_density_has_the_noise_of_the_set(name):
   """4000 residuals tell a standard deviation to 4 / sqrt(8000) = 4.5 %."""
   noisy, clean = (toy.toy_source(name, 2000, 0, **options).arrays['x']
                   for options in ({}, {'noise': 0.0}))
   np.testing.assert_allclose(np.std(noisy - clean),
-                             fit_distribution._NOISE[name], rtol=0.045)
+                             report._NOISE[name], rtol=0.045)
