@@ -97,6 +97,11 @@ def model_shape(settings: Settings) -> density_models.Shape:
 
 
 def build(settings: Settings) -> Model:
+  """The model, whose parts are its `Density`.
+
+  Raises:
+    ValueError: settings that do not fit each other.
+  """
   density = density_models.MODELS[settings.model](model_shape(settings))
   # float64: the points may lie far from the origin.
   loc, scale = np.array(settings.loc), np.array(settings.scale)
@@ -131,6 +136,7 @@ def build(settings: Settings) -> Model:
 
 
 def loss(settings: Settings, model: Model) -> Objective:
+  """What is minimised, of a model that is trained."""
   check(model.parts.loss_fn is not None, 'model',
         'must be energy or flow to be trained', settings.model)
   tx = make_optimizer(settings.learning_rate, settings.steps,
@@ -141,6 +147,7 @@ def loss(settings: Settings, model: Model) -> Objective:
 
 
 def hooks(session: Session) -> Sequence[Hook]:
+  """The criterion by which points not trained on judge the model."""
   settings, density = session.settings, session.model.parts
   train, test = (pipeline.full_batch(source)
                  for source in (session.data.train, session.data.test))
