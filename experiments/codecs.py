@@ -5,27 +5,25 @@ train_diffusion it is the noise to which the probability-flow ODE takes an
 image, at unit scale.
 """
 
-import os
 from typing import Any, Callable, Mapping, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from experiments import common
-from experiments import diffusion_run
 from genjax.checks import check
 from genjax.data.levels import on_levels
 from genjax.diffusion import guidance
-from genjax.diffusion import samplers
-from genjax.diffusion import times
+from genjax.diffusion.model import make_denoiser
 from genjax.interpolation import lerp
 from genjax.numerics import log_mean_exp
+from genjax.runs import diffusion_settings
+from genjax.runs import sampling
 from genjax.runs.open import open_run
 from genjax.runs.settings import to_json
+from genjax.runs.task import Run
 from genjax.runs.vae_settings import inputs
 from genjax.runs.vae_settings import is_density
 from genjax.runs.vae_settings import num_classes
-from genjax.runs.workdir import SETTINGS
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Params
@@ -68,54 +66,40 @@ def open_codec(workdir: str) -> Codec:
     ValueError: it is no run of a generative model, one without a checkpoint,
       or one on points.
   """
-  if os.path.isfile(os.path.join(workdir, SETTINGS)):
-    return _vae(workdir)
-  settings = common.read_settings(workdir)
-  shape = settings['shape']
-  check('process' in settings, 'workdir', 'must be the folder of a run of '
-        'train_vae or train_diffusion', f'another run in {workdir!r}')
-  check(len(shape) == 3, 'workdir', 'must be a run on images',
-        f'{settings["data"]!r} of shape {tuple(shape)}')
-  return _diffusion(workdir)
+  run = open_run(workdir)
+  kinds = {'vae': _vae, 'diffusion': _diffusion}
+  check(run.task.kind in kinds, 'workdir', 'must be the folder of a run of '
+        'train_vae or train_diffusion', f'a {run.task.kind} in {workdir!r}')
+  check(len(run.settings.shape) == 3, 'workdir', 'must be a run on images',
+        f'{run.settings.data!r} of shape {run.settings.shape}')
+  return kinds[run.task.kind](run)
 
 
-def _diffusion(workdir: str) -> Codec:
-  model, params, step = diffusion_run.load_run(workdir)
-  settings, process = model.settings, model.process
-  sampler = samplers.dpm_solver_2m(process)
-  # Short of no noise and of nothing but noise, where codes are not defined.
-  most = float(jnp.exp(-0.5 * process.log_snr(jnp.asarray(process.t_max))))
-  grid = times.karras(
-      process, settings['sampling_steps'] + 1,
-      sigma_min=settings['sigma_min'],
-      sigma_max=min(settings['sigma_max'], most))
-  alpha = process.alpha(grid[-1])
-  scale = jnp.hypot(process.alpha(grid[0]) * settings['data_std'],
-                    process.sigma(grid[0]))
+def _diffusion(run: Run) -> Codec:
+  settings, parts = run.settings, run.task.build(run.settings).parts
+  flow = sampling.make_flow(settings, parts.process)
+  make = make_denoiser(parts.diffusion)
+
+  def told(label: Array | None) -> Any:
+    return None if label is None else {'label': label}
 
   def encode(params: Params, x: Array, label: Array | None) -> Array:
-    denoiser = model.denoiser(params, diffusion_run.as_cond(label))
-    return samplers.encode(sampler, denoiser, alpha * x, grid).x / scale
+    return flow.encode(make(params, told(label)), x)
 
   def decode(params: Params, z: Array, classes: Classes | None) -> Array:
     if classes is None:
-      denoiser = model.denoiser(params)
-    else:
-      second, first = (
-          model.denoiser(params, diffusion_run.as_cond(label))
-          for label in (classes.second, classes.first))
-      denoiser = guidance.classifier_free(second, first, classes.share)
-    nothing_drawn = jax.random.key(0)
-    return samplers.sample(nothing_drawn, sampler, denoiser, scale * z,
-                           grid).x / alpha
+      return flow.decode(make(params), z)
+    second, first = (make(params, told(label))
+                     for label in (classes.second, classes.first))
+    return flow.decode(
+        guidance.classifier_free(second, first, classes.share), z)
 
-  return Codec(encode, decode, None, None, params, settings, step, 30)
+  return Codec(encode, decode, None, None, run.params, {
+      **to_json(settings),
+      'num_classes': diffusion_settings.num_classes(settings)}, run.step, 30)
 
 
-def _vae(workdir: str) -> Codec:
-  run = open_run(workdir)
-  check(run.task.kind == 'vae', 'workdir', 'must be the folder of a run of '
-        'train_vae or train_diffusion', f'a {run.task.kind} in {workdir!r}')
+def _vae(run: Run) -> Codec:
   settings, vae = run.settings, run.task.build(run.settings).parts
   classes_told = num_classes(settings)
 

@@ -9,60 +9,60 @@ samples.npz, metrics.jsonl, TensorBoard events, checkpoints.
 
 import os
 
-from absl import flags
+from absl import flags as absl_flags
 import numpy as np
 
 from experiments import app
-from experiments import common
-from experiments import diffusion_run
-from experiments import forward_reverse
-from experiments import quality
+from experiments import flags
 from experiments import sample
 from experiments import train_diffusion
 from genjax import viz
+from genjax.reports import forward_reverse
+from genjax.reports import quality
+from genjax.reports.table import as_text
+from genjax.runs import open_run
+from genjax.runs.workdir import write_json
 
 
 def define_flags() -> None:
   """The script's flags."""
-  common.define_run_flags('where everything is written')
-  flags.FLAGS.set_default('workdir', 'runs/digits')
+  flags.define_run('Where everything is written.', 'runs/digits')
 
 
 def main() -> None:
-  workdir, seed = flags.FLAGS.workdir, flags.FLAGS.seed
+  workdir, seed = absl_flags.FLAGS.workdir, absl_flags.FLAGS.seed
   settings, data = train_diffusion.resolve('digits', {'seed': seed})
-  print(f'training {settings["steps"]} steps on {data.description.size} real '
+  print(f'training {settings.steps} steps on {data.description.size} real '
         f'8x8 digits, into {workdir}', flush=True)
   if not train_diffusion.train(settings, data, workdir):
     print('stopped: the same command goes on from here')
     raise SystemExit(130)
 
   print('drawing 1500 digits', flush=True)
-  model, params, step = diffusion_run.load_run(workdir)
-  generator = diffusion_run.default_generator(model)
-  images, label = quality.draw_like_train(generator, params, seed)
-  used = {'workdir': workdir, 'step': step, 'weights': 'ema', 'seed': seed,
+  run = open_run(workdir)
+  images, label = quality.draw_like_train(run, seed)
+  used = {'workdir': workdir, 'step': run.step, 'weights': 'ema', 'seed': seed,
           'labels': 'those of the training split',
-          'sampler': settings['sampler'], 'guidance': settings['guidance'],
-          'steps': settings['sampling_steps']}
+          'sampler': settings.sampler, 'guidance': settings.guidance,
+          'sampling_steps': settings.sampling_steps}
   samples = os.path.join(workdir, 'samples.npz')
-  sample.write_samples(samples, images, label, settings['class_names'], used)
+  sample.write_samples(samples, images, label, settings.class_names, used)
 
   figures = os.path.join(workdir, 'figures')
   grid = os.path.join(figures, 'samples.png')
   ten_each = np.stack([images[label == c][:10] for c in range(10)], axis=1)
   viz.save_grid(grid, ten_each.reshape(-1, *images.shape[1:]), 10)
-  x0, classes = forward_reverse.example_images(settings, 36)
+  x0, classes = forward_reverse.example_images(run, data, 36)
   strip, _ = forward_reverse.draw_images(
-      generator, params, x0, classes, settings['guidance'], seed, figures)
+      run.task.build(settings).parts, run.params, x0, classes, seed, figures)
 
   ours = quality.judge(images, label)
   rows = {'these samples': ours, 'real train': quality.real_floor()}
-  common.write_json(os.path.join(workdir, 'quality.json'), rows)
+  write_json(os.path.join(workdir, 'quality.json'), rows)
   recognised, ratio = ours['recognised'], ours['nn_ratio']
   training = os.path.join(figures, 'training.png')
   print(f"""
-{quality.table(rows)}
+{as_text(quality.table(rows))}
 
 An SVC that never saw the model recognises {recognised:.1%} of the digits as
 the class asked for. NN ratio {ratio:.2f}: their distance to the nearest

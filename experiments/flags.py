@@ -6,8 +6,11 @@ from absl import flags
 import numpy as np
 
 from genjax.checks import check
+from genjax.runs.diffusion_parts import SAMPLERS
+from genjax.runs.open import open_run
 from genjax.runs.settings import Rule
 from genjax.runs.settings import rules
+from genjax.runs.task import Run
 
 # Settings that the data decide.
 FACTS = ('shape', 'class_names', 'num_examples', 'data_std')
@@ -16,7 +19,8 @@ FACTS = ('shape', 'class_names', 'num_examples', 'data_std')
 def define_run(workdir: str, default: str | None = None) -> None:
   """Flags of every script; `workdir` says what the folder is for."""
   flags.DEFINE_string('workdir', default, workdir)
-  flags.mark_flag_as_required('workdir')
+  if default is None:  # of a default absl warns
+    flags.mark_flag_as_required('workdir')
   flags.register_validator('workdir', lambda v: v != '', 'must name a folder')
   flags.DEFINE_integer('seed', 0, 'Seed of everything that is drawn at random.',
                        lower_bound=0, upper_bound=2**31 - 1)
@@ -72,6 +76,41 @@ def _items(rule: Rule, words: Any) -> Any:
     except ValueError:
       what = 'whole numbers' if rule.kind is int else 'numbers'
       check(False, rule.name, f'must be {what} with commas between', repr(word))
+
+
+def define_drawing() -> None:
+  """Flags of scripts that draw from a run: which weights, and how."""
+  flags.DEFINE_enum('weights', 'ema', ['ema', 'raw'], 'Weights: averaged over '
+                    'the training steps, or those of the last.')
+  flags.DEFINE_enum('sampler', None, list(SAMPLERS), 'Method of a diffusion '
+                    "run; the run's own where absent.")
+  flags.DEFINE_integer('steps', None, 'Steps of the method.', lower_bound=2)
+  flags.DEFINE_float('guidance', None, 'Scale of classifier-free guidance; 1 '
+                     'is none.', lower_bound=0.0)
+
+
+def opened() -> Run:
+  """The run of --workdir, with the flags of `define_drawing`.
+
+  Raises:
+    ValueError: see `open_run`.
+  """
+  values = flags.FLAGS
+  given = {'sampler': values.sampler, 'sampling_steps': values.steps,
+           'guidance': values.guidance}
+  return open_run(values.workdir, values.weights, settings={
+      name: value for name, value in given.items() if value is not None})
+
+
+def drawn_by(run: Run) -> dict[str, Any]:
+  """What samples of the run that `opened` gave depend on, beside their number.
+  """
+  names = ('sampler', 'sampling_steps', 'guidance')
+  values = flags.FLAGS
+  return {'workdir': values.workdir, 'step': run.step,
+          'weights': values.weights, 'seed': values.seed,
+          **{name: getattr(run.settings, name) for name in names
+             if hasattr(run.settings, name)}}
 
 
 def numbers(name: str, words: Any, num: int | None = None) -> list[float]:

@@ -1,4 +1,4 @@
-"""Draws samples from a trained diffusion model.
+"""Draws samples from a trained model.
 
   python -m experiments.sample --workdir=runs/digits --labels=3,7 \
       --num_samples=100 --out=samples.npz
@@ -13,51 +13,53 @@ The flags used are stored beside the samples.
 import os
 from typing import Any, Sequence
 
-from absl import flags
+from absl import flags as absl_flags
+import jax.numpy as jnp
 import numpy as np
 
 from experiments import app
-from experiments import common
-from experiments import diffusion_run
+from experiments import flags
 from genjax.checks import check
 from genjax.data import pipeline
 from genjax.data import sample_files
+from genjax.runs import keys
+from genjax.runs.workdir import check_output
+from genjax.runs.workdir import write_json
 
 
 def define_flags() -> None:
   """The script's flags."""
-  common.define_run_flags('folder of the trained run')
-  diffusion_run.define_sampling_flags()
-  flags.DEFINE_integer('num_samples', 100, 'how many', lower_bound=1)
-  flags.DEFINE_list('labels', None, 'classes to draw in turn, by number or '
-                    'name; all where absent')
-  flags.DEFINE_integer('batch_size', 100, 'drawn at a time; no effect on the '
-                       'samples', lower_bound=1)
-  flags.DEFINE_string('out', None, 'an .npz file or a folder of PNG files; '
-                      'samples.npz in the workdir where absent')
+  flags.define_run('Folder of the trained run.')
+  flags.define_drawing()
+  absl_flags.DEFINE_integer('num_samples', 100, 'How many.', lower_bound=1)
+  absl_flags.DEFINE_list('labels', None, 'Classes to draw in turn, by number '
+                         'or name; all where absent.')
+  absl_flags.DEFINE_string('out', None, 'An .npz file or a folder of PNG '
+                           'files; samples.npz in the workdir where absent.')
 
 
 def parse_labels(
-    settings: dict[str, Any], names: list[str] | None, num_samples: int
+    settings: Any, names: list[str] | None, num_samples: int
 ) -> np.ndarray | None:
   """Labels [N] in turn, of `names` or of all classes; None without classes.
 
   Raises:
     ValueError: an unknown class, or classes of an unconditional model.
   """
-  num_classes = settings['num_classes']
-  check(names is None or num_classes is not None, 'labels',
+  classes = (settings.class_names if getattr(settings, 'conditional', False)
+             else ())
+  check(names is None or bool(classes), 'labels',
         'must be absent for an unconditional model', names)
-  if num_classes is None:
+  if not classes:
     return None
   check(names is None or bool(names), 'labels', 'must name a class', names)
   if not names:
-    return np.resize(np.arange(num_classes), num_samples)
-  chosen = sample_files.class_numbers(names, settings['class_names'])
+    return np.resize(np.arange(len(classes)), num_samples)
+  chosen = sample_files.class_numbers(names, classes)
   for name, number in zip(names, chosen):
-    check(number is not None and number < num_classes, 'labels', 'must be '
+    check(number is not None and number < len(classes), 'labels', 'must be '
           f'names of classes or, where no name is the number of another class, '
-          f'numbers below {num_classes}', repr(name))
+          f'numbers below {len(classes)}', repr(name))
   return np.resize(np.asarray(chosen, np.int64), num_samples)
 
 
@@ -81,26 +83,29 @@ def write_samples(
 ) -> None:
   """Writes samples, see `sample_files.write_samples`, and the flags used."""
   sample_files.write_samples(out, x, label, class_names)
-  common.write_json(f'{out[:-4]}.json' if out.endswith('.npz')
-                    else os.path.join(out, 'flags.json'), used)
+  write_json(f'{out[:-4]}.json' if out.endswith('.npz')
+             else os.path.join(out, 'flags.json'), used)
 
 
 def main() -> None:
-  values = flags.FLAGS
-  settings = common.read_settings(values.workdir)
-  label = parse_labels(settings, values.labels, values.num_samples)
+  values = absl_flags.FLAGS
+  run = flags.opened()
+  settings, num = run.settings, values.num_samples
+  if (draw := run.sample) is None:
+    raise ValueError('workdir: must be of a model that samples, got a '
+                     f'{run.task.kind}')
+  label = parse_labels(settings, values.labels, num)
   out = values.out or os.path.join(values.workdir, 'samples.npz')
-  check_out(out, flat=len(settings['shape']) == 1)
-  generator, params, used = diffusion_run.generator_from_flags(
-      values.workdir, batch_size=min(values.batch_size, values.num_samples))
-  x = diffusion_run.generate(
-      generator, params, common.root_key(values.seed, 'sample'),
-      values.num_samples, label, used['guidance'])
-  used |= {'num_samples': values.num_samples, 'labels': values.labels}
+  check_output(out)
+  check_out(out, flat=len(settings.shape) == 1)
+  cond = None if label is None else {'label': jnp.asarray(label)}
+  x = np.asarray(draw(keys.key(values.seed, 'sample'), (num,), cond))
   replaced = ', in place of earlier ones' if os.path.isfile(out) else ''
   write_samples(out, pipeline.to_uint8(x) if x.ndim == 4 else x, label,
-                settings['class_names'], used)
-  print(f'wrote {values.num_samples} samples to {out}{replaced}')
+                settings.class_names, {
+                    **flags.drawn_by(run), 'num_samples': num,
+                    'labels': values.labels})
+  print(f'wrote {num} samples to {out}{replaced}')
 
 
 if __name__ == '__main__':

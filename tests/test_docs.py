@@ -68,7 +68,7 @@ def defined_flags(source: str) -> set[str]:
   """Names of the absl flags that `source` defines."""
   return {node.args[0].value for node in ast.walk(ast.parse(source))
           if isinstance(node, ast.Call)
-          and ast.unparse(node.func).startswith('flags.DEFINE_')
+          and 'flags.DEFINE_' in ast.unparse(node.func)
           and isinstance(node.args[0], ast.Constant)}
 
 

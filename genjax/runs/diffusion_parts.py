@@ -80,6 +80,8 @@ def make_network(settings: Any, num_classes: int | None) -> Any:
   check(flat == (name == 'mlp'), 'network',
         'must be mlp for points (--preset=toy) and unet or dit for images',
         f'{name} for data of shape {settings.shape}')
+  check(not (flat and settings.horizontal_flip), 'horizontal_flip',
+        'must be false for points: it needs images', True)
   check(len(width) >= 1 and (name == 'unet' or len(width) == 1), 'width',
         'must be one number for a dit or mlp, and one or more for a unet',
         f'{width} for a {name}')

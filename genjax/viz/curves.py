@@ -17,7 +17,7 @@ def save_training_curves(
   Args:
     path: of the PNG.
     records: the lines of metrics.jsonl, each with `step`, and where it has
-      them `loss`, `held_out/loss`, `loss_by_log_snr/<low>_to_<high>` and
+      them `loss`, `test/loss`, `loss_by_log_snr/<low>_to_<high>` and
       `grad_norm`.
   """
   check(len(records) > 0, 'save_training_curves', 'records must not be empty',
@@ -39,8 +39,8 @@ def save_training_curves(
       axis.plot(*np.transpose(points), **style)
 
   plot(left, 'loss', color=figures.BLUE, lw=1, label='training')
-  plot(left, 'held_out/loss', color=figures.ORANGE, lw=1, marker='.',
-       label='held-out, EMA weights')
+  plot(left, 'test/loss', color=figures.ORANGE, lw=1, marker='.',
+       label='test, EMA weights')
   # From most noise to least.
   shades = figures.shades(len(bins))
   for name, shade in zip(bins, shades):

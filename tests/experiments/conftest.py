@@ -23,14 +23,17 @@ from PIL import Image
 import pytest
 
 from experiments import app
-from experiments import common
-from experiments import diffusion_run
 from experiments import sample
 from experiments import train_diffusion
 from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.reports import pixel_densities
+from genjax.runs import data_identity
+from genjax.runs import diffusion
+from genjax.runs import workdir as workdirs
+from genjax.runs.diffusion_settings import Settings
 from genjax.training.checkpoint import Checkpointer
+from genjax.training.state import init_state
 
 
 class Result(NamedTuple):
@@ -133,10 +136,18 @@ def _files_of(folder) -> dict[str, str]:
 
 def _state_of(workdir):
   """(state as numpy arrays, step) of the latest checkpoint in `workdir`."""
-  model = diffusion_run.build_model(common.read_settings(str(workdir)))
-  checkpointer = Checkpointer(os.path.join(workdir, 'checkpoints'))
+  written = workdirs.read(str(workdir))
+  settings = workdirs.settings_of(written, Settings)
+  checkpointer = Checkpointer(os.path.join(workdir, 'checkpoints'),
+                              run=written.run)
   with contextlib.closing(checkpointer):
-    return checkpointer.restore(diffusion_run.init_run(model))
+    return checkpointer.restore(jax.eval_shape(lambda: _init(settings)))
+
+
+def _init(settings):
+  model = diffusion.build(settings)
+  return init_state(model.init(jax.random.key(0), None),
+                    diffusion.loss(settings, model).tx, model.averages)
 
 
 def _write_pictures(folder, num: int, size: int = 32) -> pathlib.Path:
@@ -151,8 +162,8 @@ def _write_pictures(folder, num: int, size: int = 32) -> pathlib.Path:
 def few_sampling_steps():
   """Grids drawn while training take two steps: the one thing not as it is."""
   with pytest.MonkeyPatch.context() as patch:
-    for name, preset in train_diffusion.PRESETS.items():
-      patch.setitem(train_diffusion.PRESETS, name,
+    for name, preset in diffusion.RECIPES.items():
+      patch.setitem(diffusion.RECIPES, name,
                     {**preset, 'sampling_steps': 2})
     yield
 
@@ -222,9 +233,10 @@ def run(cache):
 
 def _write_run(workdir, preset, **values):
   """A workdir as training leaves it, with random parameters, uncompiled."""
-  settings, _ = train_diffusion.resolve(preset, {
+  settings, data = train_diffusion.resolve(preset, {
       'steps': 6, 'sampling_steps': 2, **values})
-  state = diffusion_run.init_run(diffusion_run.build_model(settings))
+  state = jax.jit(lambda: _init(settings), compiler_options={
+      'xla_backend_optimization_level': 0})()
   rng = np.random.default_rng(0)
 
   def shaken(x):  # the networks begin at zero, where labels make no difference
@@ -233,8 +245,10 @@ def _write_run(workdir, preset, **values):
   state = state._replace(params=jax.tree.map(shaken, state.params),
                          averages=jax.tree.map(shaken, state.averages),
                          step=np.int32(6))
-  common.open_workdir(str(workdir), settings)
-  checkpointer = Checkpointer(str(workdir / 'checkpoints'))
+  checkpointer = Checkpointer(
+      str(workdir / 'checkpoints'), run=workdirs.create_or_check(
+          str(workdir), 'diffusion', settings,
+          data_identity.identify(data.train)))
   with contextlib.closing(checkpointer):
     checkpointer.save(6, jax.tree.map(np.asarray, state))
   return workdir
@@ -244,14 +258,14 @@ def _write_run(workdir, preset, **values):
 def digits_run(tmp_path_factory):
   """The workdir of a class-conditional run on digits."""
   return _write_run(tmp_path_factory.mktemp('digits') / 'run', 'digits',
-                    network='dit', width=['8'], batch_size=8)
+                    network='dit', width=(8,), batch_size=8)
 
 
 @pytest.fixture(scope='session')
 def toy_run(tmp_path_factory):
   """The workdir of an unconditional run on points of a known mixture."""
   return _write_run(tmp_path_factory.mktemp('toy') / 'run', 'toy',
-                    data='toy:eight_gaussians', width=['8'], depth=1,
+                    data='toy:eight_gaussians', width=(8,), depth=1,
                     conditional=False)
 
 

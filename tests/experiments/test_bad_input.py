@@ -23,7 +23,7 @@ from experiments import train_vae
 # tests see 8 devices.
 TRAIN = [
     ('--data=cats', ['--data', 'digits', 'folder', 'tfds', 'toy', "'cats'"]),
-    ('--data=', ['--data', 'toy']),
+    ('--data=', ['--data', "''"]),
     ('--data=digits:3', ['--data', 'digits', '3']),
     ('--data=toy', ['moons', "''"]),
     ('--data=toy:moon', ['moons', "'moon'"]),
@@ -45,7 +45,7 @@ TRAIN = [
                                                           '6 x 6']),
     ('--data=folder:{one} --image_size=0', ['image_size', '0']),
     ('--data=folder:{one} --image_size=320000',
-     ['--image_size', 'at most 4096', '320000']),
+     ['--image_size', '4096', '320000']),
     ('--data=digits --image_size=16', ['--image_size', 'digits', '16']),
     ('--data=digits --held_out=0.1', ['--held_out', 'digits', '0.1']),
     ('--preset=toy --held_out=0.1', ['--held_out', 'toy', '0.1']),
@@ -60,10 +60,10 @@ TRAIN = [
     ('--steps=0', ['steps', '0']),
     ('--steps=ten', ['steps', 'ten']),
     ('--steps=1.5', ['steps', '1.5']),
-    ('--learning_rate=0', ['learning_rate', 'positive']),
-    ('--learning_rate=-1', ['learning_rate', 'positive']),
-    ('--learning_rate=nan', ['learning_rate', 'finite']),
-    ('--learning_rate=inf', ['learning_rate', 'finite']),
+    ('--learning_rate=0', ['--learning_rate', 'above 0']),
+    ('--learning_rate=-1', ['--learning_rate', 'above 0']),
+    ('--learning_rate=nan', ['--learning_rate', 'above 0', 'nan']),
+    ('--learning_rate=inf', ['--learning_rate', 'at most', 'inf']),
     ('--learning_rate=fast', ['learning_rate', 'fast']),
     ('--save_every=0', ['save_every', '0']),
     ('--log_every=-1', ['log_every', '-1']),
@@ -101,7 +101,8 @@ RUNS = [
     (train_diffusion, '--workdir={digits} --network=dit --width=8 '
      '--batch_size=16 --steps=6', ['{digits}', 'batch_size=8', '16']),
     (train_diffusion, '--workdir={bare} --preset=toy', ['{bare}', '=']),
-    (train_diffusion, '--workdir={samples} --preset=toy', ['{samples}', '=']),
+    (train_diffusion, '--workdir={samples} --preset=toy', ['{samples}',
+                                                           'kind']),
     (train_diffusion, '--workdir={torn} --preset=toy', ['{torn}', 'JSON']),
     (train_diffusion, '--workdir={file} --preset=toy', ['{file}']),
     (train_diffusion, '--workdir={file}/run --preset=toy', ['{file}/run']),
@@ -119,8 +120,8 @@ RUNS = [
     (sample, '--workdir={missing}', ['--workdir', '{missing}']),
     (sample, '--workdir={empty}', ['--workdir', '{empty}']),
     (sample, '--workdir={torn}', ['{torn}', 'JSON']),
-    (sample, '--workdir={samples}', ['--workdir', '{samples}']),
-    (sample, '--workdir={nameless}', ['--workdir', 'class_names', 'different']),
+    (sample, '--workdir={samples}', ['{samples}', 'kind']),
+    (sample, '--workdir={nameless}', ['class_names', 'different']),
     (sample, '--workdir={bare}', ['--workdir', '{bare}', 'checkpoint']),
     (forward_reverse, '--workdir={missing}', ['--workdir', '{missing}']),
     (forward_reverse, '--workdir={bare}', ['{bare}', 'checkpoint']),
@@ -134,10 +135,10 @@ RUNS = [
     (sample, '--workdir={digits} --guidance=-1', ['guidance', '-1']),
     (sample, '--workdir={digits} --guidance=nan', ['guidance', 'nan']),
     (sample, '--workdir={digits} --num_samples=0', ['num_samples', '0']),
-    (sample, '--workdir={digits} --batch_size=0', ['batch_size', '0']),
     (sample, '--workdir={digits} --out={file}/x.npz', ['{file}']),
-    (sample, '--workdir={digits} --out={digits}/flags.npz',
-     ['--out', '{digits}/flags.json']),
+    (sample, '--workdir={digits} --out={digits}/settings.npz',
+     ['--out', '{digits}/settings.json']),
+    (sample, '--workdir={digits} --out={digits}', ['--out', '{digits}']),
     (sample, '--workdir=', ['workdir', 'must name a folder']),
     (sample, '--workdir={digits} --out={one}', ['--out', '{one}']),
     (sample, '--workdir={toy} --guidance=2', ['--guidance', 'unconditional']),
@@ -180,13 +181,12 @@ def places(tmp_path_factory, digits_run, toy_run):
   shutil.copytree(toy_run, at['toy'])
   shutil.copytree(digits_run, at['bare'],
                   ignore=shutil.ignore_patterns('checkpoints'))
-  settings = json.loads((digits_run / 'flags.json').read_text())
+  settings = json.loads((digits_run / 'settings.json').read_text())
   settings['class_names'][3] = settings['class_names'][4]
   for name, text in (('samples', '{"workdir": "x"}'), ('torn', '{"seed": 0'),
                      ('nameless', json.dumps(settings))):
     at[name].mkdir()
-    (at[name] / 'flags.json').write_text(text)
-  (at['torn'] / 'settings.json').write_text('{"seed": 0')
+    (at[name] / 'settings.json').write_text(text)
   at['file'].write_text('a file, where a folder would have to be')
   return root, {name: str(path) for name, path in at.items()}
 

@@ -1,16 +1,21 @@
 """Both processes on file, and the distance to the exact marginals."""
 
+import dataclasses
 import json
 
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from experiments import diffusion_run
 from experiments import forward_reverse
 from genjax import viz
 from genjax.data import toy
 from genjax.diffusion import exact
+from genjax.reports import forward_reverse as report
+from genjax.runs import diffusion
+from genjax.runs import open_run
+from genjax.runs import sampling
+from genjax.runs.data import reopen_data
 
 POINTS = 800
 
@@ -38,7 +43,7 @@ def test_images_become_a_strip_and_an_animation(run, digits_run, files_of):
 
 def test_points_are_measured_against_their_exact_marginals(
     run, toy_run, monkeypatch):
-  monkeypatch.setattr(forward_reverse, '_POINTS', POINTS)
+  monkeypatch.setattr(report, 'POINTS', POINTS)
   result = run(forward_reverse, f'--workdir={toy_run}', '--steps=9')
   assert result.code == 0 and result.err == ''
   figures = toy_run / 'figures'
@@ -58,11 +63,13 @@ def test_points_are_measured_against_their_exact_marginals(
 
 
 def test_example_images_are_those_of_the_run(digits_run):
-  settings = diffusion_run.common.read_settings(str(digits_run))
-  x, label = forward_reverse.example_images(settings, 36)
+  opened = open_run(str(digits_run))
+  data = reopen_data(str(digits_run), opened)
+  x, label = report.example_images(opened, data, 36)
   assert x.shape == (36, 8, 8, 1) and label.shape == (36,)
   assert x.min() >= -1 and x.max() <= 1
-  _, none = forward_reverse.example_images({**settings, 'num_classes': None}, 4)
+  _, none = report.example_images(opened._replace(settings=dataclasses.replace(
+      opened.settings, conditional=False)), data, 4)
   assert none is None
 
 
@@ -70,21 +77,23 @@ def test_a_perfect_model_is_as_near_as_the_floor(
     toy_run, tmp_path, monkeypatch):
   """And what is drawn is at the noise levels that the captions say."""
   drawn = {}
-  monkeypatch.setattr(forward_reverse, '_POINTS', POINTS)
+  monkeypatch.setattr(report, 'POINTS', POINTS)
   monkeypatch.setattr(viz, 'save_point_strips',
                       lambda path, strips: drawn.update(strips))
   monkeypatch.setattr(viz, 'save_gif', lambda path, frames: None)
   monkeypatch.setattr(viz, 'point_frame', lambda *args: None)
-  model, params, _ = diffusion_run.load_run(str(toy_run))
+  settings = dataclasses.replace(open_run(str(toy_run)).settings,
+                                 sampler='heun', sampling_steps=24)
+  parts = diffusion.build(settings).parts
   weights, means, scale = toy.eight_gaussians_mixture()
   truth = exact.gaussian_mixture(
-      model.process, jnp.log(weights), jnp.asarray(means, jnp.float32),
+      parts.process, jnp.log(weights), jnp.asarray(means, jnp.float32),
       scale**2 * jnp.eye(2))
-  model = model._replace(denoiser=lambda variables, label=None: truth.denoiser)
-  generator = diffusion_run.make_generator(
-      model, sampler='heun', num_steps=24, guided=False, batch_size=POINTS)
-  forward_reverse.draw_points(
-      generator, params, 'eight_gaussians', 1.0, 0, str(tmp_path))
+  monkeypatch.setattr(sampling, 'make_denoiser', lambda model: (
+      lambda params, cond=None: truth.denoiser))
+  parts = parts._replace(draw=sampling.make_draw(
+      settings, parts.diffusion, parts.process, classes=False))
+  report.draw_points(parts, {}, 'eight_gaussians', False, 0, str(tmp_path))
 
   for row in json.loads((tmp_path / 'forward_reverse.json').read_text()):
     # Both are draws of one law: under it the ratio of two such statistics

@@ -100,8 +100,8 @@ def test_classes_and_held_out_files_of_a_folder_are_used(tmp_path):
     Image.fromarray(image[..., 0]).save(place / f'{i}.png')
   settings, data = train_diffusion.resolve('digits', {
       'data': f'folder:{tmp_path}', 'image_size': 8, 'held_out': 0.1})
-  assert settings['class_names'] == [f'class{i}' for i in range(10)]
-  assert settings['num_classes'] == 10 and settings['shape'] == [8, 8, 3]
+  assert settings.class_names == tuple(f'class{i}' for i in range(10))
+  assert settings.shape == (8, 8, 3)
   sizes = len(data.train), len(data.test)
   assert sizes == (297 - 30, 30)
   content = [{item['image'].tobytes() for item in part} for part in data]

@@ -8,15 +8,17 @@ import pytest
 
 from experiments import demo
 from experiments import quality
-from experiments import train_diffusion
 from genjax.data import embedded
+from genjax.reports.quality import judge
+from genjax.reports.quality import real_floor
+from genjax.runs.diffusion_settings import RECIPES
 from genjax.training.logs import read_metrics
 
 MEASURES = ['recognised', 'cas', 'fd_pixels', 'nn_ratio', 'diversity']
 
 
 def test_judge_gives_the_published_floors_to_the_training_images():
-  floor = quality.real_floor()
+  floor = real_floor()
   assert list(floor) == MEASURES
   # FACTS of the split, by scikit-learn and scipy alone, as it prints them.
   assert floor == {
@@ -27,7 +29,7 @@ def test_judge_gives_the_published_floors_to_the_training_images():
 
 def test_judge_finds_the_test_images_to_be_the_test_images():
   test = embedded.digits('test').arrays
-  found = quality.judge(test['image'], test['label'])
+  found = judge(test['image'], test['label'])
   # Recognised by an SVC of the training images: what CAS is for those.
   assert found['recognised'] == pytest.approx(.993, abs=5e-4)
   assert found['fd_pixels'] == pytest.approx(0, abs=1e-3)
@@ -39,29 +41,21 @@ def test_judge_sees_what_is_wrong():
   train = embedded.digits('train').arrays
   images, labels = train['image'], train['label']
   noise = np.random.default_rng(0).integers(0, 256, images.shape)
-  found = quality.judge(noise.astype(np.uint8), labels)
+  found = judge(noise.astype(np.uint8), labels)
   assert found['recognised'] < .3 and found['fd_pixels'] > 500
   assert found['nn_ratio'] > 2
-  shifted = quality.judge(images, (labels + 1) % 10)
+  shifted = judge(images, (labels + 1) % 10)
   assert shifted['recognised'] == 0 and shifted['cas'] < .05
   first = np.stack([images[labels == c][0] for c in range(10)])
-  found = quality.judge(first[labels], labels)  # one image a class
+  found = judge(first[labels], labels)  # one image a class
   assert found['diversity'] == pytest.approx(0, abs=1e-6)
-
-
-def test_table_has_a_row_a_generator():
-  lines = quality.table({'a': {'x': 1.0, 'y': 2.0}, 'b': {'x': .5, 'y': 0}})
-  first, *rows = lines.splitlines()
-  assert first.split() == ['x', 'y']
-  assert [row.split() for row in rows] == [['a', '1.000', '2.000'],
-                                           ['b', '0.500', '0.000']]
 
 
 @pytest.fixture
 def tiny_preset(monkeypatch):
-  preset = {**train_diffusion.PRESETS['digits'], 'network': 'dit',
-            'width': [8], 'batch_size': 8, 'steps': 2}
-  monkeypatch.setitem(train_diffusion.PRESETS, 'digits', preset)
+  preset = {**RECIPES['digits'], 'network': 'dit', 'width': (8,),
+            'batch_size': 8, 'steps': 2}
+  monkeypatch.setitem(RECIPES, 'digits', preset)
 
 
 def test_demo_leaves_all_that_it_promises(run, tiny_preset, tmp_path):

@@ -1,5 +1,6 @@
 """What sample writes, and on what it depends."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -8,12 +9,15 @@ import chex
 import numpy as np
 import pytest
 
-from experiments import diffusion_run
 from experiments import sample
 from genjax.data import folder
 from genjax.data import folder_names
 from genjax.data import sample_files
 from genjax.data import sources
+from genjax.runs import open_run
+from genjax.runs import sampling
+from genjax.runs.diffusion_parts import SAMPLERS
+from genjax.runs.diffusion_settings import Settings
 
 FEW = '--steps=3'
 
@@ -32,7 +36,7 @@ def test_sample_writes_images_and_labels_in_turn(run, digits_run, tmp_path):
   assert labels.tolist() == [3, 7, 0, 3, 7, 0, 3]
   assert json.loads(out.with_suffix('.json').read_text()) == {
       'workdir': str(digits_run), 'step': 6, 'weights': 'raw', 'seed': 5,
-      'sampler': 'ddim', 'steps': 3, 'guidance': 1.5, 'num_samples': 7,
+      'sampler': 'ddim', 'sampling_steps': 3, 'guidance': 1.5, 'num_samples': 7,
       'labels': ['3', '7', '0']}
   assert sorted(p.name for p in out.parent.iterdir()) == ['x.json', 'x.npz']
 
@@ -86,10 +90,12 @@ def test_write_samples_calls_folders_like_the_classes(tmp_path):
   assert read['image'][:, 0, 0, 0].tolist() == [2, 1, 0, 0]
 
 
-def test_sample_does_not_depend_on_the_batch_size(draw, digits_run):
+def test_sample_does_not_depend_on_the_batch_size(
+    draw, digits_run, monkeypatch):
   flags = (FEW, '--num_samples=16', '--sampler=ddpm')  # with noise in between
   once, labels = draw(digits_run, *flags)  # 2 on each of 8 devices
-  images, again = draw(digits_run, *flags, '--batch_size=5')  # on one device
+  monkeypatch.setattr(sampling, '_BLOCK', 5)
+  images, again = draw(digits_run, *flags)  # on one device
   np.testing.assert_array_equal(again, labels)
   # Another order of sums may tip a pixel over the edge of a rounding.
   apart = np.abs(images.astype(int) - once.astype(int))
@@ -115,7 +121,7 @@ def test_sample_depends_on_every_flag_that_it_should(draw, digits_run):
 
 def test_sample_runs_every_sampler(draw, toy_run):
   drawn = {name: draw(toy_run, '--num_samples=8', f'--sampler={name}', FEW)[0]
-           for name in diffusion_run.SAMPLERS}
+           for name in SAMPLERS}
   for x in drawn.values():
     assert np.isfinite(x).all() and x.shape == (8, 2)
   # Euler's steps are in sigma / alpha, where they are DDIM's.
@@ -124,12 +130,12 @@ def test_sample_runs_every_sampler(draw, toy_run):
     assert np.abs(one - other).max() > 1e-3  # coarse grids set them apart
 
 
-def test_load_run_tells_averaged_from_last_weights(digits_run, state_of):
+def test_opened_weights_are_averaged_or_last(digits_run, state_of):
   state, _ = state_of(digits_run)
   for weights, want in (('ema', state.averages['ema']), ('raw', state.params)):
-    _, params, step = diffusion_run.load_run(str(digits_run), weights)
-    chex.assert_trees_all_equal(params, want)
-    assert step == 6
+    run = open_run(str(digits_run), weights)
+    chex.assert_trees_all_equal(run.params, want)
+    assert run.step == 6
 
 
 # What may stand in somebody's data, or in a settings file that was received.
@@ -203,7 +209,7 @@ def test_class_numbers_go_by_one_rule(names, given, want):
   # What is meant by one does not depend on what stands beside it.
   for word, number in zip(given.split(), want):
     assert sample_files.class_numbers([word], names) == [number]
-  settings = {'num_classes': len(names), 'class_names': names}
+  settings = Settings(class_names=tuple(names))
   if all(n is not None and n < len(names) for n in want):
     assert sample.parse_labels(settings, given.split(), len(want)
                                ).tolist() == want
@@ -213,8 +219,10 @@ def test_class_numbers_go_by_one_rule(names, given, want):
 
 
 def test_parse_labels_takes_names_and_numbers():
-  settings = {'num_classes': 3, 'class_names': ['cat', 'dog', 'emu']}
+  settings = Settings(class_names=('cat', 'dog', 'emu'))
   parse = sample.parse_labels
   assert parse(settings, ['emu', '0'], 5).tolist() == [2, 0, 2, 0, 2]
   assert parse(settings, None, 5).tolist() == [0, 1, 2, 0, 1]
-  assert parse({'num_classes': None, 'class_names': []}, None, 5) is None
+  assert parse(Settings(), None, 5) is None
+  untold = dataclasses.replace(settings, conditional=False)
+  assert parse(untold, None, 5) is None

@@ -4,6 +4,7 @@ Steps compared bit for bit are those of a tiny transformer, which compiles
 fast; the U-Net runs in test_photographs.py.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -16,14 +17,19 @@ import time
 import chex
 import jax
 import numpy as np
+import optax
 import pytest
 
-from experiments import common
-from experiments import diffusion_run
 from experiments import train_diffusion
+from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import toy
+from genjax.runs import diffusion
+from genjax.runs.diffusion_parts import PREDICTIONS
+from genjax.runs.diffusion_parts import PROCESSES
+from genjax.runs.task import Session
 from genjax.training.logs import read_metrics
+from genjax.training.state import init_state
 
 STEPS = 6
 
@@ -54,17 +60,18 @@ def test_training_writes_everything_it_promises(trained):
   assert result.code == 0 and result.err == ''
   assert str(workdir) in result.out and len(result.out.splitlines()) == 1
   assert sorted(p.name for p in workdir.iterdir()) == [
-      'checkpoints', 'figures', 'flags.json', 'metrics.jsonl', 'tensorboard']
+      'checkpoints', 'figures', 'metrics.jsonl', 'settings.json',
+      'tensorboard']
   assert {p.name for p in (workdir / 'checkpoints').iterdir()} == {'3', '6'}
   assert {p.name for p in (workdir / 'figures').iterdir()} == {
       'samples_0000003.png', 'samples_0000006.png', 'training.png'}
   (events,) = (workdir / 'tensorboard').iterdir()
   data = events.read_bytes()
-  for name in (b'grad_norm', b'held_out/loss', b'loss_by_log_snr/', b'samples'):
+  for name in (b'grad_norm', b'test/loss', b'loss_by_log_snr/', b'samples'):
     assert name in data
-  settings = json.loads((workdir / 'flags.json').read_text())
+  settings = json.loads((workdir / 'settings.json').read_text())
   assert settings['width'] == [8] and settings['batch_size'] == 8
-  assert settings['shape'] == [8, 8, 1] and settings['num_classes'] == 10
+  assert settings['shape'] == [8, 8, 1] and len(settings['class_names']) == 10
 
 
 def test_training_logs_loss_by_noise_level_gradient_and_held_out(trained):
@@ -79,10 +86,10 @@ def test_training_logs_loss_by_noise_level_gradient_and_held_out(trained):
     # A batch of 8 spreads over bins, and its loss is a mean of theirs.
     assert len(reached) >= 3
     assert min(reached) <= record['loss'] <= max(reached)
-    assert ('held_out/loss' in record) == (record['step'] in (3, 6))
+    assert ('test/loss' in record) == (record['step'] in (3, 6))
   held = records[-1]
-  bins = [v for k, v in held.items() if k.startswith('held_out/loss_by')]
-  assert min(bins) <= held['held_out/loss'] <= max(bins)
+  bins = [v for k, v in held.items() if k.startswith('test/loss_by')]
+  assert min(bins) <= held['test/loss'] <= max(bins)
 
 
 @pytest.mark.parametrize('stop_after', [1, 5])
@@ -144,66 +151,64 @@ def test_every_compilation_gives_the_same_losses(run, tmp_path, state_of):
   np.testing.assert_allclose(losses['pmap'], losses['jit'], rtol=1e-5)
 
   assert (workdir / 'figures' / 'samples_0000004.png').is_file()
-  assert 'held_out/loss' in read_metrics(workdir / 'metrics.jsonl')[-1]
-  assert json.loads((workdir / 'flags.json').read_text())['guidance'] == 1
+  assert 'test/loss' in read_metrics(workdir / 'metrics.jsonl')[-1]
+  assert json.loads((workdir / 'settings.json').read_text())['guidance'] == 1
   state, _ = state_of(workdir)
   assert 'class_embedding' not in str(jax.tree.structure(state.params))
 
 
 @pytest.fixture(scope='module')
 def points():
-  """Settings, state and a batch of a small run on points."""
-  settings, data = train_diffusion.resolve('toy', {'width': ['8'], 'depth': 1})
-  state = diffusion_run.init_run(diffusion_run.build_model(settings))
-  return settings, state, next(pipeline.batches(data.train, 64, seed=0))
+  """Settings, params and a batch of a small run on points."""
+  settings, data = train_diffusion.resolve('toy', {'width': (8,), 'depth': 1})
+  params = diffusion.build(settings).init(jax.random.key(0), None)
+  return settings, params, next(pipeline.batches(data.train, 64, seed=0))
 
 
-def test_held_out_loss_is_that_of_the_averaged_weights(points):
-  settings, state, _ = points
-  model = diffusion_run.build_model(settings)
-  held_out = toy.toy_source('moons', 256, 1)
-  hook = train_diffusion.held_out_hook(model, held_out)
-  moved = jax.tree.map(lambda x: x + 0.1, state.params)
-  first = hook(state, 1)['held_out/loss']
-  assert hook(state._replace(params=moved), 1)['held_out/loss'] == first
+def test_test_loss_is_that_of_the_averaged_weights(points):
+  settings, params, _ = points
+  model = diffusion.build(settings)
+  data = named.Data(toy.toy_source('moons', 256, 0),
+                    toy.toy_source('moons', 256, 1))
+  (hook,) = diffusion.hooks(Session(settings, model, data, '', None))
+  assert hook.every == settings.save_every
+  state = init_state(params, optax.identity(), model.averages)
+  moved = jax.tree.map(lambda x: x + 0.1, params)
+  first = hook.call(state, 1)['test/loss']
+  assert hook.call(state._replace(params=moved), 1)['test/loss'] == first
   changed = state._replace(averages={'ema': moved})
-  assert hook(changed, 1)['held_out/loss'] != first
+  assert hook.call(changed, 1)['test/loss'] != first
+  assert not diffusion.hooks(Session(settings, model, data._replace(test=None),
+                                     '', None))
 
 
-def test_seeds_and_roles_share_no_key():
-  keys = [common.root_key(seed, role) for seed in range(8)
-          for role in ('init', 'training', 'grid', 'held_out', 'sample')]
-  assert len({tuple(jax.random.key_data(key).tolist()) for key in keys}) == 40
-
-
-@pytest.mark.parametrize('process', diffusion_run.PROCESSES)
+@pytest.mark.parametrize('process', PROCESSES)
 def test_every_process_and_prediction_has_a_finite_loss(points, process):
-  settings, state, batch = points
+  settings, params, batch = points
   # Refused where alpha falls to 0, see test_bad_input.py.
-  models = [diffusion_run.build_model(
-      {**settings, 'process': process, 'prediction': prediction})
-            for prediction in diffusion_run.PREDICTIONS if not (
-                prediction == 'eps' and process in ('vp_cosine',
-                                                    'flow_matching'))]
+  kinds = [dataclasses.replace(settings, process=process, prediction=prediction)
+           for prediction in PREDICTIONS if not (
+               prediction == 'eps' and process in ('vp_cosine',
+                                                   'flow_matching'))]
+  models = [diffusion.build(kind) for kind in kinds]
 
   # Of all at once, as they share the noise, which takes longest to compile.
   @jax.jit(compiler_options={'xla_backend_optimization_level': 0})
   def losses_of_all(params, key, batch):
-    return [diffusion_run.make_loss(model, train=True)(
-        params, key, batch, None)
-            for model in models]
+    return [diffusion.loss(kind, model).loss_fn(params, key, batch, None)
+            for kind, model in zip(kinds, models)]
 
-  for loss, bins in losses_of_all(state.params, jax.random.key(0), batch):
+  for loss, bins in losses_of_all(params, jax.random.key(0), batch):
     assert np.isfinite(loss) and loss > 0
     total = sum(mean.total for mean in bins.values())
     assert sum(mean.count for mean in bins.values()) == 64
     np.testing.assert_allclose(total / 64, loss, rtol=1e-5)
   # The grid of every process begins at its end and falls to the least noise.
-  grid = np.asarray(models[0].process.grid(4))
+  proc = models[0].parts.process
+  grid = np.asarray(proc.grid(4))
   assert grid.shape == (5,) and np.all(np.diff(grid) < 0)
-  least = settings['sigma_min'] if process == 've' else 0
-  sigma = models[0].process.sigma(grid[-1])
-  np.testing.assert_allclose(sigma, least, atol=1e-6)
+  least = settings.sigma_min if process == 've' else 0
+  np.testing.assert_allclose(proc.sigma(grid[-1]), least, atol=1e-6)
 
 
 def command(workdir, *args):

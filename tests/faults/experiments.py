@@ -7,14 +7,6 @@ RANDOM = 'experiments/random_experiments.py'
 GUESS = 'experiments/guess_experiment.py'
 
 FAULTS = (
-    Fault('generation: labels shifted by one', 'experiments/diffusion_run.py',
-          'label[index % num_samples]', 'label[(index + 1) % num_samples]',
-          room('experiments/sample')),
-    Fault('held-out loss of the last weights',
-          'experiments/train_diffusion.py',
-          "loss_fn(state.averages['ema'], jax.random",
-          'loss_fn(state.params, jax.random',
-          room('experiments/train_diffusion')),
     Fault('Kolmogorov: one end of the jumps', RANDOM,
           'np.max(np.abs(at_most - pmf - gaussian))', '0.0',
           room('experiments/random_experiments')),

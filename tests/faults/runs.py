@@ -140,4 +140,10 @@ FAULTS = (
     Fault('diffusion: one class where none is told', SAMPLING,
           'jax.random.randint(k, (), 0, classes)',
           'jax.random.randint(k, (), 0, 1)', room('runs/diffusion')),
+    Fault('diffusion: labels shifted by one', SAMPLING, 'c[i % num], cond)',
+          'c[(i + 1) % num], cond)', room('runs/diffusion')),
+    Fault('diffusion: test loss of the last weights', DIFFUSION,
+          "loss_fn(state.averages['ema'], jax.random",
+          'loss_fn(state.params, jax.random',
+          room('experiments/train_diffusion')),
 )

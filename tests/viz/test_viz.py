@@ -106,7 +106,7 @@ def _curves(path):
   viz.save_training_curves(path, [
       {'step': i, 'loss': 1 / (i + 1), 'grad_norm': 2.,
        'loss_by_log_snr/-inf_to_-8': 1., 'loss_by_log_snr/-2_to_0': .5,
-       **({'held_out/loss': .4} if i % 2 else {})} for i in range(1, 5)])
+       **({'test/loss': .4} if i % 2 else {})} for i in range(1, 5)])
 
 
 FIGURES = {

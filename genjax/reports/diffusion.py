@@ -1,0 +1,60 @@
+"""Figures of a diffusion run while it trains: grids of samples, its curves."""
+
+import os
+from typing import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from genjax import viz
+from genjax.data import pipeline
+from genjax.runs import keys
+from genjax.runs import sampling
+from genjax.runs.diffusion_settings import num_classes
+from genjax.runs.diffusion_settings import Settings
+from genjax.runs.task import Session
+from genjax.training.logs import read_metrics
+from genjax.training.loop import Hook
+from genjax.types import Cond
+
+
+def hooks(session: Session) -> Sequence[Hook]:
+  """Samples of the averaged weights at every checkpoint, by one key.
+
+  Ten of each class, where there are classes; of points 2,000.
+  """
+  settings, draw = session.settings, session.model.parts.draw
+  classes = num_classes(settings)
+  flat = len(settings.shape) == 1
+  num = 2000 if flat else 100
+  key = keys.key(settings.seed, 'grid')
+
+  def grid(state, step):
+    x = np.asarray(sampling.sample(
+        draw, state.averages['ema'], key, (num,), in_turn(settings, num),
+        classes))
+    path = os.path.join(session.workdir, 'figures', f'samples_{step:07d}.png')
+    if flat:
+      limit = 2.5 if settings.shape == (2,) else float(np.abs(x).max())
+      viz.save_points(path, x[:, :2], limit)
+    else:
+      images = pipeline.to_uint8(x)
+      viz.save_grid(path, images, 10)
+      session.writer.image(step, 'samples', viz.tile(images, 10))
+
+  return [Hook(settings.save_every, grid)]
+
+
+def in_turn(settings: Settings, num: int) -> Cond | None:
+  """Labels 0, 1, 2, ... in turn [num]; None if the model is told none."""
+  classes = num_classes(settings)
+  return None if classes is None else {'label': jnp.arange(num) % classes}
+
+
+def save_training(workdir: str) -> str:
+  """Writes figures/training.png, the curves of the logs; returns its path."""
+  path = os.path.join(workdir, 'figures', 'training.png')
+  records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
+  if any('loss' in r for r in records):
+    viz.save_training_curves(path, records)
+  return path

@@ -1,0 +1,174 @@
+"""Forward and reverse process of a diffusion run, drawn and measured."""
+
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax import viz
+from genjax.data import named
+from genjax.data import pipeline
+from genjax.data import sources
+from genjax.data import toy
+from genjax.diffusion import exact
+from genjax.diffusion import process
+from genjax.metrics import kernel
+from genjax.reports.table import as_json
+from genjax.reports.table import Column
+from genjax.reports.table import make_table
+from genjax.reports.table import Table
+from genjax.runs import keys
+from genjax.runs.diffusion import Parts
+from genjax.runs.diffusion_settings import num_classes
+from genjax.runs.task import Run
+from genjax.runs.workdir import write_json
+from genjax.types import Params
+
+POINTS = 8000  # of each process
+
+_COLUMNS = 9
+_ROWS = 4  # of the filmstrip; the animation shows the square
+
+
+def draw_images(
+    parts: Parts, params: Params, x0: np.ndarray, label: np.ndarray | None,
+    seed: int, folder: str
+) -> list[str]:
+  """Writes strip and animation of images x0 [N, H, W, C] in [-1, 1].
+
+  Args:
+    parts: of a diffusion run.
+    params: of it.
+    x0: the data that turn to noise.
+    label: int [N] of the images that are drawn; None without classes.
+    seed: of the noise.
+    folder: where forward_reverse.png and .gif are written.
+
+  Returns:
+    Their paths.
+  """
+  proc, times, num = parts.process, parts.draw.times, len(x0)
+  alpha, sigma = proc.alpha(times), proc.sigma(times)
+  # At unit scale, so that pure noise has contrast too.
+  unit = np.asarray(1 / jnp.sqrt(alpha**2 + sigma**2)).reshape(-1, 1, 1, 1, 1)
+  key_forward, key_reverse = jax.random.split(keys.key(seed, 'figure'))
+  noising = process.diffuse(key_forward, proc, jnp.asarray(x0), times[::-1])
+  forward = pipeline.to_uint8(np.asarray(noising) * unit[::-1])
+  denoising = parts.draw.trajectory(
+      params, key_reverse, jnp.arange(num), _told(label))
+  reverse = pipeline.to_uint8(np.asarray(denoising) * unit)
+
+  chosen = np.linspace(0, len(times) - 1, _COLUMNS).round().astype(int)
+  captions = [f'{float(sigma[i] / alpha[i]):.2g}' for i in chosen]
+  rows = np.linspace(0, num - 1, _ROWS).astype(int)  # a folder is by class
+  strip = os.path.join(folder, 'forward_reverse.png')
+  viz.save_filmstrips(strip, {
+      'Forward process: data to noise (noise / signal below)':
+          (forward[np.ix_(chosen, rows)], captions[::-1]),
+      'Reverse process: noise to data':
+          (reverse[np.ix_(chosen, rows)], captions)})
+  columns = int(np.sqrt(num))
+  zoom = viz.zoom_for(x0, columns, 400)
+  movie = os.path.join(folder, 'forward_reverse.gif')
+  viz.save_gif(movie, [viz.tile(images, columns, zoom=zoom)
+                       for images in [*forward, *reverse]])
+  return [strip, movie]
+
+
+def draw_points(
+    parts: Parts, params: Params, spec: str, classes: bool, seed: int,
+    folder: str
+) -> tuple[list[str], Table]:
+  """Writes strip, animation and distances of a toy set of points.
+
+  Args:
+    parts: of a diffusion run on it.
+    params: of the run.
+    spec: of the set, see `named.parse_toy`.
+    classes: whether the model is told them.
+    seed: of everything drawn.
+    folder: where forward_reverse.png, .gif and .json are written.
+
+  Returns:
+    Their paths; and by noise level the energy distance of as many samples as
+    there are exact draws of the marginal to these, and that of other draws.
+  """
+  proc, times = parts.process, parts.draw.times
+  name, _, options = named.parse_toy(spec, toy.SETS, POINTS)
+  key = jax.random.split(keys.key(seed, 'figure'), 4)
+  # Two fresh draws: one to compare with, one for the floor of the comparison.
+  draws = [toy.SETS[name](k, POINTS, **options) for k in key[:2]]
+  forward, other = (
+      np.asarray(process.diffuse(key[2], proc, draw['x'], times[::-1],
+                                 index=jnp.arange(POINTS) + i * POINTS))
+      for i, draw in enumerate(draws))
+  # Not the labels of the draw compared with: samples would be too close.
+  label = draws[1]['label'] if classes else None
+  reverse = np.asarray(parts.draw.trajectory(
+      params, key[3], jnp.arange(POINTS), _told(label)))
+
+  chosen = np.linspace(0, len(times) - 1, _COLUMNS).round().astype(int)
+  alpha, sigma = np.asarray(proc.alpha(times)), np.asarray(proc.sigma(times))
+  limits = 2.2 * alpha + 2.5 * sigma
+  densities = _densities(proc, '' if options else name, times)
+  strip = os.path.join(folder, 'forward_reverse.png')
+  title = '; contours: exact density' if densities[0] else ''
+
+  def panels(points, order):
+    return [viz.PointPanel(points[i], f'{sigma[i] / alpha[i]:.2g}', limits[i],
+                           densities[i]) for i in order]
+
+  viz.save_point_strips(strip, {
+      f'Forward process: data to noise (noise / signal below{title})':
+          panels(forward[::-1], chosen[::-1]),
+      'Reverse process: noise to data': panels(reverse, chosen)})
+  movie = os.path.join(folder, 'forward_reverse.gif')
+  frames = [viz.point_frame(forward[-1 - i], limits[i], _caption('forward', r))
+            for i, r in reversed(list(enumerate(sigma / alpha)))]
+  frames += [viz.point_frame(reverse[i], limits[i], _caption('reverse', r))
+             for i, r in enumerate(sigma / alpha)]
+  viz.save_gif(movie, frames)
+  table = _distances(sigma / alpha, forward[::-1], other[::-1], reverse, chosen)
+  written = os.path.join(folder, 'forward_reverse.json')
+  write_json(written, as_json(table))
+  return [strip, movie, written], table
+
+
+def _told(label):
+  return None if label is None else {'label': jnp.asarray(label, jnp.int32)}
+
+
+def _densities(proc, name, times) -> list[Any]:
+  """Exact log-density of the marginal at each time, where it is known."""
+  if name != 'eight_gaussians':
+    return [None] * len(times)
+  weights, means, scale = toy.eight_gaussians_mixture()
+  truth = exact.gaussian_mixture(
+      proc, jnp.log(weights), jnp.asarray(means), scale**2 * jnp.eye(2))
+  log_prob = jax.jit(truth.log_prob)
+  return [lambda x, t=t: log_prob(x, t) for t in times]
+
+
+def _distances(ratios, fresh, other, samples, chosen) -> Table:
+  return make_table(
+      [Column('noise_to_signal', 'noise/signal', '.4g'),
+       Column('energy_distance', 'samples'), 'floor'],
+      [(float(ratios[i]), kernel.energy_distance(samples[i], fresh[i]),
+        kernel.energy_distance(other[i], fresh[i])) for i in chosen])
+
+
+def _caption(which: str, ratio: float) -> str:
+  return f'{which} process, noise / signal {ratio:.3g}'
+
+
+def example_images(
+    run: Run, data: named.Data, num: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+  """Images [N, H, W, C] of the run's data, and their labels if it uses them."""
+  source = data.train
+  indices = np.linspace(0, len(source) - 1, num).astype(int)
+  batch = pipeline.full_batch(sources.subset(source, indices))
+  return batch['x'], (None if num_classes(run.settings) is None
+                      else batch['cond']['label'])
