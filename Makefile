@@ -8,12 +8,13 @@ BIN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PIP := $(BIN) -m pip --disable-pip-version-check install --quiet
 # Compiling is most of the tests' time: what is compiled is kept, and two
-# workers share it, each taking whole files.
+# workers share it, each taking whole files, in the order of tests/conftest.py.
 WORKERS ?= 2
 TESTS := JAX_PLATFORMS=cpu JAX_COMPILATION_CACHE_DIR='$(CURDIR)/.jax_cache' \
   JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS=0 \
   JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1 $(BIN)
-PYTEST := $(TESTS) -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := $(TESTS) -m pytest -n $(WORKERS) --dist loadfile \
+  --no-loadscope-reorder
 SOURCES := genjax experiments tests
 
 .PHONY: help venv demo test test-all lint mutants quality clean
@@ -21,7 +22,8 @@ SOURCES := genjax experiments tests
 help:
 	@echo 'make venv      install everything into $(VENV)'
 	@echo 'make demo      train on handwritten digits and draw new ones'
-	@echo 'make test      the tests; make test-all: the slow ones too'
+	@echo 'make test      the tests, compiled in haste'
+	@echo 'make test-all  the slow ones too, compiled as for users'
 	@echo 'make lint      flake8, isort, mypy'
 	@echo 'make mutants   plant known faults: the tests must see each of them'
 	@echo 'make quality   the demo over three seeds, judged'
@@ -56,7 +58,7 @@ test: $(STAMP)
 	@$(PYTEST)
 
 test-all: $(STAMP)
-	@$(PYTEST) -m 'slow or not slow'
+	@JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(PYTEST) -m 'slow or not slow'
 
 lint: $(STAMP)
 	$(BIN) -m flake8 $(SOURCES)

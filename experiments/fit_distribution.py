@@ -58,7 +58,7 @@ class Data(NamedTuple):
   """Points to fit to and points to judge by, in the data's own units."""
 
   train: np.ndarray  # float64 [N, D]
-  held_out: np.ndarray  # float64 [M, D]
+  test: np.ndarray  # float64 [M, D]
   names: tuple[str, ...]  # of the D coordinates
   truth: LogDensity | None
 

@@ -28,8 +28,6 @@ from PIL import Image
 from experiments import app
 from experiments import codecs
 from experiments import common
-from experiments import image_data
-from experiments import judge as judges
 from experiments import path_measures
 from genjax import interpolation
 from genjax.checks import check
@@ -37,6 +35,8 @@ from genjax.checks import check_choice
 from genjax.data import folder
 from genjax.data import pipeline
 from genjax.data.sources import describe
+from genjax.reports import image_sets
+from genjax.reports import judge as judges
 from genjax.types import Array
 from genjax.types import Source
 from genjax.viz.figures import plain
@@ -117,9 +117,11 @@ def read_ends(
   x = pipeline.to_model_range(np.stack([item['image'] for item in items]))
   if num_classes is None or judge is None:
     return Ends(x, None)
-  said = judge.said(x)
-  return Ends(x, np.array([item.get('label', class_) for item, class_ in zip(
-      items, said)]))
+  label = np.array([item.get('label', class_) for item, class_ in zip(
+      items, judge.said(x))])
+  check(bool((label >= 0).all()), 'classifier',
+        'must say a class of each image', 'NaN')
+  return Ends(x, label)
 
 
 def find_paths(
@@ -186,7 +188,10 @@ def main() -> None:
   source = data.train if data.test is None else data.test
   items = [read_image('first', values.first, source),
            read_image('second', values.second, source)]
-  judge = judges.open_judge(data, settings) if settings['class_names'] else None
+  judge = judges.find_judge(
+      values.classifier, data, {'seed': values.seed, **{
+          name: settings[name] for name in ('data', 'image_size', 'held_out')}},
+      values.workdir, print) if settings['class_names'] else None
   ends = read_ends(items, judge, settings['num_classes'])
 
   found = find_paths(codec, ends, names, values.num_points,
@@ -194,7 +199,7 @@ def main() -> None:
   key = common.root_key(values.seed, 'figure')
   log_prob = codec.log_prob and functools.partial(
       jax.jit(codec.log_prob), codec.params, key)
-  train, real = (image_data.read(part, most, values.seed) for part, most in (
+  train, real = (image_sets.read(part, most, values.seed) for part, most in (
       (data.train, _MOST), (source, _REAL)))
   measure = path_measures.make_measure(
       train.x, judge and judge.features, log_prob)

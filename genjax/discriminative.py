@@ -11,6 +11,7 @@ from typing import Callable, Mapping, NamedTuple, Protocol
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from genjax.checks import check
@@ -19,6 +20,7 @@ from genjax.checks import check_positive
 from genjax.checks import check_rank
 from genjax.distributions import normal
 from genjax.distributions import NormalParams
+from genjax.metrics.classification import likeliest
 from genjax.numerics import batch_mean
 from genjax.numerics import broadcast_right
 from genjax.numerics import fold_in_each
@@ -214,8 +216,17 @@ def shift_images(
     x: the images.
     most: pixels, down or up and right or left, uniform and independent.
     probability: of being moved (by nothing, perhaps).
-    fill: value of what comes in from outside; -1 is black.
+    fill: value of what comes in from outside, which the dtype of x must hold;
+      -1 is black where pixels are in [-1, 1].
+
+  Raises:
+    ValueError: x is of whole numbers, and `fill` is not one of them.
   """
+  dtype = jnp.result_type(x)
+  if jnp.issubdtype(dtype, jnp.integer):
+    info = jnp.iinfo(dtype)
+    check(info.min <= fill <= info.max and fill == int(fill), 'shift_images',
+          f'fill must be a number of {dtype} as x is', fill)
 
   def shift(key, image):
     key_offset, key_move = jax.random.split(key)
@@ -227,6 +238,47 @@ def shift_images(
     return jax.lax.dynamic_slice(padded, (*offset, 0), image.shape)
 
   return jax.vmap(shift)(keys, x)
+
+
+def in_blocks(
+    forward: Callable[[np.ndarray], Array], x: np.ndarray, size: int = 500
+) -> np.ndarray:
+  """`forward` of x [N, ...], of which it is given `size` rows at a time.
+
+  Of no rows it is given all at once.
+  """
+  return np.concatenate([np.asarray(forward(x[i:i + size]))
+                         for i in range(0, max(len(x), 1), size)])
+
+
+def classification_scores(
+    logits: np.ndarray, label: np.ndarray
+) -> dict[str, float]:
+  """Mean cross-entropy 'loss' in nats, and 'accuracy'.
+
+  Args:
+    logits: [N, K]; a row with a NaN is of no class.
+    label: int [N].
+  """
+  log_p = np.asarray(jax.nn.log_softmax(logits))
+  right = likeliest(np.asarray(logits)) == label
+  return {'loss': -float(log_p[np.arange(len(label)), label].mean()),
+          'accuracy': float(right.mean())}
+
+
+def regression_scores(
+    outputs: np.ndarray, target: np.ndarray
+) -> dict[str, float]:
+  """Mean -log p(target) 'loss' in nats, and 'squared_error' of the mean.
+
+  Args:
+    outputs: [N, 2 T], see `predictive`.
+    target: [N, T].
+  """
+  said = predictive(jnp.asarray(outputs))
+  nats = -jnp.sum(normal.log_prob(said, jnp.asarray(target)), axis=-1)
+  return {'loss': float(nats.mean()),
+          'squared_error': float(np.square(target - said.loc).mean())}
 
 
 class Components(NamedTuple):

@@ -1,11 +1,45 @@
-"""Eight virtual CPU devices for every test; x64 stays off.
+"""What holds in every test; x64 stays off.
 
-Arrays live on the first device unless a test says otherwise.
+There are eight virtual CPU devices: arrays live on the first of them unless a
+test says otherwise. Programs are compiled without most optimisations, as each
+runs a few times only, but for those of the scripts, which train, and which are
+to be tested as users compile them; JAX_DISABLE_MOST_OPTIMIZATIONS=0 in the
+environment compiles all so. They are forgotten after every module. Rooms whose
+modules take longest come first, so that no worker is left alone with one.
 """
 
+import ctypes
 import os
+
+import jax
+import pytest
 
 # Read when jax first asks for its devices, which importing it does not.
 os.environ['XLA_FLAGS'] = (
     os.environ.get('XLA_FLAGS', '')
     + ' --xla_force_host_platform_device_count=8')
+_IN_HASTE = 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ
+
+_FIRST = ('experiments', 'networks', 'vae', 'training', 'diffusion',
+          'distributions')
+
+
+def pytest_collection_modifyitems(items):
+  places = {room: place for place, room in enumerate(_FIRST)}
+  items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+
+
+@pytest.hookimpl(tryfirst=True)  # before any fixture, of whatever scope
+def pytest_runtest_setup(item):
+  if _IN_HASTE:
+    jax.config.update('jax_disable_most_optimizations',
+                      item.path.parent.name != 'experiments')
+
+
+@pytest.fixture(scope='module', autouse=True)
+def forget_programs():
+  """Those of one module are of little use to the next, and fill the memory."""
+  yield
+  jax.clear_caches()
+  if trim := getattr(ctypes.CDLL(None), 'malloc_trim', None):
+    trim(0)  # glibc keeps what was freed

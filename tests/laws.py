@@ -35,6 +35,13 @@ def float64(test):
   return run
 
 
+def compiled(functions):
+  """A NamedTuple of functions, each made one program instead of many."""
+  return functions._replace(**{
+      name: jax.jit(f, static_argnums=2 if name == 'sample' else ())
+      for name, f in functions._asdict().items() if callable(f)})
+
+
 class Family(NamedTuple):
   """A distribution, batched params of it, and its scipy counterpart."""
 
@@ -169,24 +176,22 @@ def probabilities_sum_to_one(family: Family):
   log_prob = jax.jit(family.dist.log_prob)
   if family.discrete:
     x = np.arange(frozen.ppf(0), frozen.ppf(1 - 1e-14) + 2)
-    total = float(jnp.sum(jnp.exp(log_prob(params, jnp.asarray(x)))))
+    total = np.sum(np.exp(log_prob(params, x)))
   else:
     pieces = frozen.ppf([0, 1e-3, 0.5, 1 - 1e-3, 1])  # a peak is not missed
-    parts = [integrate.quad(
-        lambda x: float(jnp.exp(log_prob(params, jnp.asarray(x)))), low, high)
-             for low, high in zip(pieces[:-1], pieces[1:])]
+    parts = [integrate.quad(lambda x: np.exp(log_prob(params, x)), *ends)
+             for ends in zip(pieces[:-1], pieces[1:])]
     assert sum(error for _, error in parts) < 1e-6
     total = sum(value for value, _ in parts)
   np.testing.assert_allclose(total, 1, atol=1e-6)
 
 
 def outside_is_minus_inf_and_nan_is_nan(family: Family):
-  params = params_of(family)
+  log_prob, params = jax.jit(family.dist.log_prob), params_of(family)
   full = batch_shape(family) + family.event_shape
-  for x in family.outside:
-    nats = family.dist.log_prob(params, jnp.full(full, x))
-    assert np.all(np.asarray(nats) == -np.inf), x
-  assert np.isnan(family.dist.log_prob(params, jnp.full(full, np.nan))).all()
+  for x in (*family.outside, np.nan):
+    nats = log_prob(params, np.full(full, x, np.float32))
+    np.testing.assert_array_equal(nats, np.nan if np.isnan(x) else -np.inf)
 
 
 def samples_agree_with_density(family: Family, num: int = 100_000):
@@ -197,7 +202,7 @@ def samples_agree_with_density(family: Family, num: int = 100_000):
   """
   full = batch_shape(family) + family.event_shape
   each = -(-num // int(np.prod(full)))
-  x = jax.jit(family.dist.sample, static_argnums=2)(
+  x = compiled(family.dist).sample(
       jax.random.key(1), params_of(family), (each,))
   chex.assert_shape(x, (each, *full))
   frozen = family.scipy(*family.params)
@@ -252,18 +257,18 @@ def jit_equals_eager(family: Family):
 def vmap_over_params_equals_loop(family: Family):
   """Objects that hold a batch shape fail this silently."""
   full = batch_shape(family) + family.event_shape
-  arrays = [jnp.asarray(np.broadcast_to(p, full), jnp.float32)
-            for p in family.params]
-  x = jnp.asarray(points_of(family, [0.6])[0], jnp.float32)
+  arrays = [np.broadcast_to(np.float32(p), full) for p in family.params]
+  x = points_of(family, [0.6], np.float32)[0]
   keys = jax.random.split(jax.random.key(0), full[0])
 
   def draw_and_judge(key, x, *arrays):
     params = family.make(*arrays)
     return family.dist.sample(key, params), family.dist.log_prob(params, x)
 
-  got = jax.vmap(draw_and_judge)(keys, x, *arrays)
-  rows = [draw_and_judge(*row) for row in zip(keys, x, *arrays)]
-  want = tuple(jnp.stack(column) for column in zip(*rows))
+  got = jax.jit(jax.vmap(draw_and_judge))(keys, x, *arrays)
+  each = jax.jit(draw_and_judge)
+  rows = [each(*row) for row in zip(keys, x, *arrays)]
+  want = tuple(np.stack(column) for column in zip(*rows))
   chex.assert_trees_all_close(got, want, rtol=2e-6, atol=2e-6)
 
 
@@ -285,8 +290,8 @@ def values_of_any_dtype_are_scored(family: Family):
   """Also whole numbers; the result has the dtype that jax's rules give."""
   params = params_of(family, jnp.float32)
   full = batch_shape(family) + family.event_shape
-  for dtype in (jnp.bfloat16, jnp.float16, jnp.float32, jnp.int32, jnp.int8,
-                jnp.uint8, jnp.uint32, jnp.bool_):
+  for dtype in ('bfloat16', 'float16', 'float32', 'int32', 'int8', 'uint8',
+                'uint32', 'bool'):
     x = jnp.zeros(full, dtype)
     nats = jax.eval_shape(family.dist.log_prob, params, x)
     chex.assert_type(nats, jnp.float32)
@@ -316,10 +321,11 @@ def sample_of_bfloat16_is_rounded(family: Family):
   jax.random draws other noise for 16 bits, whose law is another one.
   """
   params = params_of(family, jnp.bfloat16)
-  wide = jax.tree.map(lambda p: p.astype(jnp.float32), params)
-  got = family.dist.sample(jax.random.key(0), params, (100,))
-  want = family.dist.sample(jax.random.key(0), wide, (100,))
-  np.testing.assert_allclose(got.astype(jnp.float32), want, rtol=2.0**-8)
+  wide = jax.tree.map(lambda p: np.asarray(p, np.float32), params)
+  draw = jax.jit(functools.partial(family.dist.sample, shape=(100,)))
+  got = np.asarray(draw(jax.random.key(0), params))
+  want = draw(jax.random.key(0), wide)
+  np.testing.assert_allclose(got.astype(np.float32), want, rtol=2.0**-8)
 
 
 def bad_params_give_nan(family: Family):
@@ -329,15 +335,16 @@ def bad_params_give_nan(family: Family):
   """
   good = [np.ravel(p)[0] for p in family.params]
   event = family.event_shape
+  sample, log_prob = jax.jit(family.dist.sample), jax.jit(family.dist.log_prob)
   for bad in family.bad:
     both = [np.broadcast_to(np.reshape(pair, (2,) + (1,) * len(event)),
                             (2, *event)).astype(np.float32)
             for pair in zip(good, bad)]
     params = family.make(*map(jnp.asarray, both))
     for x in (1.0, *family.outside):
-      nats = family.dist.log_prob(params, jnp.full((2, *event), x))
+      nats = log_prob(params, np.full((2, *event), x, np.float32))
       np.testing.assert_array_equal(np.isnan(nats), [False, True], str(bad))
-    x = np.asarray(family.dist.sample(jax.random.key(0), params))
+    x = np.asarray(sample(jax.random.key(0), params))
     wrong = x == -1 if family.discrete else np.isnan(x)
     np.testing.assert_array_equal(
         wrong.reshape(2, -1).any(1), [False, True], str(bad))
@@ -358,18 +365,20 @@ def gradients_are_finite_in_the_tails(family: Family, scales: float = 100.0):
   params = params_of(family, jnp.float32)
   full = batch_shape(family) + family.event_shape
   spread = np.where(np.isfinite(frozen.std()), frozen.std(), 1.0)
+
+  def total(params, x):
+    nats = family.dist.log_prob(params, x)
+    inside = jnp.isfinite(nats)
+    return jnp.sum(jnp.where(inside, nats, 0.0)), inside
+
+  slopes = jax.jit(jax.grad(total, argnums=(0, 1), has_aux=True))
   for sign in (-1, 0, 1):
     x = frozen.median() + sign * scales * spread
-    x = jnp.asarray(np.broadcast_to(np.round(x) if family.discrete else x,
-                                    full), jnp.float32)
-    grads = jax.grad(
-        lambda p, x: jnp.sum(jnp.where(jnp.isfinite(
-            family.dist.log_prob(p, x)), family.dist.log_prob(p, x), 0.0)),
-        argnums=(0, 1))(params, x)
+    x = np.broadcast_to(np.round(x) if family.discrete else x, full)
+    grads, inside = slopes(params, x.astype(np.float32))
     chex.assert_tree_all_finite(grads)
-    inside = np.isfinite(family.dist.log_prob(params, x))
-    if sign and not family.discrete and inside.all():
-      assert float(jnp.min(jnp.abs(grads[1]))) > 0
+    if sign and not family.discrete and np.all(inside):
+      assert np.min(np.abs(grads[1])) > 0
 
 
 # What every family keeps, and what those of scalars keep besides.

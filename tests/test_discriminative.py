@@ -7,6 +7,7 @@ import optax
 import pytest
 from scipy import special
 from scipy import stats
+from sklearn import metrics
 
 from genjax import discriminative
 from genjax.networks.mlp import Perceptron
@@ -176,8 +177,8 @@ def test_regression_loss_is_least_at_the_line_of_least_squares():
       'constants': 0.5 * np.log(residual / B)}
   loss_fn = discriminative.make_regression_loss(model, 2)
   batch = {'x': jnp.asarray(np.column_stack([x, y]))}
-  loss, gradient = jax.value_and_grad(
-      lambda p: loss_fn(p, jax.random.key(0), batch, Context())[0])(params)
+  loss, gradient = jax.jit(jax.value_and_grad(
+      lambda p: loss_fn(p, jax.random.key(0), batch, Context())[0]))(params)
   assert optax.tree.norm(gradient) < 1e-12
   best = 0.5 * np.log(2 * np.pi * np.e * residual[0] / B)
   np.testing.assert_allclose(loss, best, rtol=1e-12)
@@ -206,6 +207,17 @@ def test_shift_images_fills_what_comes_in():
   assert set(np.unique(moved)) == {-1, 1} and set(rows) == {0, 1}
   still = discriminative.shift_images(keys, moved, probability=0.0)
   np.testing.assert_array_equal(still, moved)
+
+
+def test_shift_images_fills_in_the_dtype_of_the_pixels():
+  """Bytes have no -1, which would come in as white."""
+  keys = jax.random.split(jax.random.key(0), 20)
+  x = np.full((20, 3, 3, 1), 7, np.uint8)
+  moved = discriminative.shift_images(keys, x, probability=1.0, fill=0)
+  assert moved.dtype == np.uint8 and set(np.unique(moved)) == {0, 7}
+  for fill in (-1.0, 256, 0.5):
+    with pytest.raises(ValueError, match='fill must be a number of uint8'):
+      discriminative.shift_images(keys, x, fill=fill)
 
 
 @pytest.mark.parametrize('num, dim', [(40, 6), (6, 40)])
@@ -253,3 +265,38 @@ def test_effective_dimension_of_a_point_is_nan():
 def test_discriminative_refuses_in_one_line(make, message):
   with pytest.raises(ValueError, match=message):
     make(table_model())
+
+
+def test_in_blocks_is_the_function_of_all():
+  x = np.arange(1203.0, dtype=np.float32)[:, None]
+  sizes = []
+
+  def twice(block):
+    sizes.append(len(block))
+    return 2 * block
+
+  np.testing.assert_array_equal(discriminative.in_blocks(twice, x), 2 * x)
+  assert sizes == [500, 500, 203]
+  assert discriminative.in_blocks(twice, x[:0]).shape == (0, 1)
+
+
+def test_scores_are_those_of_scikit_learn_and_scipy():
+  rng = np.random.default_rng(0)
+  logits = rng.normal(size=(50, 4)).astype(np.float32)
+  label = rng.integers(0, 4, 50)
+  found = discriminative.classification_scores(logits, label)
+  p = np.exp(logits - special.logsumexp(logits, 1, keepdims=True))
+  assert found['loss'] == pytest.approx(metrics.log_loss(
+      label, p / p.sum(1, keepdims=True)), rel=1e-5)
+  assert found['accuracy'] == metrics.accuracy_score(
+      label, logits.argmax(1))
+  # What is not a number is of no class, be it the right one's.
+  logits[np.arange(50), label] = np.nan
+  assert discriminative.classification_scores(logits, label)['accuracy'] == 0
+  loc, log_scale, target = rng.normal(size=(3, 50))
+  found = discriminative.regression_scores(
+      np.stack([loc, log_scale], 1), target[:, None])
+  assert found['loss'] == pytest.approx(-stats.norm(
+      loc, np.exp(log_scale)).logpdf(target).mean(), rel=1e-5)
+  assert found['squared_error'] == pytest.approx(
+      metrics.mean_squared_error(target, loc), rel=1e-5)

@@ -16,6 +16,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = ROOT / 'README.md'
+PAGES = [README, *sorted((ROOT / 'docs').glob('*.md'))]
 SHELLS = ('console', 'bash', 'sh', 'shell')
 
 # Flags that absl gives every script.
@@ -181,22 +182,27 @@ def test_readme_commands_exist():
   assert not complaints, '\n'.join(complaints)
 
 
-def test_readme_python_imports_exist():
-  complaints = [c for language, body in blocks(README.read_text('utf-8'))
+def test_python_imports_exist():
+  complaints = [c for page in PAGES
+                for language, body in blocks(page.read_text('utf-8'))
                 if language == 'python' for c in check_python(body)]
   assert not complaints, '\n'.join(complaints)
 
 
-def test_readme_python_runs():
-  found = [body for language, body in blocks(README.read_text('utf-8'))
+@pytest.mark.parametrize('name', ['README.md', 'docs/extending.md'])
+def test_python_runs(name):
+  page = ROOT / name
+  found = [body for language, body in blocks(page.read_text('utf-8'))
            if language == 'python']
   assert found
+  names = {'__name__': page.stem}  # what one block defines, the next may use
   for body in found:
-    exec(compile(body, str(README), 'exec'), {})
+    exec(compile(body, str(page), 'exec'), names)
 
 
-def test_readme_links_lead_somewhere():
-  complaints = check_links(README.read_text('utf-8'), ROOT)
+def test_links_lead_somewhere():
+  complaints = [f'{page.name}: {c}' for page in PAGES
+                for c in check_links(page.read_text('utf-8'), page.parent)]
   assert not complaints, '\n'.join(complaints)
 
 

@@ -17,9 +17,6 @@ from genjax.distributions.continuous import NormalParams
 from genjax.types import Context
 from tests import laws
 
-# The time of these tests is that of compiling.
-jit = functools.partial(
-    jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 _KEY = jax.random.key(5)
 _HMC = functools.partial(mcmc.hmc, step_size=0.4, num_leapfrog=3)
 _MALA = functools.partial(mcmc.mala, step_size=0.7)
@@ -63,7 +60,7 @@ def _within_four_errors(values, errors, truth):
 def test_log_partition_quadrature_matches_closed_forms(
     f, low, high, num_points, log_z):
   """The published ones are given to 12 digits."""
-  value, _ = jit(lambda low, high: energy.log_partition_quadrature(
+  value, _ = jax.jit(lambda low, high: energy.log_partition_quadrature(
       f, (), low, high, num_points=num_points))(
           jnp.asarray(low, float), jnp.asarray(high, float))
   np.testing.assert_allclose(value, log_z, atol=1e-10)
@@ -73,7 +70,7 @@ def test_log_partition_quadrature_matches_closed_forms(
 def test_log_partition_quadrature_knows_its_error():
   """Where the rule is too coarse; its own error is within the one it says."""
   for num_points in (6, 16):
-    value, error = jit(functools.partial(
+    value, error = jax.jit(functools.partial(
         energy.log_partition_quadrature,
         lambda _, x: (x[:, 0]**2 - 1)**2, (), num_points=num_points))(
             jnp.array([-3.5]), jnp.array([3.5]))
@@ -94,7 +91,7 @@ def test_log_partition_is_within_its_standard_errors(
     estimate, num_samples, f, params, log_z):
   """In 200 runs, whose spread is the reported one to 4 / sqrt(2 200)."""
   base = NormalParams(jnp.zeros(2 if f is _quadratic else 3), 2.0)
-  run = jit(jax.vmap(lambda key: estimate(
+  run = jax.jit(jax.vmap(lambda key: estimate(
       key, f, _WIDE, jnp.asarray(params, jnp.float32), base,
       num_samples=num_samples)))
   value, error = run(jax.random.split(_KEY, 200))
@@ -108,7 +105,7 @@ def test_log_partition_is_within_its_standard_errors(
 def test_log_partition_annealed_at_once_is_importance_sampling():
   params = _upper(np.linalg.inv(_COV)), NormalParams(jnp.zeros(2), 2.0)
 
-  @jit
+  @jax.jit
   def both(key):
     annealed = energy.log_partition_annealed(
         key, _quadratic, _WIDE, *params, make_kernel=_HMC,
@@ -124,7 +121,7 @@ def test_log_partition_annealed_at_once_is_importance_sampling():
 def test_log_partition_annealed_moves_particles_to_the_model():
   """Far from the base, where importance sampling draws nothing."""
   base = NormalParams(jnp.zeros(2), 0.5)
-  value, error = jit(lambda key: energy.log_partition_annealed(
+  value, error = jax.jit(lambda key: energy.log_partition_annealed(
       key, lambda mean, x: 0.5 * jnp.sum((x - mean)**2, -1), _WIDE,
       jnp.array([4.0, -3.0]), base, make_kernel=_HMC,
       betas=jnp.linspace(0, 1, 101)**2, num_samples=200))(_KEY)
@@ -136,7 +133,7 @@ def test_log_partition_annealed_moves_particles_to_the_model():
     [0., .5, .5, 1.], [0., 0., .5, 1.], [0., .5, 1., 1.]])
 def test_log_partition_of_a_box_with_betas_repeated(betas):
   """Where energies are infinite and the change of beta is 0: log of 2."""
-  run = jit(lambda key, betas: energy.log_partition_annealed(
+  run = jax.jit(lambda key, betas: energy.log_partition_annealed(
       key, lambda half, x: jnp.where(jnp.abs(x[:, 0]) < half, 0.0, jnp.inf),
       _WIDE, 1.0, NormalParams(jnp.zeros(1), jnp.ones(1)), make_kernel=_HMC,
       betas=betas, num_samples=1000))
@@ -161,7 +158,7 @@ def test_as_distribution_samples_its_density(base, scale, event):
   size = max(sum(event), 1)
   params = energy.EnergyParams(
       jnp.asarray(1.0), size * 0.5 * np.log(2 * np.pi * 0.25))
-  sample = jit(functools.partial(dist.sample, shape=(2, 1000)))
+  sample = jax.jit(functools.partial(dist.sample, shape=(2, 1000)))
   x = sample(_KEY, params)
   assert isinstance(dist, Distribution) and dist.density == 'estimate'
   assert x.shape == (2, 1000, *event) and dist.event_ndims == len(event)
@@ -190,7 +187,7 @@ def _per_example(loss_fn):
     batch = {'x': x[None], 'index': index[None]}
     return jax.grad(lambda p: loss_fn(p, _KEY, batch, Context())[0])(params)
 
-  every = jit(jax.vmap(one, (None, 0, 0)))
+  every = jax.jit(jax.vmap(one, (None, 0, 0)))
   return lambda params, batch: np.asarray(
       every(params, batch['x'], batch['index']))
 
@@ -198,7 +195,7 @@ def _per_example(loss_fn):
 def _minimiser(loss_fn, batch):
   """Of a loss quadratic in (a, b, c), and the sandwich standard error."""
   start = jnp.array([1.0, 0.0, 1.0])
-  hessian = np.asarray(jit(jax.hessian(
+  hessian = np.asarray(jax.jit(jax.hessian(
       lambda p: loss_fn(p, _KEY, batch, Context())[0]))(start))
   assert np.all(np.linalg.eigvalsh(hessian) > 0)
   gradients_at = _per_example(loss_fn)
@@ -235,7 +232,7 @@ def test_sliced_score_matching_of_a_diagonal_is_free_of_its_noise():
       lambda p, x: 0.5 * jnp.sum(p * x**2, axis=(1, 2)))
   precision = jnp.asarray([[0.5, 1.0], [2.0, 3.0], [0.1, 1.0]])
   moments = np.mean(x**2, axis=0)
-  loss, _ = loss_fn(precision, _KEY, _batch(x), Context())
+  loss, _ = jax.jit(loss_fn)(precision, _KEY, _batch(x), Context())
   np.testing.assert_allclose(
       loss, np.sum(precision**2 * moments / 2 - precision), rtol=1e-12)
 
@@ -264,7 +261,7 @@ def test_contrastive_divergence_gradient_is_zero_at_the_truth():
 ], ids=['cd', 'dsm', 'ssm'])
 def test_losses_draw_by_index_and_leave_masked_examples_out(loss_fn):
   x = np.random.default_rng(2).normal(size=(6, 2)).astype(np.float32)
-  loss = jit(lambda batch: loss_fn(
+  loss = jax.jit(lambda batch: loss_fn(
       jnp.array([1., .3, 2.]), _KEY, batch, Context()))
   whole, metrics = loss(_batch(x))
   halves = [loss({'x': jnp.asarray(x[i]), 'index': i})

@@ -15,8 +15,15 @@ def images(num=4, size=8, channels=3, seed=0):
   return np.random.default_rng(seed).uniform(0, 1, shape)
 
 
+# Each as one program: these tests take the time of compiling.
+structural_similarity = jax.jit(
+    image_distance.structural_similarity,
+    static_argnames=('data_range', 'window', 'scale'))
+pixel_distance = jax.jit(image_distance.pixel_distance)
+
+
 def ssim(a, b, **options):
-  return image_distance.structural_similarity(a, b, data_range=1.0, **options)
+  return structural_similarity(a, b, data_range=1.0, **options)
 
 
 def defined_ssim(a, b, window, data_range):
@@ -69,8 +76,8 @@ def test_structural_similarity_is_symmetric_and_bounded():
 def test_structural_similarity_ignores_the_unit():
   """Bytes with a range of 255 are pixels in [0, 1] with a range of 1."""
   a, b = (embedded.digits('train').arrays['image'][i:i + 20] for i in (0, 20))
-  got = image_distance.structural_similarity(a, b, data_range=255.0)
-  want = image_distance.structural_similarity(a / 255, b / 255, data_range=1.0)
+  got = structural_similarity(a, b, data_range=255.0)
+  want = structural_similarity(a / 255, b / 255, data_range=1.0)
   # Products of bytes in float32 are exact, quotients are not: 2^-24 over the
   # smallest denominator, c2 = 9e-4.
   np.testing.assert_allclose(got, want, atol=1e-4)
@@ -79,23 +86,22 @@ def test_structural_similarity_ignores_the_unit():
 @pytest.mark.parametrize('unit', [2.0**-66, 2.0**63])
 def test_distances_are_equivariant_to_the_unit(unit):
   """Of white too; powers of two are exact."""
-  a, b = (jnp.asarray(images(seed=seed), jnp.float32) for seed in (0, 1))
+  a, b = (images(seed=seed).astype(np.float32) for seed in (0, 1))
+  x, y = np.float32(unit) * a, np.float32(unit) * b
   np.testing.assert_array_equal(
-      image_distance.pixel_distance(unit * a, unit * b),
-      unit * image_distance.pixel_distance(a, b))
+      pixel_distance(x, y), np.float32(unit) * np.asarray(pixel_distance(a, b)))
   np.testing.assert_array_equal(
-      image_distance.structural_similarity(unit * a, unit * b, data_range=unit),
-      ssim(a, b))
+      structural_similarity(x, y, data_range=unit), ssim(a, b))
 
 
 def test_pixel_distance_has_no_slope_where_images_are_equal():
   one = jnp.ones((2, 2, 2, 1))
-  slope = jax.grad(lambda x: image_distance.pixel_distance(x, one).sum())
+  slope = jax.jit(jax.grad(lambda x: pixel_distance(x, one).sum()))
   np.testing.assert_array_equal(slope(one), np.zeros(one.shape))
   np.testing.assert_allclose(slope(one + 1), np.full(one.shape, 0.5))
 
 
-@pytest.mark.parametrize('distance', [image_distance.pixel_distance, ssim])
+@pytest.mark.parametrize('distance', [pixel_distance, ssim])
 def test_distances_of_no_images_are_none(distance):
   for num, other in ((0, 2), (2, 0), (0, 0)):
     a, b = jnp.zeros((num, 4, 4, 1)), jnp.zeros((other, 4, 4, 1))
@@ -109,10 +115,10 @@ def test_pixel_distance_is_a_norm_of_differences():
   a, b = x[:4], x[5:]
   want = np.linalg.norm((a.astype(float) - b).reshape(4, -1), axis=1)
   np.testing.assert_allclose(
-      image_distance.pixel_distance(a, b), want, rtol=1e-6)
+      pixel_distance(a, b), want, rtol=1e-6)
 
 
-@pytest.mark.parametrize('distance', [image_distance.pixel_distance, ssim])
+@pytest.mark.parametrize('distance', [pixel_distance, ssim])
 def test_pairwise_is_the_distance_of_each_pair(distance):
   """The same arithmetic, fused otherwise."""
   a, b = (jnp.asarray(images(n, seed=n), jnp.float32) for n in (3, 5))
@@ -123,7 +129,7 @@ def test_pairwise_is_the_distance_of_each_pair(distance):
 def test_distances_keep_precision():
   a, b = images(2), images(2, seed=1)
   for dtype, want in ((jnp.bfloat16, jnp.float32), (jnp.float32, jnp.float32)):
-    for distance in (image_distance.pixel_distance, ssim):
+    for distance in (pixel_distance, ssim):
       got = jax.eval_shape(distance, jnp.asarray(a, dtype), jnp.asarray(b))
       assert got.dtype == want and got.shape == (2,)
 
@@ -133,8 +139,8 @@ def test_structural_similarity_sees_structure_where_pixels_do_not():
   x = 0.2 + embedded.patches(8).arrays['image'] * (0.6 / 255)
   noise = 0.1 * np.sign(images(8, 32, seed=2) - 0.5)
   lighter, noisy = x + 0.1, x + noise
-  np.testing.assert_allclose(image_distance.pixel_distance(x, lighter),
-                             image_distance.pixel_distance(x, noisy), rtol=1e-4)
+  np.testing.assert_allclose(pixel_distance(x, lighter),
+                             pixel_distance(x, noisy), rtol=1e-4)
   assert np.all(ssim(x, lighter) > ssim(x, noisy))
 
 

@@ -12,13 +12,17 @@ from scipy import stats
 
 from genjax import interpolation
 
-SHARES = jnp.linspace(0.0, 1.0, 9)
+SHARES = np.linspace(0.0, 1.0, 9, dtype=np.float32)
 SHAPES = [(5,), (2, 3, 1)]
+# Each as one program: these tests take the time of compiling.
+lerp, slerp, length, energy = map(jax.jit, (
+    interpolation.lerp, interpolation.slerp, interpolation.length,
+    interpolation.energy))
 
 
 def ends(shape, seed=0):
-  a, b = np.random.default_rng(seed).normal(size=(2, *shape))
-  return jnp.asarray(a, jnp.float32), jnp.asarray(b, jnp.float32)
+  return np.random.default_rng(seed).normal(size=(2, *shape)).astype(
+      np.float32)
 
 
 def norms(path):
@@ -40,10 +44,10 @@ def test_paths_run_from_end_to_end_exactly(path, shape):
   assert found.shape == (9, *shape)
   np.testing.assert_array_equal(found[0], a)
   np.testing.assert_array_equal(found[-1], b)
-  np.testing.assert_array_equal(path(a, b, SHARES[3]).shape, shape)
+  assert jax.eval_shape(path, a, b, SHARES[3]).shape == shape
   np.testing.assert_allclose(path(a, b, SHARES), found, rtol=1e-5, atol=1e-6)
-  many = jax.vmap(path, (0, 0, None))(jnp.stack([a, b]), jnp.stack([b, a]),
-                                      SHARES)
+  many = jax.jit(jax.vmap(path, (0, 0, None)))(
+      np.stack([a, b]), np.stack([b, a]), SHARES)
   np.testing.assert_allclose(many, [found, found[::-1]], rtol=1e-5, atol=1e-6)
 
 
@@ -51,10 +55,10 @@ def test_paths_run_from_end_to_end_exactly(path, shape):
 def test_slerp_keeps_the_norm_and_the_angular_speed(shape):
   """And stays in the plane of its ends; the norm is linear where it varies."""
   a, b = ends(shape)
-  b = 3 * b / jnp.linalg.norm(b)
+  b = 3 * b / np.linalg.norm(b)
   for norm in (3.0, 0.5):
-    a = norm * a / jnp.linalg.norm(a)
-    path = interpolation.slerp(a, b, SHARES)
+    a = norm * a / np.linalg.norm(a)
+    path = slerp(a, b, SHARES)
     np.testing.assert_allclose(norms(path), np.linspace(norm, 3, 9), rtol=1e-6)
     whole, = angles(np.stack([a, b]))
     np.testing.assert_allclose(angles(path), whole / 8, rtol=1e-5)
@@ -63,22 +67,25 @@ def test_slerp_keeps_the_norm_and_the_angular_speed(shape):
     assert residual.max() < 1e-11
 
 
+_SLOPES = jax.jit(jax.jacobian(interpolation.slerp, (0, 1, 2)))
+
+
 @pytest.mark.parametrize('a, b', [
     ([1., 2.], [2., 4.]), ([1., 2.], [1., 2.]), ([1., 2.], [-2., -4.]),
     ([0., 0.], [1., 2.]), ([1., 2.], [0., 0.]), ([0., 0.], [0., 0.])])
 def test_slerp_is_the_line_where_there_is_no_one_arc(a, b):
   a, b = jnp.asarray(a), jnp.asarray(b)
-  np.testing.assert_allclose(interpolation.slerp(a, b, SHARES),
-                             interpolation.lerp(a, b, SHARES), rtol=1e-6)
-  slopes = jax.jacobian(interpolation.slerp, (0, 1, 2))(a, b, SHARES)
+  np.testing.assert_allclose(slerp(a, b, SHARES), lerp(a, b, SHARES),
+                             rtol=1e-6)
+  slopes = _SLOPES(a, b, SHARES)
   assert all(np.isfinite(slope).all() for slope in slopes)
 
 
 def test_slerp_meets_the_line_where_it_gives_way_to_it():
   """Arc and line of angle w differ by w^2 / 8, here near the threshold."""
   for angle in (1e-4, 3e-4, 4e-4, 1e-3):
-    b = jnp.asarray([jnp.cos(angle), jnp.sin(angle)])
-    got = interpolation.slerp(jnp.asarray([1., 0.]), b, SHARES)
+    b = np.float32([np.cos(angle), np.sin(angle)])
+    got = slerp(np.float32([1., 0.]), b, SHARES)
     turn = np.linspace(0, angle, 9)
     np.testing.assert_allclose(got, np.stack([np.cos(turn), np.sin(turn)], 1),
                                atol=1e-6)
@@ -87,20 +94,19 @@ def test_slerp_meets_the_line_where_it_gives_way_to_it():
 @pytest.mark.parametrize('unit', [2.0**-100, 2.0**-66, 2.0**63, 2.0**100])
 def test_slerp_and_length_are_equivariant_to_the_unit(unit):
   a, b = ends((5,))
-  path = interpolation.slerp(a, b, SHARES)
+  unit, path = np.float32(unit), np.asarray(slerp(a, b, SHARES))
   np.testing.assert_array_equal(
-      interpolation.slerp(unit * a, unit * b, SHARES), unit * path)
-  np.testing.assert_array_equal(interpolation.length(unit * path),
-                                unit * interpolation.length(path))
+      slerp(unit * a, unit * b, SHARES), unit * path)
+  np.testing.assert_array_equal(length(unit * path),
+                                unit * np.asarray(length(path)))
 
 
 def test_slerp_of_16_bits_is_rounded_once():
   a, b = (x.astype(jnp.bfloat16) for x in ends((5,)))
-  want = interpolation.slerp(a.astype(jnp.float32), b.astype(jnp.float32),
-                             SHARES)
-  got = interpolation.slerp(a, b, SHARES.astype(jnp.bfloat16))
+  want = slerp(a.astype(np.float32), b.astype(np.float32), SHARES)
+  got = slerp(a, b, SHARES.astype(jnp.bfloat16))
   assert got.dtype == jnp.bfloat16
-  np.testing.assert_array_equal(got, want.astype(jnp.bfloat16))
+  np.testing.assert_array_equal(got, np.asarray(want).astype(jnp.bfloat16))
 
 
 def test_normal_grid_is_even_in_probability_and_upright():
@@ -115,32 +121,30 @@ def test_normal_grid_is_even_in_probability_and_upright():
 
 def test_length_is_that_of_the_polyline():
   corners = jnp.asarray([[0., 0.], [3., 0.], [3., 4.], [3., 4.], [0., 0.]])
-  np.testing.assert_allclose(interpolation.length(corners), 3 + 4 + 5)
-  np.testing.assert_allclose(
-      interpolation.length(corners.reshape(5, 1, 2, 1)), 12)
+  np.testing.assert_allclose(length(corners), 3 + 4 + 5)
+  np.testing.assert_allclose(length(corners.reshape(5, 1, 2, 1)), 12)
   # Where points repeat too.
-  assert np.isfinite(jax.grad(interpolation.length)(corners)).all()
+  assert np.isfinite(jax.jit(jax.grad(length))(corners)).all()
 
 
 def test_length_and_energy_of_less_than_a_step_are_0():
   for shape in ((1, 2), (0, 2), (3, 0)):
-    assert interpolation.length(jnp.zeros(shape)) == 0
-    assert interpolation.energy(jnp.zeros(shape)) == 0
+    assert length(np.zeros(shape)) == 0
+    assert energy(np.zeros(shape)) == 0
 
 
 def test_length_and_energy_of_bytes_do_not_wrap_around():
   path = jnp.asarray([[0, 3], [255, 3], [0, 3]], jnp.uint8)
-  assert interpolation.length(path) == 510
-  assert interpolation.energy(path) == 2 * 2 * 255**2
+  assert length(path) == 510
+  assert energy(path) == 2 * 2 * 255**2
 
 
 def test_energy_is_no_less_than_the_squared_length():
   """By Cauchy and Schwarz, with equality at constant speed."""
-  path = jnp.asarray(np.random.default_rng(0).normal(size=(6, 2, 3)))
-  assert interpolation.energy(path) > interpolation.length(path)**2
-  line = interpolation.lerp(*ends((2, 3)), SHARES)
-  np.testing.assert_allclose(interpolation.energy(line),
-                             interpolation.length(line)**2, rtol=1e-5)
+  path = np.random.default_rng(0).normal(size=(6, 2, 3))
+  assert energy(path) > length(path)**2
+  line = lerp(*ends((2, 3)), SHARES)
+  np.testing.assert_allclose(energy(line), np.square(length(line)), rtol=1e-5)
 
 
 def plane(z):
@@ -164,7 +168,8 @@ def cylinder(z):
 
 def sphere_length(a, b, num):
   """Of num equal chords of the great circle: they have the least energy."""
-  angle = np.arccos(np.sum(sphere(a) * sphere(b)))
+  a, b = np.asarray(jax.jit(sphere)(np.stack([a, b])))
+  angle = np.arccos(np.sum(a * b))
   return 2 * num * np.sin(angle / 2 / num)
 
 
@@ -183,21 +188,25 @@ def cylinder_length(a, b, num):
 ], ids=['plane', 'sphere', 'cylinder'])
 def test_geodesic_is_the_one_known(decode, truth, a, b, num_points):
   """In as many steps at few points as at many; within 1e-5 of its length."""
-  a, b = jnp.asarray(a), jnp.asarray(b)
-  path = jax.jit(lambda a, b: interpolation.geodesic(
-      decode, a, b, num_points=num_points))(a, b)
+  a, b = np.float32(a), np.float32(b)
+
+  @jax.jit
+  def find(a, b):
+    path = interpolation.geodesic(decode, a, b, num_points=num_points)
+    decoded = decode(path)
+    return path, decoded, interpolation.length(decoded)
+
+  path, decoded, total = map(np.asarray, find(a, b))
   np.testing.assert_array_equal(path[0], a)
   np.testing.assert_array_equal(path[-1], b)
-  decoded = decode(path)
   want = truth(a, b, num_points - 1)
-  np.testing.assert_allclose(interpolation.length(decoded), want, rtol=1e-5)
+  np.testing.assert_allclose(total, want, rtol=1e-5)
   steps = norms(np.diff(decoded, axis=0))
   # Of lengths that are off by 1e-5 together: one may be off by the root.
   np.testing.assert_allclose(steps, want / (num_points - 1), rtol=1e-2)
   if decode is plane:
     np.testing.assert_allclose(
-        path, interpolation.lerp(a, b, jnp.linspace(0, 1, num_points)),
-        rtol=1e-5, atol=1e-6)
+        path, np.linspace(a, b, num_points), rtol=1e-5, atol=1e-6)
   if decode is sphere:
     normal = np.cross(decoded[0], decoded[-1])
     assert np.abs(decoded @ normal).max() < 1e-2
@@ -205,19 +214,16 @@ def test_geodesic_is_the_one_known(decode, truth, a, b, num_points):
 
 def test_geodesic_is_equivariant_to_the_units_of_codes_and_points():
   """To the tolerance of `test_geodesic_is_the_one_known`."""
-  a, b = jnp.asarray([.6, 0.]), jnp.asarray([.9, 2.])
+  a, b = np.float32([[.6, 0.], [.9, 2.]])
 
   def found(code, point):
     path = interpolation.geodesic(
         lambda z: point * sphere(z / code), code * a, code * b, num_points=9)
-    return path / code
+    return interpolation.length(sphere(path / code))
 
-  units = jnp.asarray([[1, 1], [2.0**-66, 2.0**63], [2.0**63, 2.0**-66]])
-  paths = jax.jit(jax.vmap(found))(*units.T)
-  want = sphere_length(a, b, 8)
-  for path in paths:
-    np.testing.assert_allclose(interpolation.length(sphere(path)), want,
-                               rtol=1e-5)
+  units = np.float32([[1, 1], [2.0**-66, 2.0**63], [2.0**63, 2.0**-66]])
+  np.testing.assert_allclose(jax.jit(jax.vmap(found))(*units.T),
+                             sphere_length(a, b, 8), rtol=1e-5)
 
 
 @pytest.mark.parametrize('x64', [False, True])
@@ -263,9 +269,9 @@ def arc(z):
     lambda z: jnp.where(z == SHARES[:, None], z, jnp.nan)],
                          ids=['arc', 'nan', 'outside', 'constant', 'off line'])
 def test_geodesic_is_the_line_where_it_finds_nothing_shorter(decode):
-  a, b = jnp.zeros(1), jnp.ones(1)
-  path = interpolation.geodesic(decode, a, b, num_points=9, num_steps=3)
-  np.testing.assert_array_equal(path, interpolation.lerp(a, b, SHARES))
+  path = jax.jit(lambda a, b: interpolation.geodesic(
+      decode, a, b, num_points=9, num_steps=3))(jnp.zeros(1), jnp.ones(1))
+  np.testing.assert_array_equal(path, lerp(np.zeros(1), np.ones(1), SHARES))
 
 
 @pytest.mark.parametrize('call, message', [

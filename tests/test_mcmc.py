@@ -13,14 +13,11 @@ from scipy import stats
 from genjax import mcmc
 from tests import laws
 
-# The time of these tests is that of compiling.
-jit = functools.partial(
-    jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 _KEY = jax.random.key(3)
 _MEAN = np.array([1.0, -2.0])
 _COV = np.array([[1.0, 0.9], [0.9, 2.0]])
 _SIZE, _R_HAT, _CHAIN_MEAN = map(
-    jit, (mcmc.effective_sample_size, mcmc.r_hat, mcmc.chain_mean))
+    jax.jit, (mcmc.effective_sample_size, mcmc.r_hat, mcmc.chain_mean))
 _EXACT = {
     'mala': functools.partial(mcmc.mala, step_size=0.8),
     'hmc': functools.partial(mcmc.hmc, step_size=0.8, num_leapfrog=3),
@@ -39,7 +36,7 @@ def _logistic(x):
 
 
 def _run(kernel, x, num_steps, **options):
-  return jit(lambda x: mcmc.run(_KEY, kernel, x, num_steps, **options))(x)
+  return jax.jit(lambda x: mcmc.run(_KEY, kernel, x, num_steps, **options))(x)
 
 
 def _within_four_errors(estimate, truth):
@@ -152,7 +149,7 @@ def test_anneal_weighs_without_bias_in_both_directions(start, betas):
     return mcmc.hmc(lambda x: 0.5 * jnp.square(x[:, 0]) - beta * slope(x),
                     step_size=0.6, num_leapfrog=2)
 
-  log_weights, acceptance = jit(
+  log_weights, acceptance = jax.jit(
       lambda x: mcmc.anneal(_KEY, kernel, slope, x, jnp.asarray(betas)))(x)
   truth = (0.5 * np.log(1 / 5) - 1.6) * (betas[-1] - betas[0])
   estimate = mcmc.log_mean_of(log_weights)
@@ -320,7 +317,7 @@ def test_chains_run_in_float32_whatever_they_start_in(dtype):
   kernel = mcmc.hmc(_gaussian, step_size=1e-3, num_leapfrog=2)
   betas = jnp.linspace(0, 1, 400)  # of which bfloat16 has not all
 
-  @jit
+  @jax.jit
   def go(x):
     return *mcmc.run(_KEY, kernel, x, 300, thin=300), *mcmc.anneal(
         _KEY, lambda beta: mcmc.langevin(_gaussian, step_size=1e-3), _gaussian,

@@ -12,6 +12,14 @@ def _classifier(x: np.ndarray, labels: np.ndarray, gamma: float):
   return SVC(C=10, gamma=gamma).fit(x, labels)
 
 
+def likeliest(logits: np.ndarray) -> np.ndarray:
+  """Class of the largest of logits [..., K], or -1, which is none: int [...].
+
+  -1 is where a logit is NaN, which numpy takes for the largest.
+  """
+  return np.where(np.isnan(logits).any(-1), -1, logits.argmax(-1))
+
+
 def recognition_rate(
     samples: np.ndarray, labels: np.ndarray, train: np.ndarray,
     train_labels: np.ndarray

@@ -56,10 +56,14 @@ def spline(raw: Array, x: Array, bound: float, inverse: bool) -> tuple[
 
   mean = height / width
   excess = before + after - 2 * mean
+  # How far through its bin, of which a point can be outside by rounding: there
+  # the spline could fall, and its inverse be the root of a negative number.
+  place = (inner - bottom) / height if inverse else (inner - left) / width
+  place = jnp.where(place < 0, 0, jnp.where(place > 1, 1, place))
   if inverse:
     # a p^2 + b p = c for the place p, from the nearer end of the bin: there
     # what the root is of is at least mean^2 or b^2.
-    rise = (inner - bottom) / height
+    rise = place
     turned = rise > 0.5
     rise = jnp.where(turned, 1 - rise, rise)
     first = jnp.where(turned, after, before)
@@ -70,10 +74,6 @@ def spline(raw: Array, x: Array, bound: float, inverse: bool) -> tuple[
     falls = b < 0
     place = jnp.where(falls, total / jnp.where(falls, 2 * a, 1), 2 * c / total)
     place = jnp.where(turned, 1 - place, place)
-  else:
-    place = (inner - left) / width
-  # By rounding a place can lie outside of its bin, and its slope be below 0.
-  place = jnp.where(place < 0, 0, jnp.where(place > 1, 1, place))
   both = place * (1 - place)
   denominator = mean + excess * both
   slope = (before * (1 - place)**2 + 2 * mean * both + after * place**2)

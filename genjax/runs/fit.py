@@ -16,6 +16,7 @@ from genjax.runs import keys
 from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
 from genjax.runs.lock import lock
+from genjax.runs.open import weight_shapes
 from genjax.runs.task import Data
 from genjax.runs.task import MakeHooks
 from genjax.runs.task import Model
@@ -24,6 +25,7 @@ from genjax.runs.task import Objective
 from genjax.runs.task import Session
 from genjax.runs.task import Task
 from genjax.runs.task import TrainingSettings
+from genjax.training import leaves
 from genjax.training import loop
 from genjax.training import parallel
 from genjax.training.checkpoint import Checkpointer
@@ -72,8 +74,8 @@ def fit_run(
     identity = data_identity.identify(data.train,
                                       workdirs.known_files(workdir))
     workdirs.check_same(workdir, task.kind, settings, identity)
-    state = _init(keys.key(settings.seed, 'init'), settings, model, objective,
-                  data.train)
+    state = _init(keys.key(settings.seed, 'init', *objective.stream), settings,
+                  model, objective, data.train, settings.seed)
     run = _create(workdir, task.kind, settings, identity)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
     with (contextlib.closing(MetricsWriter(workdir)) as writer,
@@ -82,8 +84,8 @@ def fit_run(
       try:
         outcome = _train(
             compiled, state, settings, objective, data.train,
-            keys.key(settings.seed, 'training'), settings.seed,
-            checkpointer=checkpointer, writer=writer,
+            keys.key(settings.seed, 'training', *objective.stream),
+            settings.seed, checkpointer=checkpointer, writer=writer,
             hooks=[*task.hooks(session), *hooks(session)])
       except RuntimeError as error:
         if 'finite' not in str(error):
@@ -108,12 +110,16 @@ def keep_run(
     source: what was fitted to, where it is to be identified.
 
   Raises:
-    ValueError: settings out of range, or a workdir that holds another run.
+    ValueError: settings out of range, params of other shapes, or a workdir that
+      holds another run or is in use.
   """
+  run_settings.check_settings(settings)
+  model = task.build(settings)
+  _check_fit(params, weight_shapes(settings, model)['params'])
   with lock(workdir):
-    identity = source and data_identity.identify(source)
+    identity = None if source is None else data_identity.identify(source)
     run = workdirs.create_or_check(workdir, task.kind, settings, identity)
-    state = init_state(params, optax.identity(), task.build(settings).averages)
+    state = init_state(params, optax.identity(), model.averages)
     with contextlib.closing(_checkpointer(workdir, run)) as checkpointer:
       checkpointer.save(1, jax.tree.map(np.asarray, state))
 
@@ -137,7 +143,7 @@ def make_trainer(
 
   def train(key: Key, source: Source, seed: int) -> State:
     key_init, key_steps = jax.random.split(key)
-    state = _init(key_init, settings, model, objective, source)
+    state = _init(key_init, settings, model, objective, source, seed)
     outcome = _train(compiled, state, settings, objective, source, key_steps,
                      seed)
     if outcome.stopped:
@@ -145,6 +151,17 @@ def make_trainer(
     return outcome.state
 
   return train
+
+
+def _check_fit(params: Params, shapes: Params) -> None:
+  """Raises ValueError for params that could not be opened again."""
+  given, wanted = (
+      {name: f'{x.dtype} {x.shape}' for name, x in leaves.by_path(tree).items()}
+      for tree in (jax.tree.map(np.asarray, params), shapes))
+  for name in sorted(given.keys() | wanted.keys()):
+    check(given.get(name) == wanted.get(name), 'keep_run',
+          f'params{name} must be {wanted.get(name, "absent")}',
+          given.get(name, 'absent'))
 
 
 def _compile(
@@ -166,15 +183,15 @@ def _compile(
 
 def _init(
     key: Key, settings: TrainingSettings, model: Model, objective: Objective,
-    source: Source
+    source: Source, seed: int
 ) -> State:
-  """The state before the first step."""
+  """The state before the first step; `seed` is of the order of the data."""
   # A network runs for the first time here, on little: compiling it well would
   # take longer than that.
   init = jax.jit(model.init, compiler_options={
       'xla_backend_optimization_level': 0}
       if jax.default_backend() == 'cpu' else None)
-  batch = pipeline.batch_at(source, settings.batch_size, 0, seed=settings.seed)
+  batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
   return init_state(init(key, batch), objective.tx, model.averages,
                     objective.frozen)
 
@@ -218,17 +235,21 @@ def _checkpointer(workdir: str, run: str) -> Checkpointer:
 def _best_kept(workdir: str, checkpointer: Checkpointer, metric: str) -> str:
   """Says which checkpoint of a run that diverged is the one to go back to.
 
-  By the metric of the hooks, or else the training loss, on the last line of
-  the logs up to the step of the checkpoint on which it is finite.
+  By the metric of the hooks at its step, or where none is finite by the last
+  finite training loss up to it: of two that have the same, it is the earlier.
   """
   records = read_metrics(os.path.join(workdir, 'metrics.jsonl'))
-  for name in (metric, 'loss'):
-    seen = {step: [r[name] for r in records if r['step'] <= step
-                   and r.get(name) is not None]
-            for step in checkpointer.steps()}
-    last = {step: values[-1] for step, values in seen.items() if values}
-    if last:
-      best = min(last, key=lambda step: last[step])
-      return (f'; the best checkpoint kept is that of step {best}: {name} '
-              f'{last[best]:.4g}')
-  return ''
+  judged: dict[int, float] = {}
+  trained: dict[int, float] = {}
+  for step in checkpointer.steps():
+    for record in records:
+      if record['step'] == step and record.get(metric) is not None:
+        judged[step] = record[metric]
+      if record['step'] <= step and record.get('loss') is not None:
+        trained[step] = record['loss']
+  scores = judged or trained
+  if not scores:
+    return ''
+  best = min(scores, key=lambda step: scores[step])
+  return (f'; the best checkpoint kept is that of step {best}: '
+          f'{metric if judged else "loss"} {scores[best]:.4g}')

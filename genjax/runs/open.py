@@ -1,6 +1,7 @@
 """A trained model by the folder of its run, without its data or optimizer."""
 
 import contextlib
+import dataclasses
 import importlib
 import os
 from typing import Any, Mapping
@@ -11,7 +12,9 @@ import optax
 from genjax.checks import check
 from genjax.checks import check_choice
 from genjax.runs import keys
+from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
+from genjax.runs.task import Model
 from genjax.runs.task import Run
 from genjax.runs.task import Task
 from genjax.training.checkpoint import Checkpointer
@@ -19,12 +22,15 @@ from genjax.training.state import init_state
 
 # Kind -> module whose TASK it is, imported when a run of it is opened.
 KINDS: Mapping[str, str] = {
+    'classifier': 'genjax.runs.classifier',
+    'diffusion': 'genjax.runs.diffusion',
     'vae': 'genjax.runs.vae',
 }
 
 
 def open_run(
-    workdir: str, weights: str = 'ema', *, kinds: Mapping[str, str] = KINDS
+    workdir: str, weights: str = 'ema', *, settings: Mapping[str, Any] = {},
+    kinds: Mapping[str, str] = KINDS
 ) -> Run:
   """The trained model that `workdir` holds.
 
@@ -35,33 +41,49 @@ def open_run(
     weights: 'ema', or another average that the kind keeps, by its name; 'raw'
       for the params of the last step. Where a kind keeps no average, 'ema' is
       'raw'.
+    settings: name -> value of free settings, in place of those of the run:
+      the sampler of a diffusion model, and the like.
     kinds: kind -> module that defines its `TASK`.
 
   Raises:
-    ValueError: there is no run, no checkpoint, no such average, or the
-      settings are damaged or of an unknown kind.
+    ValueError: there is no run, no checkpoint, no such average, the settings
+      are damaged or of an unknown kind, or one that is given is not free or
+      out of range.
     RuntimeError: every checkpoint is damaged.
   """
   written = workdirs.read(workdir)
   check_choice(repr(written.path), 'kind', written.kind, kinds)
   task: Task = importlib.import_module(kinds[written.kind]).TASK
-  settings = workdirs.settings_of(written, task.Settings)
-  model = task.build(settings)
+  used = _replaced(workdirs.settings_of(written, task.Settings), settings,
+                   task.kind)
+  model = task.build(used)
   check_choice('open_run', 'weights', weights,
                ['ema', 'raw', *model.averages])
   if not model.averages and weights == 'ema':
     weights = 'raw'
   check(weights == 'raw' or weights in model.averages, 'open_run',
         f'weights must be an average of {written.kind}', repr(weights))
-  found, step = _restore(workdir, written.run, task, _shapes(settings, model))
+  found, step = _restore(workdir, written.run, task,
+                         weight_shapes(used, model))
   params = jax.device_put(
       found['params'] if weights == 'raw' else found['averages'][weights])
   functions = model.functions(params)
-  return Run(task, settings, params, step, **functions._asdict())
+  return Run(task, used, params, step, **functions._asdict())
 
 
-def _shapes(settings: Any, model: Any) -> dict[str, Any]:
-  """Shapes of the weights; nothing is computed."""
+def _replaced(settings: Any, given: Mapping[str, Any], kind: str) -> Any:
+  """`settings` with the free ones that are `given`, each checked."""
+  rules = run_settings.rules(type(settings))
+  for name, value in given.items():
+    check(name in rules and rules[name].free, name, f'must be absent: a run of '
+          f'{kind} has no setting of this name that may change', repr(value))
+  used = dataclasses.replace(settings, **given)
+  run_settings.check_settings(used)
+  return used
+
+
+def weight_shapes(settings: Any, model: Model) -> dict[str, Any]:
+  """{'params', 'averages'} of a model, their shapes; nothing is computed."""
   def init():
     return init_state(model.init(keys.key(settings.seed, 'init'), None),
                       optax.identity(), model.averages)

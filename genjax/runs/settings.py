@@ -6,7 +6,6 @@ share that one declaration.
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import types
@@ -63,7 +62,6 @@ def setting(
       'lengths': lengths, 'distinct': distinct, 'free': free})
 
 
-@functools.cache
 def rules(Settings: type) -> Mapping[str, Rule]:
   """What each field of `Settings` may hold, in the order of their declaration.
 

@@ -154,6 +154,8 @@ class Objective(NamedTuple):
   flip: bool = False  # whether images are mirrored at random
   devices: int | None = None  # how many share a step; None is all
   best: str = 'test/loss'  # scalar of a hook that ranks the checkpoints
+  # Folded into the keys of the run, where models of one seed are to differ.
+  stream: tuple[int, ...] = ()
 
 
 class Session(NamedTuple):

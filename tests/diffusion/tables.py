@@ -43,6 +43,8 @@ SAMPLERS = {
     'heun_churn': lambda p: samplers.heun(p, churn=1.4),
     'dpm_solver_2m': samplers.dpm_solver_2m,
 }
+# The rest are the same code with other numbers.
+DISTINCT = ('ancestral', 'ddim', 'euler', 'heun_churn', 'dpm_solver_2m')
 DETERMINISTIC = ('ddim', 'euler', 'heun', 'dpm_solver_2m')
 
 
@@ -64,6 +66,16 @@ def grid(p, num_steps: int) -> jnp.ndarray:
   times = np.linspace(p.t_max, p.t_min, num_steps + 1)
   times[-1] = 0.0
   return jnp.asarray(times)
+
+
+def gaussian(p, var):
+  """E[x_0 | x_t] of data N(0, var), elementwise."""
+
+  def denoise(x, t):
+    alpha, sigma = p.alpha(t), p.sigma(t)
+    return alpha * var / (alpha**2 * var + sigma**2) * x
+
+  return denoise
 
 
 def at(schedule: Callable, t) -> np.ndarray:

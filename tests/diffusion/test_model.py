@@ -41,6 +41,9 @@ def test_network_gets_unit_variance_and_a_finite_log_snr(name):
   np.testing.assert_array_equal(seen['cond']['absent'], [False] * 3)
   np.testing.assert_allclose(
       seen['noise'], np.clip(tables.at(p.log_snr, t), -20, 20), rtol=1e-6)
+  denoiser(_PARAMS, conditions.null({'label': jnp.arange(3)}))(
+      jnp.ones((3, 1)), t)
+  np.testing.assert_array_equal(seen['cond']['absent'], [True] * 3)
   denoiser(_PARAMS)(jnp.ones((3, 1)), t[1])  # one time for the whole batch
   assert seen['cond'] is None
   np.testing.assert_allclose(seen['noise'], [tables.at(p.log_snr, t[1])] * 3)

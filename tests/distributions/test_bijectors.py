@@ -21,13 +21,16 @@ CASES = {
                               bijectors.sigmoid), ((), _AFFINE, ())),
     'chain of none': (bijectors.chain(), ()),
 }
+# Each function as one program: these tests take the time of compiling.
+CASES = {name: (laws.compiled(bijector), params)
+         for name, (bijector, params) in CASES.items()}
 ONTO_POSITIVE = {k: CASES[k] for k in ('exp', 'softplus')}
 
 each_bijector = pytest.mark.parametrize('name', CASES)
 
 
 def _points():
-  return jnp.linspace(-3, 3, 8).reshape(4, 1, 2)
+  return np.linspace(-3, 3, 8).reshape(4, 1, 2)
 
 
 def _rotation(angle: float) -> Bijector:
@@ -44,8 +47,8 @@ def _rotation(angle: float) -> Bijector:
 def test_inverse_undoes_forward(name):
   """Slopes between e^-3 and e^3 cost two digits of sixteen, twice in chains."""
   bijector, params = CASES[name]
-  x = _points().astype(float)
-  y = bijector.forward(params, x)
+  x = _points()
+  y = np.asarray(bijector.forward(params, x))
   np.testing.assert_allclose(bijector.inverse(params, y) + 0 * y,
                              x + 0 * y, rtol=1e-10, atol=1e-10)
 
@@ -54,22 +57,23 @@ def test_inverse_undoes_forward(name):
 @laws.float64
 def test_log_det_is_that_of_the_jacobian(name):
   bijector, params = CASES[name]
-  x = _points().astype(float) + jnp.zeros((2, 1))
-  slope = jax.grad(lambda x: jnp.sum(bijector.forward(params, x)))(x)
+  x = _points() + np.zeros((2, 1))
+  slope = jax.jit(jax.grad(lambda x: jnp.sum(bijector.forward(params, x))))(x)
   np.testing.assert_allclose(
-      bijector.log_det(params, x), jnp.log(jnp.abs(slope)), atol=1e-12)
+      bijector.log_det(params, x), np.log(np.abs(slope)), atol=1e-12)
 
 
 @laws.float64
 def test_chain_sums_log_dets_over_the_event_of_the_highest_rank():
-  chain = bijectors.chain(
-      bijectors.affine, _rotation(0.3), bijectors.exp, _rotation(1.0))
+  chain = laws.compiled(bijectors.chain(
+      bijectors.affine, _rotation(0.3), bijectors.exp, _rotation(1.0)))
   params = (AffineParams(jnp.asarray([1., 2.]), 3.0), (), (), ())
   assert chain.event_ndims == 1
-  x = jnp.linspace(-1, 1, 6).reshape(3, 2)
-  jacobians = jax.vmap(jax.jacfwd(lambda x: chain.forward(params, x)))(x)
+  x = np.linspace(-1, 1, 6).reshape(3, 2)
+  jacobians = jax.jit(jax.vmap(jax.jacfwd(
+      lambda x: chain.forward(params, x))))(x)
   np.testing.assert_allclose(
-      chain.log_det(params, x), jnp.linalg.slogdet(jacobians)[1], rtol=1e-12)
+      chain.log_det(params, x), np.linalg.slogdet(jacobians)[1], rtol=1e-12)
   np.testing.assert_allclose(
       chain.inverse(params, chain.forward(params, x)), x, atol=1e-12)
 
@@ -105,26 +109,28 @@ def test_dtype_is_kept(name, dtype):
 
 def test_softplus_keeps_its_digits_in_both_tails():
   """log(e^y - 1) is log(y) below and y above, in float32 to a rounding."""
+  softplus = CASES['softplus'][0]
   y = jnp.asarray([1e-30, 1e-10, 50.0, 1e30])
   np.testing.assert_allclose(
-      bijectors.softplus.inverse((), y),
+      softplus.inverse((), y),
       [np.log(1e-30), np.log(1e-10), 50.0, 1e30], rtol=3e-7)
   x = jnp.asarray([-80.0, 80.0])
-  np.testing.assert_allclose(bijectors.softplus.forward((), x),
+  np.testing.assert_allclose(softplus.forward((), x),
                              [np.exp(-80.0), 80.0], rtol=1e-5)
-  np.testing.assert_allclose(bijectors.softplus.log_det((), x),
+  np.testing.assert_allclose(softplus.log_det((), x),
                              [-80.0, -np.exp(-80.0)], rtol=1e-5)
 
 
 def test_sigmoid_keeps_its_digits_in_both_tails():
+  sigmoid = CASES['sigmoid'][0]
   x = jnp.asarray([-80.0, 80.0])
-  y = bijectors.sigmoid.forward((), x)
+  y = sigmoid.forward((), x)
   # exp of a float32 of 80 errs by 80 roundings.
   np.testing.assert_allclose(y, [np.exp(-80.0), 1.0], rtol=1e-5)
   # 1 itself, which is not of the range, is left for the number next to it.
-  np.testing.assert_allclose(bijectors.sigmoid.inverse((), y),
+  np.testing.assert_allclose(sigmoid.inverse((), y),
                              [-80.0, 24 * np.log(2)], rtol=1e-6)
-  np.testing.assert_allclose(bijectors.sigmoid.log_det((), x), [-80.0, -80.0],
+  np.testing.assert_allclose(sigmoid.log_det((), x), [-80.0, -80.0],
                              rtol=1e-6)
 
 
@@ -153,7 +159,8 @@ def test_inverse_beyond_the_range_is_the_infinity_on_that_side(name):
   y = jnp.asarray([-jnp.inf, -1.0, 0.0, jnp.inf, jnp.nan])
   want = [-np.inf, -np.inf, -np.inf, np.inf, np.nan]
   np.testing.assert_array_equal(bijector.inverse(params, y), want)
-  slope = jax.vmap(jax.grad(lambda y: bijector.inverse(params, y)))(y[:-1])
+  slope = jax.jit(jax.vmap(jax.grad(
+      lambda y: bijector.inverse(params, y))))(y[:-1])
   np.testing.assert_array_equal(slope, np.zeros(4))
 
 
@@ -165,7 +172,7 @@ def test_sigmoid_inverse_beyond_the_range_is_the_infinity_on_that_side():
 
 def test_inverse_beyond_the_range_of_a_chain_is_infinite():
   """(0, inf) is mapped onto (1/2, 1): what is below or above has no origin."""
-  chain = bijectors.chain(bijectors.exp, bijectors.sigmoid)
+  chain = laws.compiled(bijectors.chain(bijectors.exp, bijectors.sigmoid))
   y = jnp.asarray([-1.0, 0.0, 0.3, 0.5, 1.0, 2.0])
   got = chain.inverse(((), ()), y)
   np.testing.assert_array_equal(got, 4 * [-np.inf] + 2 * [np.inf])
@@ -174,7 +181,7 @@ def test_inverse_beyond_the_range_of_a_chain_is_infinite():
 @pytest.mark.parametrize('scale', [0.0, np.nan, np.inf])
 def test_affine_of_bad_scale_is_nan(scale):
   params = AffineParams(1.0, jnp.asarray([2.0, scale]))
-  for f in (bijectors.affine.forward, bijectors.affine.inverse,
-            bijectors.affine.log_det):
+  affine = CASES['affine'][0]
+  for f in affine.forward, affine.inverse, affine.log_det:
     np.testing.assert_array_equal(
         np.isnan(f(params, jnp.ones(2))), [False, True])

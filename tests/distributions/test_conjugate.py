@@ -14,7 +14,6 @@ from scipy import stats
 
 from genjax.distributions.bounded import BetaParams
 from genjax.distributions.conjugate import beta_bernoulli
-from genjax.distributions.conjugate import Conjugate
 from genjax.distributions.conjugate import dirichlet_categorical
 from genjax.distributions.conjugate import normal_normal
 from genjax.distributions.continuous import normal
@@ -28,22 +27,22 @@ _RNG = np.random.default_rng(0)
 NOISE, N = 0.7, 6
 
 
-def _jit(model: Conjugate) -> Conjugate:
-  return Conjugate(*map(jax.jit, model))
-
+# Each function as one program: these tests take the time of compiling.
+BETA, DIRICHLET = map(laws.compiled, (beta_bernoulli, dirichlet_categorical))
+NORMAL, UNIT = (laws.compiled(normal_normal(scale)) for scale in (NOISE, 1.0))
 
 # A model, a batched prior, data [N, *batch], and the law of one observation.
 MODELS = {
     'beta_bernoulli': (
-        _jit(beta_bernoulli),
+        BETA,
         BetaParams(np.array([0.3, 1.0, 40.0]), np.array([2.0, 1.0, 0.5])),
         _RNG.integers(0, 2, (N, 3)), bernoulli),
     'dirichlet_categorical': (
-        _jit(dirichlet_categorical),
+        DIRICHLET,
         DirichletParams(np.array([[0.5, 2.0, 1.0], [9.0, 0.1, 3.0]])),
         _RNG.integers(0, 3, (N, 2)), categorical),
     'normal_normal': (
-        _jit(normal_normal(NOISE)),
+        NORMAL,
         NormalParams(np.array([1e3, 0.0]), np.array([0.2, 30.0])),
         _RNG.normal(size=(N, 2)) + np.array([1e3, 0.0]), normal),
 }
@@ -85,7 +84,7 @@ def test_log_evidence_adds_over_batches_in_turn(name):
 @laws.float64
 def test_log_evidence_of_one_is_its_predictive(name):
   model, prior, x, likelihood = MODELS[name]
-  want = likelihood.log_prob(model.predictive(prior), x[0])
+  want = jax.jit(likelihood.log_prob)(model.predictive(prior), x[0])
   _close([model.log_evidence(prior, x[:1])], [want])
 
 
@@ -138,10 +137,10 @@ def test_beta_bernoulli_log_evidence_of_the_lecture():
   chain errs by a rounding of each term: 1e5 of up to 3e-7, mostly averaged.
   """
   tosses = jnp.asarray([1, 0, 0, 1, 1])
-  got = beta_bernoulli.log_evidence(BetaParams(1.0, 1.0), tosses)
+  got = BETA.log_evidence(BetaParams(1.0, 1.0), tosses)
   np.testing.assert_allclose(got, np.log(12 / 720), rtol=1e-6)
   many = np.random.default_rng(1).integers(0, 2, 100_000)
-  got = beta_bernoulli.log_evidence(BetaParams(1.0, 1.0), many)
+  got = BETA.log_evidence(BetaParams(1.0, 1.0), many)
   want = special.betaln(1 + many.sum(), 1 + 100_000 - many.sum())
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
@@ -161,8 +160,8 @@ def test_dirichlet_categorical_counts():
 def test_dirichlet_of_two_categories_is_the_beta():
   _, prior, x, _ = MODELS['beta_bernoulli']
   both = DirichletParams(np.stack([prior.beta, prior.alpha], -1))
-  _close([beta_bernoulli.log_evidence(prior, x)],
-         [dirichlet_categorical.log_evidence(both, x)])
+  _close([BETA.log_evidence(prior, x)],
+         [DIRICHLET.log_evidence(both, x)])
 
 
 @laws.float64
@@ -181,7 +180,7 @@ def test_normal_normal_adds_precisions():
 def test_normal_normal_keeps_a_small_spread_about_a_large_mean():
   """A float32 sum of values at 1e6 errs by 0.5; deviations are exact here."""
   x = 1e6 + np.array([0.0, 1.0, 2.0, 1.0], np.float32)
-  got = normal_normal(1.0).posterior(NormalParams(1e6, 1.0), x)
+  got = UNIT.posterior(NormalParams(1e6, 1.0), x)
   np.testing.assert_allclose(got.loc - 1e6, 0.8125, rtol=1e-6)
   np.testing.assert_allclose(got.scale, 0.2**0.5, rtol=1e-6)
 
@@ -189,7 +188,7 @@ def test_normal_normal_keeps_a_small_spread_about_a_large_mean():
 def test_normal_normal_of_a_vague_prior_is_the_likelihood():
   """The square of 1e25 is no float32; p(x) is that of its precision, 0."""
   x = np.float32([1.0, 3.0, 5.0, 3.0])
-  model, prior = normal_normal(1.0), NormalParams(0.0, 1e25)
+  model, prior = UNIT, NormalParams(0.0, 1e25)
   got = model.posterior(prior, x)
   np.testing.assert_allclose(got, [3.0, 0.5], rtol=1e-6)
   want = (-2 * np.log(2 * np.pi) - 0.5 * np.square(x - 3).sum()
@@ -201,7 +200,7 @@ def test_sums_are_not_taken_in_the_dtype_of_the_data():
   """Sums of ones in bfloat16 end at 256."""
   x = jnp.ones(1000, jnp.bfloat16)
   prior = NormalParams(jnp.bfloat16(0), jnp.bfloat16(1))
-  got = normal_normal(1.0).posterior(prior, x)
+  got = UNIT.posterior(prior, x)
   assert got.loc.dtype == got.scale.dtype == jnp.bfloat16
   np.testing.assert_allclose(np.float32(got), [1000 / 1001, 1001**-0.5],
                              rtol=2**-8)
@@ -211,7 +210,7 @@ def test_log_evidence_of_large_params_keeps_its_digits_in_float32():
   """Log-gamma functions in float64, themselves good to 1e-7 of the result."""
   x = np.arange(1000) % 3 < 1
   a, b = float(np.float32(1e8)), float(np.float32(3e8))
-  got = beta_bernoulli.log_evidence(BetaParams(a, b), x.astype(int))
+  got = BETA.log_evidence(BetaParams(a, b), x.astype(int))
   want = special.betaln(a + 334, b + 666) - special.betaln(a, b)
   np.testing.assert_allclose(got, want, rtol=2e-6)
 
@@ -223,7 +222,7 @@ def test_predictive_is_the_mean_of_the_prior(name):
   weights = (np.stack([prior.beta, prior.alpha], -1)
              if name == 'beta_bernoulli' else prior.concentration)
   for k in range(weights.shape[-1]):
-    got = likelihood.log_prob(model.predictive(prior), jnp.asarray(k))
+    got = jax.jit(likelihood.log_prob)(model.predictive(prior), jnp.asarray(k))
     _close([np.exp(got)], [weights[:, k] / weights.sum(-1)])
 
 
@@ -235,10 +234,10 @@ def test_predictive_of_a_normal_adds_the_noise():
 
 
 @pytest.mark.parametrize('model, good, bad, fits, never', [
-    (beta_bernoulli, BetaParams(1.0, 2.0), BetaParams(1.0, -2.0), 1, 2),
-    (dirichlet_categorical, DirichletParams(np.ones(3)),
+    (BETA, BetaParams(1.0, 2.0), BetaParams(1.0, -2.0), 1, 2),
+    (DIRICHLET, DirichletParams(np.ones(3)),
      DirichletParams(np.array([1.0, 0.0, 1.0])), 2, 3),
-    (normal_normal(1.0), NormalParams(0.0, 1.0), NormalParams(0.0, -1.0), 1,
+    (UNIT, NormalParams(0.0, 1.0), NormalParams(0.0, -1.0), 1,
      np.inf),
 ])
 def test_what_cannot_be_gives_nan(model, good, bad, fits, never):

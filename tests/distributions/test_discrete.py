@@ -149,7 +149,7 @@ def test_slope_of_log_prob_is_the_closed_form(dist, params, slope):
   def total(last):
     return jnp.sum(dist.log_prob(type(params)(*params[:-1], last), x))
 
-  got = jax.grad(total)(params[-1])
+  got = jax.jit(jax.grad(total))(params[-1])
   np.testing.assert_allclose(got, np.sum(slope(x, *params), 0), rtol=1e-9)
 
 
@@ -157,10 +157,12 @@ def test_slope_of_log_prob_is_the_closed_form(dist, params, slope):
 def test_log_prob_is_stable_at_any_log_odds(logit):
   """Of one toss: the probabilities of both outcomes may underflow."""
   want = -np.logaddexp(0, [logit, -logit])
-  x = jnp.arange(2)
-  got = discrete.bernoulli.log_prob(discrete.BernoulliParams(logit), x)
+  x = np.arange(2)
+  score = jax.jit(discrete.bernoulli.log_prob)
+  got = score(discrete.BernoulliParams(logit), x)
   np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-37)
-  got = discrete.binomial.log_prob(discrete.BinomialParams(1, logit), x)
+  score = jax.jit(discrete.binomial.log_prob)
+  got = score(discrete.BinomialParams(1, logit), x)
   np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
 
 
@@ -175,9 +177,9 @@ def test_log_prob_is_stable_at_any_log_odds(logit):
     (discrete.categorical, discrete.CategoricalParams([-_INF, 0., -_INF]), 1),
 ])
 def test_sure_outcome_is_drawn_always_and_scored_zero(dist, params, x):
-  params = jax.tree.map(jnp.asarray, type(params)(*map(jnp.asarray, params)))
+  params, dist = type(params)(*map(jnp.asarray, params)), laws.compiled(dist)
   assert np.all(dist.sample(jax.random.key(0), params, (1000,)) == x)
-  nats = dist.log_prob(params, x + jnp.arange(2))
+  nats = dist.log_prob(params, x + np.arange(2))
   np.testing.assert_allclose(nats, [0, -np.inf], atol=1e-20)
   if dist.entropy is not None:
     assert float(dist.entropy(params)) == 0
@@ -185,8 +187,11 @@ def test_sure_outcome_is_drawn_always_and_scored_zero(dist, params, x):
 
 def test_sample_is_minus_one_where_int32_does_not_hold_the_count():
   params = discrete.PoissonParams(jnp.array([1e9, 1e10]))
-  x = discrete.poisson.sample(jax.random.key(0), params, (4,))
+  x = laws.compiled(discrete.poisson).sample(jax.random.key(0), params, (4,))
   assert np.all(x[:, 0] > 0) and np.all(x[:, 1] == -1)
+
+
+_THRESHOLDS = jax.jit(integer_draws.thresholds)
 
 
 @pytest.mark.parametrize('num', [2, 8, 32, 33, 131_073])
@@ -194,7 +199,7 @@ def test_thresholds_are_the_cumulative_probabilities_to_one_of_2_to_the_32(num):
   """The largest category, which takes the rest, is left out of the sums."""
   p = special.softmax(3 * _RNG.normal(size=num)).astype(np.float32)
   p[:num // 4] = 0.0
-  c, largest = map(np.asarray, integer_draws.thresholds(jnp.asarray(p)))
+  c, largest = map(np.asarray, _THRESHOLDS(p))
   assert largest == p.argmax()
   widths = np.diff(c.astype(np.int64), prepend=0)
   assert np.all(widths >= 0) and not widths[p == 0].any()
@@ -208,7 +213,7 @@ def test_draw_category_gives_each_u_to_the_interval_it_is_in(num, monkeypatch):
   """By comparison and by search; u = 0 is not of an impossible first one."""
   p = special.softmax(_RNG.normal(size=num)).astype(np.float32)
   p[0] = 0.0
-  c, largest = map(np.asarray, integer_draws.thresholds(jnp.asarray(p)))
+  c, largest = map(np.asarray, _THRESHOLDS(p))
   u = np.append(c, [0, 2**32 - 1]).astype(np.uint32)
   u = np.concatenate([u, u[1:] - np.uint32(1)])  # wraps below 0
   monkeypatch.setattr(integer_draws, 'draw_bits', lambda key, shape: u)
@@ -221,7 +226,7 @@ def test_draw_category_gives_each_u_to_the_interval_it_is_in(num, monkeypatch):
 def test_thresholds_do_not_wrap_where_all_fractions_round_alike():
   """2^32 / K is 32767.75: rounded one by one, K - 1 of them make 2^32."""
   num = 2**17 + 1
-  c, _ = integer_draws.thresholds(jnp.full(num, 1 / num))
+  c, _ = _THRESHOLDS(np.full(num, 1 / num, np.float32))
   assert 0 <= 2**32 - int(c[-1]) - 32768 < 2**10  # 2^-22, float32 of p
   assert np.all(np.diff(np.asarray(c).astype(np.int64)) >= 0)
 
@@ -243,7 +248,7 @@ def test_categorical_draws_an_event_of_probability_1e_6_at_its_rate():
   assert impossible == 0
   assert stats.binomtest(rare, 10**8, 1e-6).pvalue > 1e-4
   # And its share of all u is right to the rounding of the log in float32.
-  c, _ = integer_draws.thresholds(jax.nn.softmax(params.logits))
+  c, _ = _THRESHOLDS(jax.nn.softmax(params.logits))
   np.testing.assert_allclose(int(c[7]) - int(c[6]), 1e-6 * 2**32, rtol=2e-3)
 
 
@@ -260,8 +265,8 @@ def test_bernoulli_draws_an_event_of_probability_1e_6_at_its_rate():
 @laws.float64
 def test_log_prob_scores_an_event_of_probability_1e_12():
   logits = jnp.array([0., np.log(1e-12), -_INF])
-  nats = discrete.categorical.log_prob(discrete.CategoricalParams(logits),
-                                       jnp.arange(3))
+  nats = jax.jit(discrete.categorical.log_prob)(
+      discrete.CategoricalParams(logits), jnp.arange(3))
   want = [-np.log1p(1e-12), np.log(1e-12) - np.log1p(1e-12), -np.inf]
   np.testing.assert_allclose(nats, want, rtol=1e-10, atol=1e-15)
 
@@ -270,7 +275,8 @@ def test_categorical_batch_broadcasts_against_values():
   """Batch [2, 1] of logits and x [3]: no K meets either."""
   logits = jnp.asarray(_RNG.normal(size=(2, 1, 3)), jnp.float32)
   x = jnp.array([2, 0, 1])
-  got = discrete.categorical.log_prob(discrete.CategoricalParams(logits), x)
+  got = jax.jit(discrete.categorical.log_prob)(
+      discrete.CategoricalParams(logits), x)
   want = special.log_softmax(np.asarray(logits, np.float64), -1)[:, 0][:, x]
   np.testing.assert_allclose(got, want, rtol=1e-6)
 
@@ -289,9 +295,9 @@ def test_hat_is_above_every_distribution_of_its_standard_deviation():
   cases = [(stats.poisson(r), r) for r in (0.01, 0.3, 0.95, 3., 30., 100., 1e4)]
   cases += [(stats.binom(n, p), n * p) for n in (1, 3, 20, 500)
             for p in (0.02, 0.3, 0.5, 0.95)]
-  u = np.linspace(-0.5, 0.5, 20_001)[1:-1]
+  hat, u = jax.jit(integer_draws.hat), np.linspace(-0.5, 0.5, 20_001)[1:-1]
   edge = 0.5 - np.abs(u)
   for frozen, mean in cases:
-    a, b, bound = (float(v) for v in integer_draws.hat(frozen.std()))
+    a, b, bound = (float(v) for v in hat(frozen.std()))
     k = np.floor((2 * a / edge + b) * u + mean + 0.5)
     assert np.all(frozen.pmf(k) * (a / edge**2 + b) <= bound), frozen.args

@@ -150,7 +150,7 @@ def test_slopes_in_params_match_differences():
   """Central differences err by the step squared."""
   x = jnp.array([-1., -0.2, 0.6, 1.])
   jax.test_util.check_grads(
-      lambda params: discretized_logistic(11).log_prob(params, x),
+      jax.jit(lambda params: discretized_logistic(11).log_prob(params, x)),
       (DiscretizedLogisticParams(0.3, 0.2),), order=1, modes=['rev'], eps=1e-5)
 
 
@@ -158,15 +158,16 @@ def test_slopes_in_params_match_differences():
 def test_log_prob_and_slope_are_finite_far_from_all_levels(loc):
   """At 1e4 scales from it the mass of a level is about e^-1e4."""
   dist = discretized_logistic()
-  x = jnp.linspace(-1, 1, 256)
+  x = np.linspace(-1, 1, 256, dtype=np.float32)
 
+  @jax.jit
   def nats(loc):
     return dist.log_prob(DiscretizedLogisticParams(loc, 0.01), x)
 
   want = Levels(np.float64(loc), np.float64(np.float32(0.01)), 256)
   np.testing.assert_allclose(nats(loc), want.logpdf(np.asarray(x, np.float64)),
                              rtol=2e-5, atol=1e-12)
-  slope = jax.jacfwd(nats)(jnp.float32(loc))
+  slope = jax.jit(jax.jacfwd(nats))(np.float32(loc))
   assert np.isfinite(slope).all()
 
 
@@ -175,7 +176,7 @@ def test_log_prob_of_small_and_of_vast_scales_in_float32():
 
   Of a vast scale s the density is 1 / (4 s) on all inner levels, 2 / 255 wide.
   """
-  dist = discretized_logistic()
+  dist = laws.compiled(discretized_logistic())
   loc, scale = np.float32([0.4321, -0.777]), np.float32([1e-3, 1e-4])
   x = np.linspace(-1, 1, 256)[[20, 30, 180, 183, 200]]
   got = dist.log_prob(DiscretizedLogisticParams(loc, scale), x[:, None])
@@ -186,7 +187,7 @@ def test_log_prob_of_small_and_of_vast_scales_in_float32():
   np.testing.assert_allclose(dist.log_prob(vast, x),
                              np.log(2 / 255 / 4) - 37 * np.log(10), rtol=1e-6)
   far = DiscretizedLogisticParams(1e5, 1e-35)
-  assert float(discretized_logistic(4).entropy(far)) == 0
+  assert float(jax.jit(discretized_logistic(4).entropy)(far)) == 0
 
 
 @pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
@@ -196,7 +197,7 @@ def test_log_prob_of_small_and_of_vast_scales_in_float32():
 def test_log_prob_takes_pixels_as_they_are_rounded(dtype, arithmetic):
   x = jnp.asarray(arithmetic(np.arange(256, dtype=np.float32)), dtype)
   params = DiscretizedLogisticParams(0.1, 0.5)
-  nats = discretized_logistic().log_prob(params, x[:, None, None])
+  nats = jax.jit(discretized_logistic().log_prob)(params, x[:, None, None])
   # Each level once, so that all mass is there; 256 roundings of nats.
   eps = float(jnp.finfo(nats.dtype).eps)
   np.testing.assert_allclose(np.exp(np.asarray(nats, np.float64)).sum(), 1,
@@ -205,17 +206,19 @@ def test_log_prob_takes_pixels_as_they_are_rounded(dtype, arithmetic):
 
 def test_cdf_of_any_value_is_that_of_the_level_below():
   """A level in bfloat16, which is rounded by more than float32, counts."""
-  dist, params = discretized_logistic(5), DiscretizedLogisticParams(0.1, 0.4)
+  dist = laws.compiled(discretized_logistic(5))
+  params = DiscretizedLogisticParams(0.1, 0.4)
   x = jnp.array([-1.5, -1., -0.6, 0., 0.4, 0.5, 0.99, 1., 7.])
   edges = np.array([-0.75, -0.25, 0.25, 0.75])
   below = [0, *stats.logistic(0.1, 0.4).cdf(edges), 1]
   want = [below[i] for i in (0, 1, 1, 3, 3, 4, 4, 5, 5)]
   np.testing.assert_allclose(dist.cdf(params, x), want, rtol=1e-5)
   pixels = jnp.asarray(np.linspace(-1, 1, 256), jnp.bfloat16)
-  dist = discretized_logistic()
+  dist = laws.compiled(discretized_logistic())
   np.testing.assert_allclose(
-      dist.cdf(params, pixels).astype(jnp.float32),
-      dist.cdf(params, jnp.linspace(-1, 1, 256)), rtol=2.0**-8)
+      np.asarray(dist.cdf(params, pixels), np.float32),
+      dist.cdf(params, np.linspace(-1, 1, 256, dtype=np.float32)),
+      rtol=2.0**-8)
 
 
 def test_discretized_logistic_refuses_one_level():

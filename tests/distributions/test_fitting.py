@@ -26,18 +26,24 @@ _LAPLACE = _RNG.laplace(-1, 0.5, 401)
 _EXPONENTIAL = _RNG.exponential(0.2, 400)
 _POISSON = _RNG.poisson(4, 400)
 FITS = {
-    'normal': (fitting.fit_normal, _NORMAL, stats.norm.fit(_NORMAL)),
-    'laplace': (fitting.fit_laplace, _LAPLACE, stats.laplace.fit(_LAPLACE)),
-    'exponential': (fitting.fit_exponential, _EXPONENTIAL,
+    'normal': (jax.jit(fitting.fit_normal), _NORMAL, stats.norm.fit(_NORMAL)),
+    'laplace': (jax.jit(fitting.fit_laplace), _LAPLACE,
+                stats.laplace.fit(_LAPLACE)),
+    'exponential': (jax.jit(fitting.fit_exponential), _EXPONENTIAL,
                     (1 / stats.expon.fit(_EXPONENTIAL, floc=0)[1],)),
-    'poisson': (fitting.fit_poisson, _POISSON, (_POISSON.mean(),)),
-    'bernoulli': (fitting.fit_bernoulli, np.repeat([0, 1], [30, 10]),
+    'poisson': (jax.jit(fitting.fit_poisson), _POISSON, (_POISSON.mean(),)),
+    'bernoulli': (jax.jit(fitting.fit_bernoulli), np.repeat([0, 1], [30, 10]),
                   (-np.log(3),)),
-    'categorical': (lambda x: fitting.fit_categorical(x, 5), _LABELS,
+    'categorical': (jax.jit(lambda x: fitting.fit_categorical(x, 5)), _LABELS,
                     (np.log([0.1, 0.4, 1e-99, 0.5, 1e-99]),)),
 }
 DISTS = {name: getattr(module, name) for name in FITS
          for module in (bounded, continuous, discrete) if hasattr(module, name)}
+
+
+_FIT_VECTORS = jax.jit(fitting.fit_multivariate_normal)
+_FIT_MIXTURE = jax.jit(fitting.fit_gaussian_mixture, static_argnames=(
+    'num_components', 'num_steps', 'num_restarts'))
 
 
 @pytest.mark.parametrize('name', FITS)
@@ -55,6 +61,7 @@ def test_fit_is_the_likeliest_of_its_neighbours(name):
   fit, x, _ = FITS[name]
   params, x = fit(jnp.asarray(x)), jnp.asarray(x)
 
+  @jax.jit
   def loss(scale, shift):
     moved = jax.tree.map(lambda p: p * scale + shift * jnp.arange(p.size)
                          .reshape(p.shape), params)
@@ -113,42 +120,43 @@ def test_fit_of_nothing_or_of_nan_is_nan(name):
 @pytest.mark.parametrize('name', _POWERS)
 def test_fit_is_equivariant_to_the_unit(name, unit):
   fit, x, _ = FITS[name]
-  x = jnp.asarray(x, jnp.float32)
-  for got, want in zip(fit(unit * x), fit(x)):
+  x = x.astype(np.float32)
+  for got, want in zip(fit(np.float32(unit) * x), fit(x)):
     np.testing.assert_allclose(got, want * unit**_POWERS[name], rtol=1e-6)
 
 
 def test_fit_categorical_of_a_label_that_is_no_class_is_nan():
+  fit = jax.jit(lambda x: fitting.fit_categorical(x, 3))
   for label in (-1, 3):
-    params = fitting.fit_categorical(jnp.array([[0, 0], [2, label]]), 3)
+    params = fit(np.array([[0, 0], [2, label]]))
     assert np.isfinite(params.logits[0, 0]) and np.isnan(params.logits[1]).all()
 
 
 def test_fit_multivariate_normal_knows_neither_unit_nor_dtype():
   """Axes in units of 1e-20 and 1e19; whole numbers in any dtype."""
   x = np.random.default_rng(0).integers(0, 200, (40, 3))
-  want = fitting.fit_multivariate_normal(jnp.asarray(x, jnp.float32))
-  unit = jnp.array([2.0**-66, 1, 2.0**63])
-  got = fitting.fit_multivariate_normal(jnp.asarray(x, jnp.float32) * unit)
+  want = _FIT_VECTORS(x.astype(np.float32))
+  unit = np.float32([2.0**-66, 1, 2.0**63])
+  got = _FIT_VECTORS(x.astype(np.float32) * unit)
   np.testing.assert_allclose(got.loc, unit * want.loc, rtol=1e-6)
   np.testing.assert_allclose(got.scale_tril, unit[:, None] * want.scale_tril,
                              rtol=1e-4, atol=0)
   for dtype in ('uint8', 'int32', 'bfloat16'):
-    got = fitting.fit_multivariate_normal(jnp.asarray(x, dtype))
+    got = _FIT_VECTORS(jnp.asarray(x, dtype))
     np.testing.assert_array_equal(got.scale_tril, want.scale_tril)
 
 
 @pytest.mark.parametrize('x', [np.eye(3)[:2], np.eye(3), np.zeros((0, 2)),
                                np.ones((5, 2)), [[0, 1], [2, 1], [5, 1]]])
 def test_fit_multivariate_normal_is_nan_where_it_is_singular(x):
-  params = fitting.fit_multivariate_normal(jnp.asarray(x, jnp.float32))
+  params = _FIT_VECTORS(np.asarray(x, np.float32))
   assert np.isnan(params.scale_tril).all()
 
 
 @laws.float64
 def test_fit_multivariate_normal_has_the_moments_of_the_data():
   x = _RNG.normal(size=(50, 3)) @ _RNG.normal(size=(3, 3)) + 1
-  params = fitting.fit_multivariate_normal(jnp.asarray(x))
+  params = _FIT_VECTORS(x)
   np.testing.assert_allclose(params.loc, x.mean(0), rtol=1e-12)
   np.testing.assert_allclose(params.scale_tril @ params.scale_tril.T,
                              np.cov(x.T, ddof=0), rtol=1e-12)
@@ -191,8 +199,7 @@ def test_fit_gaussian_mixture_recovers_separate_components():
   So far apart, the answer is that of moments within the true components.
   """
   x, label, loc, covariance = _clusters(20.0)
-  params = fitting.fit_gaussian_mixture(
-      jax.random.key(0), jnp.asarray(x), 3, num_steps=20).params
+  params = _FIT_MIXTURE(jax.random.key(0), x, 3, num_steps=20).params
   order = [int(np.argmin(np.sum((params.components.loc - m)**2, -1)))
            for m in loc]
   assert sorted(order) == [0, 1, 2]
@@ -224,6 +231,7 @@ def test_fit_gaussian_mixture_never_loses_likelihood():
   sets = {'overlapping': _clusters(1.0)[0][:400],
           'a line': np.stack([line, line], -1),
           'two points': np.repeat([[0., 0.], [1., 1.]], 50, axis=0)}
+  log_prob = jax.jit(mixture(multivariate_normal).log_prob)
   fit = jax.jit(functools.partial(
       fitting.fit_gaussian_mixture, num_components=4, num_steps=60,
       num_restarts=2, min_scale=1e-2))
@@ -233,7 +241,7 @@ def test_fit_gaussian_mixture_never_loses_likelihood():
     assert np.all(np.diff(trace) > -1e-10), name
     assert trace[-1] > trace[0] or name == 'two points'  # at once at the end
     assert np.all(np.isfinite(params.components.loc)), name
-    nats = mixture(multivariate_normal).log_prob(params, jnp.asarray(x))
+    nats = log_prob(params, x)
     np.testing.assert_allclose(trace[-1], np.mean(nats), rtol=1e-9)
     smallest = np.linalg.eigvalsh(_covariances(params)).min()
     floor = 1e-4 * x.var(0).mean()
@@ -243,8 +251,8 @@ def test_fit_gaussian_mixture_never_loses_likelihood():
 
 def test_fit_gaussian_mixture_never_loses_likelihood_in_single_precision():
   """But for the rounding of a mean of 400 numbers of about 3 nats."""
-  x = jnp.asarray(_clusters(1.0)[0][:400], jnp.float32)
-  fit = fitting.fit_gaussian_mixture(jax.random.key(0), x, 4, num_steps=60)
+  x = np.float32(_clusters(1.0)[0][:400])
+  fit = _FIT_MIXTURE(jax.random.key(0), x, 4, num_steps=60)
   assert fit.params.components.scale_tril.dtype == jnp.float32
   assert np.diff(fit.log_likelihood).min() > -3e-6
 
@@ -286,9 +294,9 @@ def test_fit_gaussian_mixture_of_any_dtype_is_in_float32(dtype):
 
 @laws.float64
 def test_fit_gaussian_mixture_of_one_component_is_a_gaussian():
-  x = jnp.asarray(_clusters(2.0)[0])
-  fit = fitting.fit_gaussian_mixture(jax.random.key(0), x, 1, num_steps=2)
-  want = fitting.fit_multivariate_normal(x)
+  x = _clusters(2.0)[0]
+  fit = _FIT_MIXTURE(jax.random.key(0), x, 1, num_steps=2)
+  want = _FIT_VECTORS(x)
   for got, expected in zip(fit.params.components, want):
     np.testing.assert_allclose(got[0], expected, rtol=1e-9, atol=1e-12)
 
@@ -296,9 +304,8 @@ def test_fit_gaussian_mixture_of_one_component_is_a_gaussian():
 def test_fit_gaussian_mixture_starts_from_points_far_apart():
   """k-means++ takes one point of each of 3 tight heaps: almost surely."""
   x, _, loc, _ = _clusters(1000.0)
-  fit = fitting.fit_gaussian_mixture(
-      jax.random.key(0), jnp.asarray(x, jnp.float32), 3, num_steps=0,
-      num_restarts=1)
+  fit = _FIT_MIXTURE(jax.random.key(0), x.astype(np.float32), 3, num_steps=0,
+                     num_restarts=1)
   assert fit.log_likelihood.shape == (1,)
   near = np.linalg.norm(fit.params.components.loc[:, None] - loc, axis=-1) < 10
   np.testing.assert_array_equal(near.sum(0), 1)

@@ -18,6 +18,7 @@ from genjax.distributions.discrete import poisson
 from genjax.distributions.discrete import PoissonParams
 from genjax.distributions.multivariate import multivariate_normal
 from genjax.distributions.multivariate import MultivariateNormalParams
+from tests import laws
 
 _NAN, _INF = float('nan'), float('inf')
 
@@ -42,7 +43,7 @@ def test_mixture_never_takes_components_for_draws_or_batch(
       NormalParams(1000 * jnp.asarray(rng.permutation(
           np.prod(loc)).reshape(loc), jnp.float32),
                    jnp.asarray(np.exp(rng.normal(size=scale)), jnp.float32)))
-  dist = mixture(normal)
+  dist = laws.compiled(mixture(normal))
   full = [np.broadcast_to(np.reshape(p, (3, *(len(batch) + 1 - p.ndim) * (1,),
                                          *p.shape[1:])), (3, *batch))
           for p in (params.logits, *params.components)]
@@ -67,7 +68,7 @@ def test_mixture_never_takes_components_for_draws_or_batch(
 ])
 def test_mixture_of_vectors_tells_the_batch_from_the_event(loc, tril):
   """K, N, the batch and D are 3."""
-  dist = mixture(multivariate_normal)
+  dist = laws.compiled(mixture(multivariate_normal))
   loc = 100. * jnp.arange(np.prod(loc)).reshape(loc)
   params = MixtureParams(jnp.zeros(3), MultivariateNormalParams(
       loc, jnp.broadcast_to(jnp.eye(3), tril)))
@@ -89,7 +90,7 @@ def test_mixture_of_vectors_tells_the_batch_from_the_event(loc, tril):
 
 def test_mixture_of_images_chooses_once_for_all_pixels():
   """Events of rank 3 in batches of 2: pixels of one image agree."""
-  dist = mixture(independent(normal, 3))
+  dist = laws.compiled(mixture(independent(normal, 3)))
   sign = jnp.asarray([-10., 10.]).reshape(2, 1, 1, 1, 1)
   params = MixtureParams(
       jnp.log(jnp.asarray([[0.3, 0.6], [0.7, 0.4]])),
@@ -109,7 +110,7 @@ def test_mixture_of_images_chooses_once_for_all_pixels():
 
 
 def test_mixture_of_counts_draws_whole_numbers():
-  dist = mixture(poisson)
+  dist = laws.compiled(mixture(poisson))
   params = MixtureParams(jnp.log(jnp.asarray([[0.3, 1.0], [0.7, _NAN]])),
                          PoissonParams(jnp.asarray([[2.0], [9.0]])))
   x = dist.sample(jax.random.key(0), params, (5000,))
@@ -123,7 +124,7 @@ def test_mixture_of_counts_draws_whole_numbers():
 
 @pytest.mark.parametrize('bad', [_NAN, _INF])
 def test_mixture_of_bad_weights_is_nan(bad):
-  dist = mixture(normal)
+  dist = laws.compiled(mixture(normal))
   params = MixtureParams(
       jnp.asarray([[0.0, 0.0, -_INF], [0.0, bad, -_INF]]),
       NormalParams(jnp.zeros((2, 1)), jnp.ones((2, 1))))
@@ -135,13 +136,13 @@ def test_mixture_of_bad_weights_is_nan(bad):
 
 def test_mixture_is_without_its_components_of_no_weight():
   """Even where these have no density: bad params, or -inf and +inf nats."""
-  dist = mixture(gamma)
+  dist = laws.compiled(mixture(gamma))
   two = GammaParams(jnp.asarray([2.0, _NAN, 0.5]), jnp.asarray([1.0, 1.0, 1.0]))
   params = MixtureParams(jnp.asarray([3.0, -_INF, -_INF]), two)
   one = GammaParams(2.0, 1.0)
   x = jnp.asarray([-1.0, 0.0, 1.0, 100.0])
-  np.testing.assert_allclose(dist.log_prob(params, x), gamma.log_prob(one, x),
-                             rtol=1e-6)
+  np.testing.assert_allclose(
+      dist.log_prob(params, x), jax.jit(gamma.log_prob)(one, x), rtol=1e-6)
   assert not np.isnan(dist.sample(jax.random.key(0), params, (100,))).any()
   np.testing.assert_allclose(dist.mean(params), 2.0, rtol=1e-6)
   np.testing.assert_allclose(dist.variance(params), 2.0, rtol=1e-6)
@@ -151,7 +152,7 @@ def test_mixture_gradients_are_finite_at_no_weight_and_no_density():
   """The second component has no weight; no component has density at -1."""
   params = MixtureParams(
       jnp.asarray([0.0, -_INF]), GammaParams(jnp.ones(2), jnp.ones(2)))
-  grad = jax.grad(mixture(gamma).log_prob, argnums=(0, 1))
+  grad = jax.jit(jax.grad(mixture(gamma).log_prob, argnums=(0, 1)))
   inside = jax.tree.leaves(grad(params, 3.0))
   outside = jax.tree.leaves(grad(params, -1.0))
   assert all(np.isfinite(leaf).all() for leaf in inside + outside)

@@ -18,11 +18,15 @@ from tests import laws
 _RNG = np.random.default_rng(0)
 _X = _RNG.normal(size=(500, 2)) * [1, 0.3]
 _LOW, _HIGH = np.array([-2., -1.]), np.array([3., 0.5])
+# Each as one program: these tests take the time of compiling.
+HISTOGRAM, KERNELS = map(laws.compiled, (histogram, kernel_density))
+FIT_HISTOGRAM = jax.jit(fit_histogram, static_argnums=3,
+                        static_argnames='pseudo_count')
+FIT_KERNELS = jax.jit(fit_kernel_density, static_argnums=1)
 
 
 def _fit(x=_X, bins=(8, 6), **options):
-  return fit_histogram(jnp.asarray(x), jnp.asarray(_LOW), jnp.asarray(_HIGH),
-                       bins, **options)
+  return FIT_HISTOGRAM(x, _LOW, _HIGH, bins, **options)
 
 
 @laws.float64
@@ -30,14 +34,14 @@ def test_fit_histogram_is_that_of_numpy():
   want, edges = np.histogramdd(_X, (8, 6), list(zip(_LOW, _HIGH)), density=True)
   centres = np.stack(np.meshgrid(*[(e[1:] + e[:-1]) / 2 for e in edges],
                                  indexing='ij'), -1)
-  nats = histogram.log_prob(_fit(), jnp.asarray(centres))
+  nats = HISTOGRAM.log_prob(_fit(), jnp.asarray(centres))
   np.testing.assert_allclose(np.exp(nats), want, rtol=1e-12)
   assert np.any(want == 0)  # where the log-density is -inf
   volume = np.prod((_HIGH - _LOW) / (8, 6))
   np.testing.assert_allclose(np.exp(nats).sum() * volume, 1, rtol=1e-12)
   mass = want[want > 0] * volume
   np.testing.assert_allclose(
-      histogram.entropy(_fit()), stats.entropy(mass) + np.log(volume),
+      HISTOGRAM.entropy(_fit()), stats.entropy(mass) + np.log(volume),
       rtol=1e-12)
 
 
@@ -56,7 +60,7 @@ def test_histogram_is_nothing_outside_of_its_closed_box():
   params = HistogramParams(jnp.zeros(1), jnp.ones(1), jnp.log(
       jnp.array([1., 2., 3., 4.])))
   x = jnp.array([-1e-6, 0, 0.2, 0.25, 1, 1.0001, jnp.nan, jnp.inf])[:, None]
-  density = np.exp(histogram.log_prob(params, x))
+  density = np.exp(HISTOGRAM.log_prob(params, x))
   np.testing.assert_allclose(density, [0, .4, .4, .8, 1.6, 0, np.nan, 0],
                              rtol=1e-6)
 
@@ -64,7 +68,7 @@ def test_histogram_is_nothing_outside_of_its_closed_box():
 def test_histogram_draws_from_its_density():
   """Cells by chi-square, places within them by Kolmogorov-Smirnov."""
   params = _fit()
-  x = np.asarray(histogram.sample(jax.random.key(0), params, (200, 100)))
+  x = np.asarray(HISTOGRAM.sample(jax.random.key(0), params, (200, 100)))
   assert x.shape == (200, 100, 2) and x.dtype == np.float32
   x = x.reshape(-1, 2)
   seen, _ = np.histogramdd(x, (8, 6), list(zip(_LOW, _HIGH)))
@@ -80,7 +84,6 @@ def test_histogram_draws_from_its_density():
 
 _EVERY_OTHER = jnp.where(jnp.arange(1000) % 2 == 0, 0.0, -jnp.inf)
 _DRAW = jax.jit(lambda p: histogram.sample(jax.random.key(0), p, (100_000,)))
-_SCORE = jax.jit(histogram.log_prob)
 _BOTH = jax.jit(lambda p: histogram.log_prob(
     p, histogram.sample(jax.random.key(0), p, (100_000,))))
 
@@ -94,9 +97,9 @@ def test_histogram_never_draws_where_its_density_is_0(low, high):
                            jnp.array([high], jnp.float32), _EVERY_OTHER)
   x = _DRAW(params)
   want = np.log(1000 / 500 / (high - low))
-  for nats in (_SCORE(params, x), _BOTH(params)):
+  for nats in (HISTOGRAM.log_prob(params, x), _BOTH(params)):
     np.testing.assert_allclose(nats, want, rtol=1e-5)
-  fit = fit_histogram(x, params.low, params.high, (1000,))
+  fit = FIT_HISTOGRAM(x, params.low, params.high, (1000,))
   assert not np.isfinite(fit.logits[1::2]).any()
   assert np.isfinite(fit.logits[::2]).all()
 
@@ -108,7 +111,7 @@ def test_histogram_of_cells_thinner_than_its_floats_is_nan():
                            _EVERY_OTHER)
   assert np.isnan(_DRAW(params)).all()
   inside = jnp.linspace(1e6, 1e6 + 100, 100_000)[:, None]
-  assert np.isnan(_SCORE(params, inside)).all()
+  assert np.isnan(HISTOGRAM.log_prob(params, inside)).all()
   coarse = HistogramParams(*(jnp.asarray(p, jnp.bfloat16) for p in (
       [0], [1], _EVERY_OTHER)))
   x = _DRAW(coarse)
@@ -127,20 +130,20 @@ def test_fit_histogram_counts_in_any_dtype(dtype):
   x = jnp.asarray(np.arange(4001) >= 3001, dtype)[:, None]
   low, high = (jnp.asarray([edge], jnp.result_type(x, 0.0))
                for edge in (-0.5, 1.5))
-  fit = fit_histogram(x, low, high, (2,))
+  fit = FIT_HISTOGRAM(x, low, high, (2,))
   assert fit.logits.dtype == jnp.float32
   np.testing.assert_allclose(jnp.exp(fit.logits), [3001, 1000], rtol=1e-5)
 
 
 def test_fit_histogram_of_nan_is_nan():
-  fit = fit_histogram(jnp.array([[0.5], [jnp.nan]]), 0.0, 1.0, (2,))
+  fit = FIT_HISTOGRAM(jnp.array([[0.5], [jnp.nan]]), 0.0, 1.0, (2,))
   assert np.isnan(fit.logits).all()
 
 
 @pytest.mark.slow
 def test_fit_histogram_counts_beyond_what_float32_can():
   x = jnp.zeros((2**24 + 2**20, 1), jnp.uint8)
-  fit = fit_histogram(x, -1.0, 1.0, (2,), pseudo_count=1.0)
+  fit = FIT_HISTOGRAM(x, -1.0, 1.0, (2,), pseudo_count=1.0)
   np.testing.assert_allclose(fit.logits[1], np.log(2**24 + 2**20 + 1),
                              rtol=1e-6)
 
@@ -148,8 +151,8 @@ def test_fit_histogram_counts_beyond_what_float32_can():
 @pytest.mark.parametrize('dtype', _DTYPES)
 def test_fit_kernel_density_is_that_of_the_numbers_whatever_their_type(dtype):
   x = np.array([[0, 3], [1, 9], [5, 4]])
-  want = fit_kernel_density(jnp.asarray(x, jnp.float32), (0.3, 0.7))
-  got = fit_kernel_density(jnp.asarray(x, dtype), (0.3, 0.7))
+  want = FIT_KERNELS(jnp.asarray(x, jnp.float32), (0.3, 0.7))
+  got = FIT_KERNELS(jnp.asarray(x, dtype), (0.3, 0.7))
   np.testing.assert_array_equal(got.scale, want.scale)
   np.testing.assert_array_equal(got.points, want.points)
 
@@ -159,19 +162,19 @@ def test_kernel_density_is_equivariant_to_the_unit(unit):
   """With an axis where all agree on 0, and one where they do on 3."""
   x = np.concatenate([_X[:50], np.tile([0, 3], (50, 1))], 1)
   x = jnp.asarray(x, jnp.float32)
-  want, got = (fit_kernel_density(y, (0.3, 1.0)) for y in (x, unit * x))
+  want, got = (FIT_KERNELS(y, (0.3, 1.0)) for y in (x, unit * x))
   np.testing.assert_array_equal(got.scale, unit * want.scale)
   assert np.all(want.scale > 0)
-  nats = kernel_density.log_prob(want, x[:2] + 0.1)
-  np.testing.assert_allclose(kernel_density.log_prob(got, unit * (x[:2] + 0.1)),
+  nats = KERNELS.log_prob(want, x[:2] + 0.1)
+  np.testing.assert_allclose(KERNELS.log_prob(got, unit * (x[:2] + 0.1)),
                              nats - 4 * np.log(unit), rtol=1e-5)
 
 
 def test_fit_kernel_density_has_a_scale_where_all_points_agree():
   for x in ([[0., 1.], [1., 1.]], [[0., 1.], [0., 1.]], [[0., 0.]] * 3):
-    params = fit_kernel_density(jnp.array(x))
+    params = FIT_KERNELS(jnp.array(x))
     assert np.all(params.scale > 0)
-    assert np.isfinite(kernel_density.log_prob(params, jnp.array(x))).all()
+    assert np.isfinite(KERNELS.log_prob(params, jnp.array(x))).all()
 
 
 @pytest.mark.parametrize('params', [
@@ -180,8 +183,8 @@ def test_fit_kernel_density_has_a_scale_where_all_points_agree():
     HistogramParams(jnp.zeros(1), jnp.ones(1), jnp.array([0, jnp.nan])),
     HistogramParams(jnp.zeros(1), jnp.ones(1), jnp.full(2, -jnp.inf))])
 def test_histogram_of_a_bad_box_or_bad_masses_is_nan(params):
-  x = histogram.sample(jax.random.key(0), params, (3,))
-  nats = histogram.log_prob(params, jnp.array([[0.5], [2.0]]))
+  x = HISTOGRAM.sample(jax.random.key(0), params, (3,))
+  nats = HISTOGRAM.log_prob(params, jnp.array([[0.5], [2.0]]))
   assert np.isnan(x).all() and np.isnan(nats).all()
 
 
@@ -216,14 +219,14 @@ def test_kernel_density_matches_scipy():
   for scale in (0.2, np.array([0.3, 0.01])):
     params = KernelDensityParams(jnp.asarray(_X), jnp.asarray(scale))
     np.testing.assert_allclose(
-        kernel_density.log_prob(params, jnp.asarray(x)),
+        KERNELS.log_prob(params, jnp.asarray(x)),
         _by_hand(_X, scale, x.reshape(-1, 2)).reshape(3, 99), rtol=1e-10)
 
 
 def test_kernel_density_keeps_its_digits_where_the_kernel_is_narrow():
   """Expanded squares would lose all of them: (3 / .001)^2 is 1e7."""
   points = np.float32([[3.0], [3.001]])
-  got = kernel_density.log_prob(
+  got = KERNELS.log_prob(
       KernelDensityParams(jnp.asarray(points), jnp.float32(1e-3)),
       jnp.asarray(points[:1]))
   want = _by_hand(points.astype(float), np.float32(1e-3), points[:1])
@@ -240,29 +243,29 @@ def test_kernel_density_of_many_points_needs_little_memory():
 
 def test_kernel_density_draws_from_its_density():
   params = KernelDensityParams(jnp.asarray(_X, jnp.float32), jnp.float32(0.2))
-  x = kernel_density.sample(jax.random.key(0), params, (100, 100))
+  x = KERNELS.sample(jax.random.key(0), params, (100, 100))
   assert x.shape == (100, 100, 2) and x.dtype == jnp.float32
   x = np.asarray(x).reshape(-1, 2)
   for axis in range(2):
     result = stats.kstest(x[:, axis], lambda v, axis=axis: stats.norm(
         _X[:, axis], 0.2).cdf(v[:, None]).mean(1))
     assert result.pvalue > 1e-3
-  np.testing.assert_allclose(kernel_density.mean(params), _X.mean(0),
+  np.testing.assert_allclose(KERNELS.mean(params), _X.mean(0),
                              rtol=1e-4)
-  np.testing.assert_allclose(kernel_density.variance(params),
+  np.testing.assert_allclose(KERNELS.variance(params),
                              _X.var(0) + 0.04, rtol=1e-5)
 
 
 @pytest.mark.parametrize('scale', [0.0, -1.0, jnp.nan])
 def test_kernel_density_of_a_bad_bandwidth_is_nan(scale):
   params = KernelDensityParams(jnp.zeros((3, 2)), jnp.float32(scale))
-  assert np.isnan(kernel_density.sample(jax.random.key(0), params)).all()
-  assert np.isnan(kernel_density.log_prob(params, jnp.zeros(2)))
+  assert np.isnan(KERNELS.sample(jax.random.key(0), params)).all()
+  assert np.isnan(KERNELS.log_prob(params, jnp.zeros(2)))
 
 
 @laws.float64
 def test_fit_kernel_density_alone_is_scotts_rule():
-  params = fit_kernel_density(jnp.asarray(_X))
+  params = FIT_KERNELS(jnp.asarray(_X))
   factor = stats.gaussian_kde(_X.T).scotts_factor()
   np.testing.assert_allclose(params.scale, _X.std(0) * factor, rtol=1e-12)
 
@@ -277,5 +280,5 @@ def test_fit_kernel_density_takes_the_likeliest_bandwidth_left_one_out():
                      for i in range(len(x))]) for f in factors]
   best = np.argmax(scores)
   assert 0 < best < len(factors) - 1
-  params = fit_kernel_density(jnp.asarray(x), factors)
+  params = FIT_KERNELS(x, tuple(factors))
   np.testing.assert_allclose(params.scale, scott * factors[best], rtol=1e-12)

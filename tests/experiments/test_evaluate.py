@@ -10,116 +10,13 @@ from PIL import Image
 import pytest
 
 from experiments import evaluate
-from experiments import sample
-from experiments import train_classifier
 from genjax.data import embedded
 from genjax.data import named
-from genjax.data import pipeline
 from genjax.data import sample_files
 from genjax.data import sources
-
-
-def flat(x):
-  return pipeline.to_model_range(x).reshape(len(x), -1)
-
-
-def judged(image, label, said=None):
-  """Digits of 16 pixels, with 16 others for features: quick to compare."""
-  x = flat(image)
-  return evaluate.Judged(x[:, 2::4], label, x[:, 3::4],
-                         label if said is None else said)
-
-
-@pytest.fixture(scope='module')
-def real():
-  train, test = (embedded.digits(s).arrays for s in ('train', 'test'))
-  return [judged(a['image'], a['label']) for a in (train, test)]
-
-
-@pytest.fixture(scope='module')
-def scores(real):
-  """Of real training images that were not trained on, and of noise."""
-  train, test = real
-  fresh = judged(*(a[:700] for a in embedded.digits('train').arrays.values()))
-  rest = evaluate.Judged(*(a[700:] for a in train))
-  rng = np.random.default_rng(0)
-  noise = rng.integers(0, 256, (300, 8, 8, 1)).astype(np.uint8)
-  samples = {
-      'fresh': fresh, 'copies': evaluate.Judged(*(a[:300] for a in rest)),
-      'noise': judged(noise, np.zeros(300, int), np.arange(300) % 2)}
-  return {name: evaluate.evaluate(s, rest, test, 'digits')
-          for name, s in samples.items()}
-
-
-def value(scores, name, column=0):
-  return scores[name][column].value
-
-
-def test_evaluate_of_real_images_is_near_the_floor(scores):
-  """Both are real images unseen: within the intervals of both, overlapping."""
-  found = scores['fresh']
-  assert all(not isinstance(s, str) for pair in found.values() for s in pair)
-  for name, (samples, floor) in found.items():
-    assert samples.low <= floor.high and floor.low <= samples.high, name
-
-
-def test_evaluate_sees_copies_and_noise(scores):
-  copies, noise = scores['copies'], scores['noise']
-  assert value(copies, 'nn_ratio_pixels') == pytest.approx(0, abs=1e-6)
-  assert value(copies, 'nn_ratio_pixels', 1) == 1
-  for name in ('fd_digits', 'kid_digits', 'fd_pixels', 'nn_ratio_pixels'):
-    samples, floor = noise[name]
-    assert samples.low > floor.high, name
-  for name in ('precision', 'recall', 'coverage'):
-    samples, floor = noise[name]
-    assert samples.high < floor.low, name
-  # Half of them are said to be what was meant; the real ones all are.
-  assert value(noise, 'recognised') == 0.5
-  assert value(noise, 'recognised', 1) == 1
-
-
-def test_evaluate_of_test_images_finds_them_all(real):
-  """Each is its own nearest image, at a distance of zero."""
-  train, test = real
-  found = evaluate.evaluate(test, train, test, 'digits')
-  for name in ('precision', 'recall', 'coverage', 'nn_ratio_pixels'):
-    assert value(found, name) == 1
-
-
-@pytest.mark.parametrize('num, numbers', [
-    (1, set()), (4, {'kid_digits', 'nn_ratio_pixels'}),
-    (12, {'kid_digits', 'nn_ratio_pixels', 'precision', 'recall', 'density',
-          'coverage'})])
-def test_evaluate_says_where_samples_are_too_few(real, num, numbers):
-  train, test = real
-  few = evaluate.Judged(*(a[:num] for a in test))._replace(
-      label=np.zeros(0, int))
-  found = {name: pair[0] for name, pair
-           in evaluate.evaluate(few, train, test, 'digits').items()}
-  assert found.pop('recognised') == 'needs samples with labels'
-  for name, score in found.items():
-    if name in numbers:
-      assert np.all(np.isfinite(score)), name
-    else:
-      assert score.startswith('needs ') and score.endswith(f'got {num}'), name
-  assert found['fd_pixels'] == f'needs 34 images a set, got {num}'
-
-
-def test_evaluate_without_a_classifier_still_looks_at_pixels(real):
-  blind = [x._replace(features=None, said=None) for x in real]
-  found = evaluate.evaluate(blind[1], *blind, 'x')
-  known = {name for name, pair in found.items()
-           if not any(isinstance(s, str) for s in pair)}
-  assert known == {'fd_pixels', 'nn_ratio_pixels'}
-  assert 'classifier' in found['recognised'][0]
-
-
-def test_table_of_shows_numbers_and_reasons():
-  score = evaluate.Estimate(1.0, 0.5, 1.5)
-  lines = evaluate.table_of({'fd': (score, 'needs more'), 'kid': ('no', score)})
-  assert [line.split() for line in lines.splitlines()[1:]] == [
-      ['fd', '1', '(0.5,', '1.5)', 'needs', 'more'],
-      ['kid', 'no', '1', '(0.5,', '1.5)']]
+from genjax.reports import evaluation
+from genjax.reports.judge import Judge
+from genjax.runs import classifier
 
 
 def write_npz(path, image, label=None):
@@ -233,16 +130,6 @@ def test_read_samples_leaves_other_arrays_alone(tmp_path):
   np.testing.assert_array_equal(read.arrays['image'], IMAGES)
 
 
-@pytest.mark.parametrize('data, name', [
-    ('digits', 'digits'), ('folder:/my/cats/', 'cats'), ('tfds:svhn', 'svhn'),
-    ('folder:/my/pixels', 'folder_pixels')])
-def test_metrics_are_called_by_their_data(real, data, name):
-  assert evaluate.name_of(data) == name
-  few = [evaluate.Judged(*(a[:4] for a in x)) for x in real]
-  found = evaluate.evaluate(few[1], *few, evaluate.name_of(data))
-  assert len(found) == 9 and f'kid_{name}' in found  # none in place of another
-
-
 @pytest.mark.parametrize('folders, names, want', [
     ('012', '123', None), ('12', '123', [0, 1]), ('012', 'abc', [0, 1, 2]),
     ('1a', 'abc', [1, 0]), ('ab', 'abc', [0, 1]), ('7', '07', [1])])
@@ -265,7 +152,8 @@ def test_read_samples_inverts_write_samples(out, tmp_path):
   train = embedded.digits('train')
   chosen = np.isin(train.arrays['label'], (3, 7))
   image, label = (train.arrays[key][chosen][:20] for key in ('image', 'label'))
-  sample.write_samples(str(tmp_path / out), image, label, train.class_names, {})
+  sample_files.write_samples(str(tmp_path / out), image, label,
+                             train.class_names)
   read = sample_files.read_samples(str(tmp_path / out),
                                    sources.describe(train)).arrays
   order = np.argsort(label, kind='stable') if out == 'folder' else slice(None)
@@ -282,8 +170,8 @@ def test_accuracy_score_says_why_there_is_none(label, said, tmp_path):
   samples = sample_files.read_samples(
       str(path), sources.describe(digits[0])._replace(
           class_names=() if label is None else tuple('0123456789')))
-  judge = evaluate.Judge(None, None, {}, 'x')
-  assert evaluate.accuracy_score(
+  judge = Judge(None, None, classifier.Settings(), 'x')
+  assert evaluation.accuracy_score(
       judge, samples, named.Data(*digits), None) == said
 
 
@@ -298,18 +186,23 @@ def samples(tmp_path_factory):
 def test_evaluate_of_the_training_set_has_its_cas(
     run, samples, tmp_path, monkeypatch):
   """The accuracy of the classifier itself: trained once more, the same way."""
-  monkeypatch.setitem(train_classifier._IMAGES, 'steps', 20)
+  monkeypatch.setitem(classifier.RECIPES['images'], 'steps', 20)
   result = run(evaluate, f'--samples={samples}', f'--workdir={tmp_path}',
                '--most=120')
   assert (result.code, result.err) == (0, '')
-  assert 'no --classifier' in result.out
-  written = json.loads((tmp_path / 'evaluation.json').read_text())
+  assert 'no classifier given' in result.out
+  written = json.loads((tmp_path / 'report.json').read_text())
   cas = written['metrics']['cas']
   assert cas['samples'] == cas['floor'] and 0 < cas['floor']['value'] < 1
   assert cas['floor'] == written['metrics']['recognised']['floor']
   assert written['metrics']['nn_ratio_pixels']['samples']['value'] < 1e-6
-  assert written['metrics']['fd_pixels']['samples'] == {
-      'reason': 'needs 130 images a set, got 120'}
+  assert written['metrics']['fd_pixels']['samples'] == (
+      'needs 130 images a set, got 120')
+  for name, row in written['metrics'].items():
+    line, = (x for x in result.out.splitlines() if x.split()[:1] == [name])
+    for cell in (row['samples'], row['floor']):
+      assert (cell if isinstance(cell, str) else
+              f'{cell["value"]:.3g} ({cell["low"]:.3g}, ') in line
   assert list(written['metrics']) == [
       'fd_digits', 'kid_digits', 'fd_pixels', 'precision', 'recall', 'density',
       'coverage', 'nn_ratio_pixels', 'recognised', 'cas']

@@ -10,7 +10,6 @@ from PIL import Image
 import pytest
 
 from experiments import codecs
-from experiments import common
 from experiments import diffusion_run
 from experiments import interpolate
 from experiments import path_measures
@@ -19,6 +18,7 @@ from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.data.levels import on_levels
 from genjax.interpolation import slerp
+from genjax.runs import classifier as classifiers
 from genjax.runs import keys
 from genjax.runs import vae as vaes
 from genjax.runs import vae_settings
@@ -279,7 +279,7 @@ def test_interpolate_leaves_all_that_it_promises(
 def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
     run, write_pictures, tmp_path, monkeypatch):
   """A folder without a held-out set, and once without classes too."""
-  monkeypatch.setitem(train_classifier._IMAGES, 'steps', 2)
+  monkeypatch.setitem(classifiers.RECIPES['images'], 'steps', 2)
   folder = tmp_path / 'pictures'
   for name in ('a', 'b'):
     write_pictures(folder / name, 5, 8)
@@ -296,8 +296,8 @@ def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
     assert bool(table['paths']['pixel']['feature_length']) == classes
     assert (workdir / 'classifier').exists() == classes
     if classes:
-      settings = common.read_settings(str(workdir / 'classifier'))
-      assert (settings['data'], settings['image_size']) == (f'folder:{path}', 8)
+      settings = open_run(str(workdir / 'classifier')).settings
+      assert (settings.data, settings.image_size) == (f'folder:{path}', 8)
       continue
     result = run(interpolate, f'--workdir={workdir}', *TINY,
                  '--classifier=somewhere')
@@ -311,7 +311,7 @@ def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
 @pytest.mark.parametrize('args, said', [
     ('--workdir={missing}', ['--workdir', '{missing}']),
     ('--workdir={empty}', ['--workdir', '{empty}']),
-    ('--workdir={classifier}', ['--workdir', 'train_vae', '{classifier}']),
+    ('--workdir={classifier}', ['--workdir', '{classifier}']),
     ('--workdir={toy}', ['--workdir', 'images', 'toy:eight_gaussians']),
     ('--first=297', ['--first', '297']),
     ('--second=-1', ['--second', '-1']),

@@ -60,6 +60,12 @@ FAULTS = (
           'fit.log_likelihood', room('distributions/fitting')),
     Fault('spline: the root that cancels', COUPLING,
           'falls = b < 0', 'falls = b < -jnp.inf', room('networks/coupling')),
+    Fault('spline: the root from the farther end', COUPLING,
+          'turned = rise > 0.5', 'turned = rise > jnp.inf',
+          room('networks/coupling')),
+    Fault('spline: points outside of their bin', COUPLING,
+          'place = jnp.where(place < 0, 0, jnp.where(place > 1, 1, place))',
+          'pass', room('networks/coupling')),
     Fault('coupling: in the dtype of the points', COUPLING,
           '    x = widen(x)\n', '', room('networks/coupling')),
 )

@@ -65,3 +65,11 @@ def test_scores_differ_where_a_class_collapses():
   np.testing.assert_allclose(
       classification.classification_accuracy_score(
           samples, drawn, test, labels), 2 / 3)
+
+
+def test_likeliest_takes_nan_for_no_class():
+  logits = np.array([[0, 3, 1], [2, -np.inf, 1], [np.nan, 1, 0], [1, 0, 1]])
+  np.testing.assert_array_equal(
+      classification.likeliest(logits), [1, 0, -1, 0])
+  np.testing.assert_array_equal(
+      classification.likeliest(np.full((2, 1), np.nan, np.float32)), -1)

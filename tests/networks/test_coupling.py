@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special
 
 from genjax.networks import coupling
 from genjax.networks.coupling import SplineCoupling
@@ -113,6 +114,34 @@ def test_spline_is_undone_by_its_inverse_however_sharp_it_is():
   assert np.abs(forward).max() > 9
   # At x before and after it is rounded; they turn by e^7 within a bin.
   np.testing.assert_allclose(log_slope, -forward, atol=5e-3)
+
+
+def test_spline_rises_through_its_knots_however_sharp_it_is():
+  """And so does its inverse. Edge and size of a bin are rounded, so that a few
+  floats on one side of a knot would have a place on the other."""
+  num, rounding = 5000, 2.0**-22  # of what is below 4
+  raw = 10 * jax.random.normal(jax.random.key(0), (num, 1, 23))
+  away = rounding * np.arange(-16, 17)
+
+  def swept(raw):
+    """Points at the upper ends of bins: a share of 1 % and a softmax."""
+    shares = 0.01 + 0.92 * special.softmax(np.float64(raw), -1)
+    knots = 8 * np.cumsum(shares, -1) - 4
+    return np.float32((knots[..., None] + away).reshape(num, 8, len(away)))
+
+  points = swept(raw[..., :8]), swept(raw[..., 8:16])
+
+  @jax.jit
+  def found(raw, *points):
+    return [coupling.spline(raw, x.reshape(num, -1), 4.0, inverse)
+            for inverse, x in zip((False, True), points)]
+
+  for at, (y, log_slope) in zip(points, found(raw, *points)):
+    y = np.reshape(y, at.shape)
+    assert np.all(np.isfinite(y)) and np.all(np.isfinite(log_slope))
+    assert np.all(np.diff(y) >= -16 * rounding)
+    inside = np.abs(at) < 4
+    assert np.all(np.abs(y[inside]) <= 4 + 16 * rounding)
 
 
 @pytest.mark.parametrize('dtype', ['int32', 'float16', 'bfloat16'])

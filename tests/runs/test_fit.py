@@ -1,6 +1,8 @@
 import contextlib
 import json
+import math
 import os
+import re
 import shutil
 import socket
 
@@ -142,6 +144,18 @@ def test_divergence_is_an_error_that_says_which_checkpoint_is_good(tmp_path):
   assert 'lock' not in os.listdir(tmp_path)
 
 
+@pytest.mark.parametrize('metric, said', [
+    (lambda step: step / 2, 'step 10: test/loss 5'),
+    (lambda step: -step, 'step 20: test/loss -20'),
+    (lambda step: math.nan, 'step 10: loss '),
+])
+def test_of_good_checkpoints_the_best_is_named(tmp_path, metric, said):
+  task = diverging(6)._replace(hooks=lambda session: [
+      Hook(10, lambda state, step: {'test/loss': metric(step)})])
+  with pytest.raises(RuntimeError, match=f'kept is that of {said}'):
+    fit_run(task, Settings(steps=60, log_every=1), draw(), str(tmp_path))
+
+
 def test_a_short_run_without_a_finite_update_is_an_error_too(tmp_path):
   source = ArraySource({'x': np.full((8, 2), 3e38, np.float32)})
   with pytest.raises(RuntimeError, match='no update was finite in 4 steps'):
@@ -172,6 +186,65 @@ def test_params_that_were_fitted_are_kept_as_a_run(tmp_path):
     found, step = kept.restore_weights({'params': params, 'averages': {}})
   assert step == 1
   chex.assert_trees_all_equal(found['params'], params)
+
+
+@pytest.mark.parametrize('params, said', [
+    ({'mean': np.float32([1, 2])}, "['log_scale'] must be float32 (2,), got"),
+    ({'mean': np.zeros(3, np.float32), 'log_scale': np.zeros(2, np.float32)},
+     "['mean'] must be float32 (2,), got float32 (3,)"),
+    ({'mean': np.zeros(2), 'log_scale': np.zeros(2, np.float32)},
+     "['mean'] must be float32 (2,), got float64 (2,)"),
+])
+def test_params_that_could_not_be_opened_are_not_kept(tmp_path, params, said):
+  with pytest.raises(ValueError, match=re.escape(f'keep_run: params{said}')):
+    keep_run(TASK, Settings(), params, str(tmp_path / 'run'))
+  assert not os.listdir(tmp_path)
+
+
+def objective_of(**values):
+  """ONE with another objective."""
+  return ONE._replace(loss=lambda settings, model: ONE.loss(
+      settings, model)._replace(**values))
+
+
+def test_a_stream_of_its_own_is_another_run_of_the_seed(tmp_path):
+  """Of params at a fixed beginning, which the key of the steps moves."""
+  def loss(settings, model):
+    def loss_fn(params, key, batch, context):
+      del batch, context
+      noise = jax.random.normal(key, params['mean'].shape)
+      return jnp.sum(noise * params['mean']), {}
+
+    return ONE.loss(settings, model)._replace(loss_fn=loss_fn, stream=stream)
+
+  means, settings = [], Settings(begin=(0.0, 0.0), steps=1)
+  for stream in ((), (0,), (1,)):
+    workdir = str(tmp_path / f'{stream}')
+    fit_run(ONE._replace(loss=loss), settings, draw(), workdir)
+    means.append(weights_of(workdir)[0]['mean'].tolist())
+  assert means[0] != means[1] != means[2] != means[0]
+
+
+def test_params_may_begin_at_the_first_batch_that_is_trained_on():
+  """Of a rate so small that they stay there."""
+  def build(settings):
+    def init(key, batch):
+      del key
+      return {'mean': batch['x'][0], 'log_scale': jnp.zeros(settings.shape)}
+
+    return ONE.build(settings)._replace(init=init)
+
+  settings = Settings(steps=1, learning_rate=1e-9)
+  train = make_trainer(ONE._replace(build=build), settings)
+  for seed in range(2):
+    state = train(jax.random.key(0), draw().train, seed)
+    first = next(pipeline.batches(draw().train, 64, seed=seed))['x'][0]
+    np.testing.assert_allclose(state.params['mean'], first, rtol=0, atol=1e-6)
+
+
+def test_points_cannot_be_mirrored(tmp_path):
+  with pytest.raises(ValueError, match='horizontal_flip needs images'):
+    fit_run(objective_of(flip=True), Settings(), draw(), str(tmp_path))
 
 
 def test_training_in_memory_depends_on_its_arguments_alone():

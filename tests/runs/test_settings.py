@@ -1,9 +1,11 @@
 import dataclasses
+import inspect
 import json
 import math
 
 import pytest
 
+from genjax.runs import fields
 from genjax.runs.settings import check_settings
 from genjax.runs.settings import from_json
 from genjax.runs.settings import rules
@@ -116,6 +118,26 @@ def test_a_declaration_that_says_too_little_is_refused(hint, field):
   wrong = dataclasses.make_dataclass('Wrong', [('x', hint, field)], frozen=True)
   with pytest.raises(ValueError, match='^Wrong.x: '):
     rules(wrong)
+
+
+def test_fields_of_many_kinds_say_what_they_may_hold():
+  default = {'data': 'digits', 'width': (8,), 'shape': (2,), 'dropout': 0.1,
+             'learning_rate': 1e-3, 'b2': 0.99, 'weight_decay': 0.1,
+             'ema_decay': 0.9}
+  hints = {'data': str, 'parallel': str, 'image_size': int | None,
+           'conditional': bool, 'width': tuple[int, ...],
+           'shape': tuple[int, ...], 'class_names': tuple[str, ...],
+           **dict.fromkeys(('held_out', 'learning_rate', 'b2', 'weight_decay',
+                            'ema_decay', 'dropout', 'data_std'), float)}
+  made = []
+  for name, make in inspect.getmembers(fields, inspect.isfunction):
+    if name != 'setting':
+      needs = [default.get(name, 3)] * len(inspect.signature(make).parameters)
+      made.append((name, hints.get(name, int), make(*needs)))
+  found = rules(dataclasses.make_dataclass('Many', made, frozen=True))
+  assert len(found) > 20
+  for rule in found.values():
+    assert rule.help[0].isupper() and rule.help.endswith('.')
 
 
 def test_names_of_the_file_are_kept_for_it():

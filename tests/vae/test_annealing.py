@@ -24,13 +24,10 @@ from genjax.vae.model import make_vae
 from genjax.vae.objectives import make_elbo_loss
 from tests.vae import linear
 
-# The time of these tests is that of compiling.
-jit = functools.partial(
-    jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 _KEY = jax.random.key(4)
 
 
-@functools.partial(jit, static_argnums=(4, 5))
+@functools.partial(jax.jit, static_argnums=(4, 5))
 def _both_sides(key, params, x, z, num_steps, num_chains):
   """Of the linear model: bounds and acceptances from below and from above."""
   key_low, key_high = jax.random.split(key)
@@ -133,7 +130,7 @@ def _trained():
   tx = optax.adam(3e-3)
   loss_fn = make_elbo_loss(vae)
 
-  @jit
+  @jax.jit
   def train(params):
 
     def step(carry, key):
@@ -150,7 +147,7 @@ def _trained():
     return jax.lax.scan(step, (params, tx.init(params)),
                         jax.random.split(_KEY, 500))[0][0]
 
-  return vae, train(jit(vae.init)(_KEY, x[:1], label[:1]))
+  return vae, train(jax.jit(vae.init)(_KEY, x[:1], label[:1]))
 
 
 def test_bounds_of_a_trained_model_agree():
@@ -160,7 +157,7 @@ def test_bounds_of_a_trained_model_agree():
   vae, params = _trained()
   held_out, label = _digits('test', 20)
 
-  @jit
+  @jax.jit
   def bounds(params, x):
     key_z, key_x, key_low, key_drawn, key_high = jax.random.split(_KEY, 5)
     z = vae.prior.sample(key_z, vae.prior_params(params), (20,))

@@ -20,9 +20,6 @@ from genjax.vae.model import make_vae
 from tests import laws
 from tests.vae import linear
 
-# The time of these tests is that of compiling.
-jit = functools.partial(
-    jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 _KEY = jax.random.key(2)
 
 
@@ -38,7 +35,7 @@ def test_log_prob_is_the_evidence_under_the_exact_posterior(num_samples):
   dist = as_distribution(linear.linear_vae(2, 5), _KEY,
                          num_samples=num_samples, most=20)
   x = _law().rvs(21, random_state=0).reshape(7, 3, 5)
-  nats = jit(dist.log_prob)(
+  nats = jax.jit(dist.log_prob)(
       VAEParams(linear.exact_params(*linear.some_law())), jnp.asarray(x))
   assert dist.density == 'lower bound' and dist.event_ndims == 1
   np.testing.assert_allclose(nats, _law().logpdf(x), rtol=1e-9)
@@ -55,7 +52,7 @@ def test_log_prob_rises_with_samples_to_the_evidence():
   params['encoder']['out']['kernel'] *= 0.7
   x = jnp.asarray(_law().rvs(10, random_state=1), jnp.float32)
 
-  @functools.partial(jit, static_argnums=1)
+  @functools.partial(jax.jit, static_argnums=1)
   def bounds(keys, num_samples):
     return jax.vmap(lambda key: jnp.mean(as_distribution(
         vae, key, num_samples=num_samples).log_prob(
@@ -73,7 +70,7 @@ def test_sample_has_the_law_of_the_evidence():
   """
   dist = as_distribution(linear.linear_vae(2, 5), _KEY, num_samples=1)
   params = VAEParams(linear.exact_params(*linear.some_law()))
-  x = jit(functools.partial(dist.sample, shape=(2, 4000)))(_KEY, params)
+  x = jax.jit(functools.partial(dist.sample, shape=(2, 4000)))(_KEY, params)
   chex.assert_shape(x, (2, 4000, 5))
   white = np.linalg.solve(np.linalg.cholesky(_law().cov),
                           (x.reshape(-1, 5) - _law().mean).T)
@@ -93,25 +90,26 @@ def _conditional():
       posterior=posteriors.diagonal(2), prior=priors.standard_normal(2),
       likelihood=likelihoods.bernoulli(), event_ndims=3, num_classes=3)
   dist = as_distribution(vae, _KEY, num_samples=6, most=5)
-  return dist, jit(vae.init)(_KEY, jnp.ones((1, 2, 2, 1)), jnp.zeros(1, int))
+  init = jax.jit(vae.init)
+  return dist, init(_KEY, jnp.ones((1, 2, 2, 1)), jnp.zeros(1, int))
 
 
 def test_as_distribution_has_a_batch_of_labels(conditional):
   """Of one image, under every class; the same under jit and vmap."""
   dist, params = conditional
   labels = jnp.array([[0, 1, 2], [2, 0, 1]])
-  x = jit(functools.partial(dist.sample, shape=(4,)))(
+  x = jax.jit(functools.partial(dist.sample, shape=(4,)))(
       _KEY, VAEParams(params, labels))
   chex.assert_shape(x, (4, 2, 3, 2, 2, 1))
   assert dist.event_ndims == 3
-  log_prob = jit(dist.log_prob)
+  log_prob = jax.jit(dist.log_prob)
   nats = log_prob(VAEParams(params, labels), x)
   chex.assert_shape(nats, (4, 2, 3))
   by_loop = [[log_prob(VAEParams(params, label), x[i, j, k])
               for k, label in enumerate(row)]
              for i in range(4) for j, row in enumerate(labels)]
   np.testing.assert_allclose(nats.reshape(8, 3), by_loop, rtol=1e-5)
-  by_vmap = jit(jax.vmap(lambda label: dist.log_prob(
+  by_vmap = jax.jit(jax.vmap(lambda label: dist.log_prob(
       VAEParams(params, label), x[0, 0, 0])))(labels[0])
   every = log_prob(VAEParams(params, labels[0]), x[0, 0, 0])
   np.testing.assert_allclose(every, by_vmap, rtol=1e-5)
@@ -130,8 +128,8 @@ def test_as_distribution_takes_a_batch_of_params_by_vmap(conditional):
     params = VAEParams(params, jnp.array(1))
     return dist.sample(_KEY, params), dist.log_prob(params, x)
 
-  got = jit(jax.vmap(draw_and_judge))(both, x)
-  one = jit(draw_and_judge)
+  got = jax.jit(jax.vmap(draw_and_judge))(both, x)
+  one = jax.jit(draw_and_judge)
   rows = [one(jax.tree.map(lambda p, i=i: p[i], both), x[i]) for i in range(2)]
   chex.assert_trees_all_close(
       got, jax.tree.map(lambda *a: jnp.stack(a), *rows), rtol=1e-5)
@@ -141,7 +139,7 @@ def test_as_distribution_takes_a_batch_of_params_by_vmap(conditional):
 def test_log_prob_has_a_gradient_and_keeps_nan_to_its_row(conditional):
   dist, params = conditional
   x = jnp.ones((3, 2, 2, 1)).at[1, 0].set(jnp.nan)
-  nats, gradient = jit(lambda params: (
+  nats, gradient = jax.jit(lambda params: (
       dist.log_prob(VAEParams(params, jnp.arange(3)), x),
       jax.grad(lambda p: dist.log_prob(VAEParams(p, 0), x[0]))(params)))(
           params)

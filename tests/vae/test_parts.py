@@ -16,6 +16,7 @@ from genjax.networks.coupling import SplineCoupling
 from genjax.vae import likelihoods
 from genjax.vae import posteriors
 from genjax.vae import priors
+from tests import laws
 
 _COUPLING = SplineCoupling(features=8, depth=1, num_layers=2, num_bins=4)
 
@@ -33,17 +34,20 @@ LIKELIHOODS = {
 }
 
 
+def _normal(seed, *shape):
+  return np.float32(np.random.default_rng(seed).normal(size=shape))
+
+
 def _shaken(tree, size=0.3):
   rng = np.random.default_rng(0)
-  return jax.tree.map(lambda a: a + size * jnp.asarray(
+  return jax.tree.map(lambda a: a + size * np.asarray(
       rng.normal(size=a.shape), a.dtype), tree)
 
 
 def _posterior_params(posterior, batch=4, scale=0.5):
   own = _shaken(jax.jit(posterior.init)(jax.random.key(0)))
-  outputs = scale * jax.random.normal(jax.random.key(1),
-                                      (batch, posterior.num_outputs))
-  return own, posterior.params(own, outputs)
+  outputs = scale * _normal(1, batch, posterior.num_outputs)
+  return own, jax.jit(posterior.params)(own, outputs)
 
 
 @pytest.mark.parametrize('name', POSTERIORS)
@@ -51,9 +55,8 @@ def test_posterior_scores_its_draws_from_noise(name):
   """log q(z) = log N(eps) - log |dz/deps|, the Jacobian by autodiff."""
   posterior = POSTERIORS[name]
   own, _ = _posterior_params(posterior)
-  outputs = 0.5 * jax.random.normal(jax.random.key(1),
-                                    (5, posterior.num_outputs))
-  eps = jax.random.normal(jax.random.key(2), (5, 3))
+  outputs = 0.5 * _normal(1, 5, posterior.num_outputs)
+  eps = _normal(2, 5, 3)
 
   @jax.jit
   def both(outputs, eps):
@@ -79,7 +82,7 @@ def test_posterior_samples_as_it_reparameterizes(name):
   num = 2000
   sampled = jax.jit(lambda key: posterior.dist.sample(key, q, (num,)))(
       jax.random.key(3))
-  eps = jax.random.normal(jax.random.key(4), (num, 4, 3))
+  eps = _normal(4, num, 4, 3)
   from_noise = jax.jit(lambda eps: posterior.reparameterize(q, eps))(eps)
   assert sampled.shape == from_noise.shape == (num, 4, 3)
   a, b = (np.asarray(x).reshape(num, -1).T for x in (sampled, from_noise))
@@ -105,7 +108,7 @@ def test_posterior_is_finite_whatever_the_encoder_says(name):
 
 @pytest.mark.parametrize('raw', [-1e30, -50.0, 0.0, 50.0, 1e30])
 def test_to_normal_bounds_scales_by_construction(raw):
-  params = posteriors.to_normal(jnp.array([0.0, raw]))
+  params = jax.jit(posteriors.to_normal)(jnp.array([0.0, raw]))
   assert np.exp(-7.001) <= float(params.scale[0]) <= np.exp(3.001)
   if raw == 0.0:  # the bounds are not felt where scales usually are
     np.testing.assert_allclose(params.scale, 1, rtol=0.15)
@@ -113,23 +116,24 @@ def test_to_normal_bounds_scales_by_construction(raw):
 
 def test_vamp_prior_is_the_mean_posterior_of_its_inputs():
   posterior, prior = posteriors.diagonal(2), priors.vamp(2, 5)
-  x = jax.random.normal(jax.random.key(0), (3, 4))
-  own = prior.init(jax.random.key(1), x)
+  x = _normal(0, 3, 4)
+  own = jax.jit(prior.init)(jax.random.key(1), x)
   assert own['inputs'].shape == (5, 4)
   assert len(np.unique(own['inputs'], axis=0)) == 5
-  own['logits'] = jnp.arange(5.0)
-  kernel = jax.random.normal(jax.random.key(2), (4, 4))
+  own['logits'] = np.arange(5, dtype=np.float32)
+  kernel = _normal(2, 4, 4)
 
   def encode(x):
     return posterior.params((), x @ kernel)
 
-  z = jax.random.normal(jax.random.key(3), (6, 2))
-  q = encode(own['inputs'])
+  z = _normal(3, 6, 2)
+  q = jax.jit(encode)(own['inputs'])
   each = stats.norm(np.asarray(q.loc), np.asarray(q.scale)).logpdf(
       np.asarray(z)[:, None]).sum(-1)
   weights = np.exp(np.arange(5.0)) / np.exp(np.arange(5.0)).sum()
   np.testing.assert_allclose(
-      prior.dist.log_prob(prior.params(own, encode), z),
+      jax.jit(lambda own, z: prior.dist.log_prob(
+          prior.params(own, encode), z))(own, z),
       np.log(np.exp(each) @ weights), rtol=1e-5)
 
 
@@ -142,7 +146,7 @@ def test_learned_prior_is_the_distribution_it_is_given():
   law = flow(_COUPLING, independent(normal, 1),
              NormalParams(jnp.zeros(2), jnp.ones(2)))
   prior = priors.learned(2, law, _COUPLING.init)
-  z = jax.random.normal(jax.random.key(1), (4, 2))
+  z = _normal(1, 4, 2)
 
   @jax.jit
   def judge(z):
@@ -179,18 +183,17 @@ def test_bernoulli_likelihood_is_a_law_of_black_and_white():
   params = likelihood.params((), logits[:, None])
   x = jnp.array([-1.0, 1.0])[:, None]
   p = 1 / (1 + np.exp(-np.asarray(logits)))
-  np.testing.assert_allclose(np.exp(likelihood.dist.log_prob(params, x)),
-                             [1 - p, p], rtol=1e-5)
-  np.testing.assert_allclose(likelihood.dist.mean(params), 2 * p - 1, atol=1e-6)
-  draws = np.asarray(likelihood.dist.sample(jax.random.key(0), params,
-                                            (10_000,)))
+  dist = laws.compiled(likelihood.dist)
+  np.testing.assert_allclose(np.exp(dist.log_prob(params, x)), [1 - p, p],
+                             rtol=1e-5)
+  np.testing.assert_allclose(dist.mean(params), 2 * p - 1, atol=1e-6)
+  draws = np.asarray(dist.sample(jax.random.key(0), params, (10_000,)))
   assert set(np.unique(draws)) == {-1.0, 1.0}
   error = 4 * np.sqrt(p * (1 - p) / len(draws))
   np.testing.assert_array_less(np.abs((draws == 1).mean(0) - p), error)
   bad = likelihood.params((), jnp.full((1, 1), jnp.nan))
-  assert np.isnan(likelihood.dist.sample(jax.random.key(0), bad)).all()
-  assert likelihood.dist.log_prob(params, jnp.array(0.5)).tolist() == [
-      -np.inf] * 3
+  assert np.isnan(dist.sample(jax.random.key(0), bad)).all()
+  assert dist.log_prob(params, jnp.array(0.5)).tolist() == [-np.inf] * 3
 
 
 def test_gaussian_likelihood_says_which_scale_is_learned():

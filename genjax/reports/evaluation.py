@@ -1,0 +1,135 @@
+"""Samples of any generator, scored against a data set beside their floor."""
+
+import dataclasses
+import os
+from typing import Mapping
+
+import numpy as np
+
+from genjax.data import named
+from genjax.data import pipeline
+from genjax.data.sources import ArraySource
+from genjax.metrics import comparison
+from genjax.metrics.comparison import Judged
+from genjax.metrics.comparison import Score
+from genjax.metrics.distances import squared_distances
+from genjax.metrics.estimate import Estimate
+from genjax.metrics.estimate import share
+from genjax.reports import image_sets
+from genjax.reports.image_sets import Images
+from genjax.reports.judge import Judge
+from genjax.reports.judge import retrain
+from genjax.reports.table import Column
+from genjax.reports.table import make_table
+from genjax.reports.table import records
+from genjax.reports.table import Table
+from genjax.runs import fields
+from genjax.runs.settings import setting
+from genjax.runs.workdir import write_json
+from genjax.viz.evaluation import save_evaluation
+from genjax.viz.evaluation import Scored
+from genjax.viz.figures import plain
+
+_SHOWN = 12  # samples, with their nearest training images
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """Of an evaluation."""
+
+  samples: str = setting('', lengths=(0, 4096), help='Samples: an .npz file '
+                         '(arr_0 uint8 [N, H, W, C], labels in arr_1), or a '
+                         'folder of pictures.')
+  data: str = fields.data('digits')
+  image_size: int | None = fields.image_size()
+  held_out: float = fields.held_out()
+  most: int = image_sets.most()
+  classifier: str | None = image_sets.classifier()
+  seed: int = fields.seed()
+
+
+def name_of(data: str) -> str:
+  """What metrics on features of `data` are called by."""
+  kind, _, argument = data.partition(':')
+  name = os.path.basename(os.path.normpath(argument)) if argument else kind
+  # Distances in pixels have this name already.
+  return f'{kind}_pixels' if name == 'pixels' else name
+
+
+def look(images: Images, judge: Judge | None) -> Judged:
+  """What the metrics look at of images."""
+  x = images.x
+  return Judged(x.reshape(len(x), -1), images.label,
+                judge and judge.features(x), judge and judge.said(x))
+
+
+def accuracy_score(
+    judge: Judge | None, samples: ArraySource, data: named.Data, test: Images
+) -> Score:
+  """Test accuracy of the classifier's recipe and seed, trained on samples.
+
+  CAS of Ravuri & Vinyals, arXiv:1905.10887: of the training images themselves
+  it is the classifier's own accuracy. The interval is that of the test images
+  alone; another seed of the training would differ too.
+  """
+  if judge is None:
+    return comparison.NO_CLASSIFIER
+  if not samples.class_names:
+    return comparison.NO_LABELS
+  count = np.bincount(samples.arrays['label'],
+                      minlength=len(samples.class_names))
+  if not count.all():
+    return f'needs samples of every class, got none of {count.argmin()}'
+  student = retrain(judge, named.Data(samples, data.test))
+  return share(student.said(test.x) == test.label)
+
+
+def report(
+    settings: Settings, source: ArraySource, data: named.Data,
+    judge: Judge | None, workdir: str
+) -> Table:
+  """Writes report.json and a figure; returns a table, a metric a row.
+
+  Args:
+    settings: of the evaluation.
+    source: the samples.
+    data: what they are compared to.
+    judge: a classifier of the data, if they have classes.
+    workdir: the folder.
+  """
+  parts = [part for part in (source, *data) if part is not None]
+  samples, train, test = (image_sets.read(part, settings.most, settings.seed)
+                          for part in parts)
+  looks = [look(images, judge) for images in (samples, train, test)]
+  scores = comparison.compare(looks[0], looks[1], looks[2],
+                              name_of(settings.data))
+  scores['cas'] = (accuracy_score(judge, source, data, test),
+                   comparison.recognition(looks[2]))
+  table = make_table(['metric', 'samples',
+                      Column('floor', 'real data, the floor')],
+                     [(name, *pair) for name, pair in scores.items()])
+  write_json(os.path.join(workdir, 'report.json'), {
+      **{f'num_{name}': len(part) for name, part in zip(
+          ('samples', 'train', 'test'), parts)}, 'pixels': 'in [-1, 1]',
+      'extractor': judge and judge.extractor, 'metrics': records(table)})
+  draw(os.path.join(workdir, 'figures', 'evaluation.png'), samples, train,
+       scores)
+  return table
+
+
+def draw(
+    path: str, samples: Images, train: Images,
+    scores: Mapping[str, tuple[Score, Score]]
+) -> None:
+  """Writes some samples over their nearest training images, and the scores."""
+  num = len(samples.x)
+  rows = np.linspace(0, num - 1, min(num, _SHOWN)).astype(int)
+  shown = samples.x[rows]
+  (_, squared), = squared_distances(
+      shown.reshape(len(shown), -1), train.x.reshape(len(train.x), -1))
+  save_evaluation(
+      path, pipeline.to_uint8(shown),
+      pipeline.to_uint8(train.x[squared.argmin(1)]),
+      [Scored(plain(name), *(s if isinstance(s, Estimate) else None
+                             for s in pair))
+       for name, pair in scores.items()])

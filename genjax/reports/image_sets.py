@@ -1,0 +1,61 @@
+"""Images in memory, for the reports that compare them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from genjax.checks import check
+from genjax.data import named
+from genjax.data import pipeline
+from genjax.data import sources
+from genjax.runs import keys
+from genjax.runs.data import open_data
+from genjax.runs.settings import setting
+from genjax.types import Source
+
+
+class Images(NamedTuple):
+  """Images of one set in memory, and their classes where these are known."""
+
+  x: np.ndarray  # float32 [N, H, W, C] in [-1, 1]
+  label: np.ndarray  # int [N], or [0] without classes
+
+
+def most() -> Any:
+  return setting(5000, low=1, high=10**7, help='Images of a set that are '
+                 'compared, chosen at random where there are more.')
+
+
+def classifier() -> Any:
+  return setting(None, lengths=(1, 4096), help='Workdir of train_classifier, '
+                 'whose features are used; absent, one is trained.')
+
+
+def data_of(settings: Any) -> dict[str, Any]:
+  """What settings say of the data, and the seed, by name."""
+  return {name: getattr(settings, name)
+          for name in ('data', 'image_size', 'held_out', 'seed')}
+
+
+def open_split(settings: Any) -> named.Data:
+  """The images that settings name, with a test set.
+
+  Raises:
+    ValueError: unreadable data, points, or no test set.
+  """
+  data = open_data(settings)
+  shape = data.description.shape
+  check(len(shape) == 3, 'data', 'must be images',
+        f'{settings.data!r} of shape {shape}')
+  check(data.test is not None, 'held_out', f'must be above 0 for '
+        f'{settings.data!r}, whose test set it makes', settings.held_out)
+  return data
+
+
+def read(source: Source, most: int, seed: int) -> Images:
+  """The images of `source`, or `most` of them chosen by `seed`."""
+  if len(source) > most:
+    rows = keys.generator(seed, 'subset').permutation(len(source))[:most]
+    source = sources.subset(source, np.sort(rows))
+  batch = pipeline.full_batch(source)
+  return Images(batch['x'], batch['cond'].get('label', np.zeros(0, np.int32)))

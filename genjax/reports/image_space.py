@@ -1,0 +1,235 @@
+"""What it means that two images are close: three distances, side by side."""
+
+import dataclasses
+import functools
+import os
+from typing import Callable, Mapping, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.ndimage
+
+from genjax import image_distance
+from genjax.checks import check
+from genjax.data import named
+from genjax.data import pipeline
+from genjax.metrics.estimate import by_halves
+from genjax.metrics.estimate import Estimate
+from genjax.metrics.estimate import share
+from genjax.reports import image_sets
+from genjax.reports.image_sets import Images
+from genjax.reports.judge import Judge
+from genjax.reports.table import Column
+from genjax.reports.table import make_table
+from genjax.reports.table import records
+from genjax.reports.table import Table
+from genjax.runs import fields
+from genjax.runs import keys
+from genjax.runs.settings import setting
+from genjax.runs.workdir import write_json
+from genjax.types import Array
+from genjax.viz.image_space import Neighbours
+from genjax.viz.image_space import Reaction
+from genjax.viz.image_space import save_image_space
+
+UNIT = 'in units of the mean distance between classes'
+
+_QUERIES = 6  # in the figure
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """Of a comparison of distances."""
+
+  data: str = fields.data('digits')
+  image_size: int | None = fields.image_size()
+  held_out: float = fields.held_out()
+  most: int = image_sets.most()
+  classifier: str | None = image_sets.classifier()
+  k: int = setting(5, low=1, high=10**6,
+                   help='Number of neighbours that vote for a class.')
+  seed: int = fields.seed()
+
+
+def open_images(settings: Settings) -> tuple[named.Data, Images, Images]:
+  """The data, and images of its training and of its test set.
+
+  Raises:
+    ValueError: see `image_sets.open_split`, or there are no classes, or fewer
+      images than neighbours.
+  """
+  data = image_sets.open_split(settings)
+  check(bool(data.description.class_names), 'data', 'must have classes',
+        f'none in {settings.data!r}')
+  train, test = (image_sets.read(source, settings.most, settings.seed)
+                 for source in data if source is not None)
+  check(settings.k <= len(train.x), 'k',
+        f'must be at most the {len(train.x)} training images', settings.k)
+  return data, train, test
+
+
+class Distance(NamedTuple):
+  """A distance between images, by what it looks at of each."""
+
+  look: Callable[[np.ndarray], Array]  # x [N, H, W, C] -> [N, ...]
+  between: Callable[[Array, Array], Array]  # of looks, one each -> [*batch]
+
+
+def distances(
+    features: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, Distance]:
+  """The three, of images in [-1, 1], by name."""
+  return {
+      'pixel L2': Distance(jnp.asarray, image_distance.pixel_distance),
+      '1 - SSIM': Distance(  # black must be at 0
+          lambda x: (jnp.asarray(x) + 1) / 2,
+          lambda a, b: 1 - image_distance.structural_similarity(
+              a, b, data_range=1.0)),
+      'features': Distance(  # as the channels of an image of one pixel
+          lambda x: jnp.asarray(features(x))[:, None, None],
+          image_distance.pixel_distance),
+  }
+
+
+def _shift(x, rng):
+  del rng
+  return np.pad(x[:, :, :-1], [(0, 0), (0, 0), (1, 0), (0, 0)], 'edge')
+
+
+def _rotate(x, rng):
+  del rng
+  return scipy.ndimage.rotate(x, 15, axes=(2, 1), reshape=False, order=1,
+                              mode='nearest')
+
+
+# (x [N, H, W, C] in [-1, 1], a numpy generator) -> x, clipped to the range,
+# which is 2.
+CHANGES: Mapping[str, Callable[..., np.ndarray]] = {
+    'shift, 1 pixel': _shift,
+    'rotation, 15°': _rotate,
+    'noise, 10 %': lambda x, rng: x + rng.normal(0, 0.2, x.shape),
+    'brightness, +10 %': lambda x, rng: x + 0.2,
+}
+
+
+def change(x: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+  """Images [N, H, W, C] after each of CHANGES, by name."""
+  return {name: np.clip(do(x, keys.generator(seed, 'figure')), -1, 1).astype(
+      np.float32) for name, do in CHANGES.items()}
+
+
+def nearest(table: np.ndarray, k: int) -> np.ndarray:
+  """Columns of the k least of each row of [N, M], the least first: [N, k]."""
+  return np.argsort(table, axis=1, kind='stable')[:, :k]
+
+
+def vote(labels: np.ndarray) -> np.ndarray:
+  """The commonest label of each row of [N, k], the least of equals: [N]."""
+  counts = np.stack([np.sum(labels == c, axis=1)
+                     for c in range(labels.max() + 1)], axis=1)
+  return counts.argmax(1)
+
+
+def reactions(
+    table: np.ndarray, changed: Mapping[str, np.ndarray], same: np.ndarray
+) -> dict[str, Estimate]:
+  """Mean distances of test images, over the mean to images of other classes.
+
+  Args:
+    table: distances [N, M] of test images to training images.
+    changed: name of a change -> distances [N] of test images to themselves
+      after it.
+    same: whether the two are of one class, [N, M].
+  """
+  # Sums by row: halves of the test images are then halves of these.
+  others, count = np.sum(table * ~same, 1), np.sum(~same, 1)
+  rows = {name: (d, np.ones(len(d))) for name, d in changed.items()}
+  rows['nearest training image'] = (table.min(1), np.ones(len(table)))
+  rows['same class, mean'] = (np.sum(table * same, 1), np.sum(same, 1))
+
+  def ratio(total, number):
+    return by_halves(lambda i: float(
+        total[i].sum() / number[i].sum() * count[i].sum() / others[i].sum()),
+                     len(table))
+
+  return {name: ratio(*sums) for name, sums in rows.items()}
+
+
+def compare(
+    distance: Distance, train: Images, test: Images,
+    changed: Mapping[str, np.ndarray], k: int
+) -> tuple[np.ndarray, dict[str, Estimate]]:
+  """Positions of the k nearest training images [N, k], and the measures."""
+  pairwise = jax.jit(
+      functools.partial(image_distance.pairwise, distance.between))
+  looks = distance.look(test.x)
+  table = np.asarray(pairwise(looks, distance.look(train.x)))
+  found = nearest(table, k)
+  right = vote(train.label[found]) == test.label
+  to_changed = {name: np.asarray(distance.between(looks, distance.look(x)))
+                for name, x in changed.items()}
+  same = test.label[:, None] == train.label
+  return found, {f'{k}-NN accuracy': share(right),
+                 **reactions(table, to_changed, same)}
+
+
+def draw(
+    path: str, train: Images, test: Images,
+    changed: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray],
+    results: Mapping[str, Mapping[str, Estimate]]
+) -> None:
+  """Writes the figure, of the queries with the most wrong neighbours."""
+  wrong = {name: train.label[rows] != test.label[:, None]
+           for name, rows in found.items()}
+  total = sum(w.sum(1) for w in wrong.values())
+  hard = np.argsort(-total, kind='stable')[:_QUERIES]
+  groups = []
+  for name, rows in found.items():
+    accuracy, = (e for row, e in results[name].items() if 'accuracy' in row)
+    groups.append(Neighbours(
+        f'{name}: {rows.shape[1]}-NN accuracy {accuracy.value:.1%}',
+        pipeline.to_uint8(train.x[rows[hard]]), wrong[name][hard]))
+  clearest = np.argmax(np.std(test.x, axis=(1, 2, 3)))
+  names = [row for row in next(iter(results.values()))
+           if 'accuracy' not in row]
+  bars = []
+  for name, column in results.items():
+    value, low, high = np.transpose([column[row] for row in names])
+    bars.append(Reaction(name, value, np.stack([low, high])))
+  save_image_space(
+      path, pipeline.to_uint8(test.x[hard]), groups,
+      {name: pipeline.to_uint8(x[clearest]) for name, x in
+       {'as it is': test.x, **changed}.items()}, names,
+      bars,
+      f'distance, {UNIT}')
+
+
+def report(
+    settings: Settings, train: Images, test: Images, judge: Judge,
+    workdir: str
+) -> Table:
+  """Writes report.json and the figure; a measure a row, a distance a column.
+
+  Args:
+    settings: of the comparison.
+    train: images among which neighbours are found.
+    test: images whose neighbours these are.
+    judge: whose features are one of the distances.
+    workdir: the folder.
+  """
+  changed = change(test.x, settings.seed)
+  found, results = {}, {}
+  for name, distance in distances(judge.features).items():
+    found[name], results[name] = compare(distance, train, test, changed,
+                                         settings.k)
+  draw(os.path.join(workdir, 'figures', 'image_space.png'), train, test,
+       changed, found, results)
+  measures = next(iter(results.values()))
+  table = make_table(
+      ['measure', *(Column(name, digits='.3f') for name in results)],
+      [(row, *(column[row] for column in results.values()))
+       for row in measures])
+  write_json(os.path.join(workdir, 'report.json'), {
+      'extractor': judge.extractor, 'unit': UNIT, 'measures': records(table)})
+  return table

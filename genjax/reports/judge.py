@@ -1,0 +1,124 @@
+"""A trained classifier as the judge of images."""
+
+import dataclasses
+import functools
+import hashlib
+import os
+import tempfile
+from typing import Any, Callable, Mapping, NamedTuple
+
+import jax
+import numpy as np
+
+from genjax.checks import check
+from genjax.data import named
+from genjax.discriminative import in_blocks
+from genjax.metrics.classification import likeliest
+from genjax.runs import workdir as workdirs
+from genjax.runs.classifier import Settings
+from genjax.runs.classifier import TASK
+from genjax.runs.classifier_data import settings_for
+from genjax.runs.fit import fit_run
+from genjax.runs.open import open_run
+from genjax.runs.task import Run
+from genjax.types import Params
+
+
+class Judge(NamedTuple):
+  """What a classifier makes of images x [N, H, W, C] in [-1, 1]."""
+
+  features: Callable[[np.ndarray], np.ndarray]  # -> [N, F]
+  # -> int [N], the likeliest class, -1 where it says none
+  said: Callable[[np.ndarray], np.ndarray]
+  settings: Settings  # of its training
+  extractor: str  # name by hash of what makes the features
+
+
+def judge_of(run: Run) -> Judge:
+  """The run of a classifier of images as a judge."""
+  network = run.task.build(run.settings).parts
+  features, logits = (
+      functools.partial(in_blocks, functools.partial(jax.jit(f), run.params))
+      for f in (network.features, network.logits))
+  return Judge(features, lambda x: likeliest(logits(x)), run.settings,
+               extractor_hash(run.params))
+
+
+def open_judge(workdir: str, data: named.Data) -> Judge:
+  """The classifier in a workdir, as a judge of data.
+
+  Raises:
+    ValueError: there is none, or it is of other images or classes.
+  """
+  described = data.description
+  must = ('must be the workdir of train_classifier for '
+          f'{len(described.class_names)} classes of images of shape '
+          f'{described.shape}')
+  check(os.path.isfile(os.path.join(workdir, workdirs.SETTINGS)), 'classifier',
+        must, repr(workdir))
+  try:
+    kind = workdirs.read(workdir).kind
+    check(kind == 'classifier', 'classifier', must, f'{workdir!r}, a {kind}')
+    run = open_run(workdir)
+  except ValueError as error:
+    said = str(error).removeprefix('workdir: ').removeprefix('classifier: ')
+    raise ValueError(f'classifier: {said}') from error
+  of = run.settings
+  check((of.task, of.shape, of.class_names) == (
+      'classification', described.shape, described.class_names), 'classifier',
+        must, f'{workdir!r}, for {len(of.class_names)} classes of shape '
+        f'{of.shape}')
+  return judge_of(run)
+
+
+def find_judge(
+    classifier: str | None, data: named.Data, chosen: Mapping[str, Any],
+    workdir: str, say: Callable[[str], None]
+) -> Judge:
+  """The classifier in a workdir, or one trained on data and kept.
+
+  Args:
+    classifier: its workdir; where None, <workdir>/classifier is taken, and
+      trained by the recipe for data if it is not there.
+    data: the images.
+    chosen: settings of the recipe, by name, which say what the data are.
+    workdir: see above.
+    say: is told in a line where one is trained.
+
+  Raises:
+    ValueError: the classifier is of other images or classes than data, or
+      settings do not fit.
+    KeyboardInterrupt: training was stopped by a signal.
+  """
+  if classifier is not None:
+    return open_judge(classifier, data)
+  own = os.path.join(workdir, 'classifier')
+  say(f'no classifier given: taking one trained here, in {own}')
+  return _train(settings_for(data, chosen), data, own)
+
+
+def retrain(judge: Judge, data: named.Data) -> Judge:
+  """A classifier of the same recipe and seed, trained on other data."""
+  settings = dataclasses.replace(judge.settings, num_examples=len(data.train))
+  with tempfile.TemporaryDirectory() as workdir:
+    return _train(settings, data, workdir)
+
+
+def _train(settings, data, workdir):
+  if not fit_run(TASK, settings, data, workdir):
+    raise KeyboardInterrupt
+  return judge_of(open_run(workdir))
+
+
+def extractor_hash(params: Params) -> str:
+  """A short name of the feature extractor in `params`: 12 hexadecimal digits.
+
+  Of the sha256 of its parameters, in the order of their paths. Metrics on
+  features are comparable under one name only.
+  """
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params['extractor']):
+    x = np.ascontiguousarray(leaf)
+    digest.update(f'{jax.tree_util.keystr(path)} {x.dtype} {x.shape}'.encode())
+    digest.update(x.tobytes())
+  return digest.hexdigest()[:12]

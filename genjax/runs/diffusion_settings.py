@@ -1,0 +1,142 @@
+"""Settings of a diffusion model of images or points."""
+
+import dataclasses
+from typing import Any, Mapping
+
+from genjax.checks import check
+from genjax.data import named
+from genjax.runs import fields
+from genjax.runs.diffusion_parts import NETWORKS
+from genjax.runs.diffusion_parts import PREDICTIONS
+from genjax.runs.diffusion_parts import PROCESSES
+from genjax.runs.diffusion_parts import SAMPLERS
+from genjax.runs.settings import setting
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """Of a diffusion model. The defaults are those for 8x8 digits."""
+
+  data: str = fields.data('digits')
+  image_size: int | None = fields.image_size()
+  held_out: float = fields.held_out()
+  horizontal_flip: bool = setting(False, help='Whether images are mirrored at '
+                                  'random.')
+  seed: int = fields.seed()
+  steps: int = fields.steps(6000)
+  batch_size: int = fields.batch_size(32)
+  micro_batches: int = fields.micro_batches()
+  parallel: str = fields.parallel()
+  log_every: int = fields.log_every(100)
+  save_every: int = fields.save_every(1000)
+  learning_rate: float = fields.learning_rate(5e-3)
+  warmup: int = fields.warmup(100)
+  b2: float = fields.b2(0.99)
+  ema_decay: float = fields.ema_decay(0.998)
+  dropout: float = fields.dropout(0.0)
+  conditional: bool = fields.conditional()
+  label_dropout: float = setting(
+      0.1, low=0.0, high=0.99, help='Share of the examples whose class the '
+      'model is not told, for guidance.')
+  network: str = setting('unet', choices=tuple(NETWORKS), help='Network: unet '
+                         'or dit for images, mlp for points.')
+  width: tuple[int, ...] = fields.width((24, 32))
+  depth: int = fields.depth(1)
+  attention_levels: tuple[int, ...] = setting(
+      (), low=0, high=63, lengths=(0, 64), distinct=True, help='Levels of a '
+      'unet with self-attention; 0 is the finest.')
+  head_dim: int = setting(8, low=1, high=2**16, help='Channels of a head of '
+                          'self-attention.')
+  groups: int = setting(8, low=1, high=2**16, help='Groups of channels that a '
+                        'unet normalises together.')
+  patch_size: int = setting(2, low=1, high=4096, help='Side in pixels of the '
+                            'patches of a dit.')
+  process: str = setting('edm', choices=tuple(PROCESSES), help='Noise process.')
+  sigma_min: float = setting(0.01, above=0.0, high=1e6, help='Noise over '
+                             'signal at the first time of edm and ve.')
+  sigma_max: float = setting(20.0, above=0.0, high=1e6, help='Noise over '
+                             'signal at the last time of edm and ve.')
+  times_mean: float = setting(-0.9, low=-20.0, high=20.0, help='Mean of ln '
+                              '(noise over signal) in training, of edm and ve.')
+  times_std: float = setting(1.2, above=0.0, high=20.0, help='Standard '
+                             'deviation of the same.')
+  prediction: str = setting('edm', choices=tuple(PREDICTIONS), help='What the '
+                            'network predicts.')
+  sampler: str = setting('dpm_solver_2m', choices=tuple(SAMPLERS), free=True,
+                         help='Method by which samples are drawn.')
+  sampling_steps: int = setting(18, low=2, high=10**5, free=True, help='Steps '
+                                'in which a sample is drawn.')
+  guidance: float = setting(1.15, low=0.0, high=1e3, free=True, help='Scale of '
+                            'classifier-free guidance; 1 is none.')
+  guidance_log_snr: tuple[float, ...] = setting(
+      (-4.0, 4.0), low=-40.0, high=40.0, lengths=(2, 2), free=True,
+      help='Log-SNR between which samples are guided.')
+  shape: tuple[int, ...] = fields.shape((8, 8, 1))
+  class_names: tuple[str, ...] = fields.class_names()
+  num_examples: int = fields.num_examples()
+  data_std: float = fields.data_std()
+
+
+RECIPES: Mapping[str, Mapping[str, Any]] = {
+    # 8x8 digits on a laptop CPU, in minutes; small images in general.
+    'digits': {},
+    # 2-D points, in under a minute.
+    'toy': dict(
+        data='toy:moons', network='mlp', width=(128,), depth=3, steps=2000,
+        batch_size=256, learning_rate=2e-3, times_mean=-1.0, times_std=1.6,
+        sigma_min=0.002, sampling_steps=32, sampler='heun', guidance=1.0),
+    # DDPM's U-Net by EDM's recipe (arXiv:2206.00364, table 7); for a GPU or
+    # TPU. Its published FID, by the authors' own network, is 1.79.
+    'cifar10': dict(
+        data='tfds:cifar10', width=(128, 256, 256, 256), depth=2,
+        attention_levels=(1,), head_dim=64, groups=32, dropout=0.13,
+        steps=400_000, batch_size=512, learning_rate=1e-3, ema_decay=0.9999,
+        b2=0.999, warmup=10_000, times_mean=-1.2, sigma_min=0.002,
+        sigma_max=80.0, sampler='heun', guidance=1.0, log_every=500,
+        save_every=10_000),
+}
+
+# Where a network other than the recipe's is chosen.
+_WIDTHS = {'unet': (24, 32), 'dit': (64,), 'mlp': (128,)}
+
+
+def choose(recipe: str, chosen: Mapping[str, Any]) -> Settings:
+  """The settings of a recipe of RECIPES, with what is `chosen` over it.
+
+  Where only the network is chosen, the width goes with it; levels of attention
+  that the width has not are left out unless they are chosen.
+  """
+  found = Settings(**{**RECIPES[recipe], **chosen})
+  before = Settings(**RECIPES[recipe])
+  if 'width' not in chosen and found.network != before.network:
+    found = dataclasses.replace(
+        found, width=_WIDTHS.get(found.network, found.width))
+  if 'attention_levels' not in chosen:
+    found = dataclasses.replace(found, attention_levels=tuple(
+        level for level in found.attention_levels if level < len(found.width)))
+  return found
+
+
+def with_facts(settings: Settings, data: named.Data) -> Settings:
+  """`settings` with what they say of the data: shape, classes, scale.
+
+  Guidance, which is the difference that a class makes, is none without them.
+
+  Raises:
+    ValueError: data that do not vary.
+  """
+  description, std = data.description, named.standard_deviation(data.train)
+  check(std > 0, 'data',
+        'must vary: its standard deviation must be positive', std)
+  settings = dataclasses.replace(
+      settings, shape=tuple(description.shape),
+      class_names=tuple(description.class_names),
+      num_examples=description.size, data_std=std)
+  if num_classes(settings) is None:
+    settings = dataclasses.replace(settings, guidance=1.0)
+  return settings
+
+
+def num_classes(settings: Settings) -> int | None:
+  """How many classes the model is told; None where it is told none."""
+  return (len(settings.class_names) or None) if settings.conditional else None

@@ -1,0 +1,103 @@
+"""Scores of sets of images against what they are known to be."""
+
+import numpy as np
+import pytest
+
+from genjax.data import embedded
+from genjax.data import pipeline
+from genjax.metrics import comparison
+
+
+def flat(x):
+  return pipeline.to_model_range(x).reshape(len(x), -1)
+
+
+def judged(image, label, said=None):
+  """Digits of 16 pixels, with 16 others for features: quick to compare."""
+  x = flat(image)
+  return comparison.Judged(x[:, 2::4], label, x[:, 3::4],
+                         label if said is None else said)
+
+
+@pytest.fixture(scope='module')
+def real():
+  train, test = (embedded.digits(s).arrays for s in ('train', 'test'))
+  return [judged(a['image'], a['label']) for a in (train, test)]
+
+
+@pytest.fixture(scope='module')
+def scores(real):
+  """Of real training images that were not trained on, and of noise."""
+  train, test = real
+  fresh = judged(*(a[:700] for a in embedded.digits('train').arrays.values()))
+  rest = comparison.Judged(*(a[700:] for a in train))
+  rng = np.random.default_rng(0)
+  noise = rng.integers(0, 256, (300, 8, 8, 1)).astype(np.uint8)
+  samples = {
+      'fresh': fresh, 'copies': comparison.Judged(*(a[:300] for a in rest)),
+      'noise': judged(noise, np.zeros(300, int), np.arange(300) % 2)}
+  return {name: comparison.compare(s, rest, test, 'digits')
+          for name, s in samples.items()}
+
+
+def value(scores, name, column=0):
+  return scores[name][column].value
+
+
+def test_comparison_of_real_images_is_near_the_floor(scores):
+  """Both are real images unseen: within the intervals of both, overlapping."""
+  found = scores['fresh']
+  assert all(not isinstance(s, str) for pair in found.values() for s in pair)
+  for name, (samples, floor) in found.items():
+    assert samples.low <= floor.high and floor.low <= samples.high, name
+
+
+def test_comparison_sees_copies_and_noise(scores):
+  copies, noise = scores['copies'], scores['noise']
+  assert value(copies, 'nn_ratio_pixels') == pytest.approx(0, abs=1e-6)
+  assert value(copies, 'nn_ratio_pixels', 1) == 1
+  for name in ('fd_digits', 'kid_digits', 'fd_pixels', 'nn_ratio_pixels'):
+    samples, floor = noise[name]
+    assert samples.low > floor.high, name
+  for name in ('precision', 'recall', 'coverage'):
+    samples, floor = noise[name]
+    assert samples.high < floor.low, name
+  # Half of them are said to be what was meant; the real ones all are.
+  assert value(noise, 'recognised') == 0.5
+  assert value(noise, 'recognised', 1) == 1
+
+
+def test_comparison_of_test_images_finds_them_all(real):
+  """Each is its own nearest image, at a distance of zero."""
+  train, test = real
+  found = comparison.compare(test, train, test, 'digits')
+  for name in ('precision', 'recall', 'coverage', 'nn_ratio_pixels'):
+    assert value(found, name) == 1
+
+
+@pytest.mark.parametrize('num, numbers', [
+    (1, set()), (4, {'kid_digits', 'nn_ratio_pixels'}),
+    (12, {'kid_digits', 'nn_ratio_pixels', 'precision', 'recall', 'density',
+          'coverage'})])
+def test_comparison_says_where_samples_are_too_few(real, num, numbers):
+  train, test = real
+  few = comparison.Judged(*(a[:num] for a in test))._replace(
+      label=np.zeros(0, int))
+  found = {name: pair[0] for name, pair
+           in comparison.compare(few, train, test, 'digits').items()}
+  assert found.pop('recognised') == 'needs samples with labels'
+  for name, score in found.items():
+    if name in numbers:
+      assert np.all(np.isfinite(score)), name
+    else:
+      assert score.startswith('needs ') and score.endswith(f'got {num}'), name
+  assert found['fd_pixels'] == f'needs 34 images a set, got {num}'
+
+
+def test_comparison_without_a_classifier_still_looks_at_pixels(real):
+  blind = [x._replace(features=None, said=None) for x in real]
+  found = comparison.compare(blind[1], *blind, 'x')
+  known = {name for name, pair in found.items()
+           if not any(isinstance(s, str) for s in pair)}
+  assert known == {'fd_pixels', 'nn_ratio_pixels'}
+  assert 'classifier' in found['recognised'][0]

@@ -1,0 +1,149 @@
+"""What a setting decides, seen without training: the fingerprint of a run.
+
+`fit_run` is called, and stopped before anything is compiled: at `loop.fit`. Of
+what it was about to do are taken the programs (jaxprs of the first params, of
+the step, and of whatever the model can do), the bytes of their constants, the
+bytes of the first two batches, what the loop is told, and which hooks run how
+often.
+"""
+
+import contextlib
+import hashlib
+import re
+import tempfile
+from typing import Any, Iterator
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.data import pipeline
+from genjax.runs import fit
+from genjax.runs.task import Task
+from genjax.training import loop
+from genjax.training import parallel
+from genjax.training.state import init_state
+
+
+class _Reached(Exception):
+  """The loop was reached, and is not entered."""
+
+
+def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, str]:
+  """What a run of these settings and data would do: part -> hash or text.
+
+  Args:
+    task: the kind.
+    settings: of it.
+    data: to train on; a function of the settings where they decide it.
+  """
+  data = data(settings) if callable(data) else data
+  found: dict[str, str] = {}
+
+  def no_init(key, settings, model, objective, source, seed):
+    batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
+    found['init'] = program_of(model.init, key, batch)
+    params = jax.eval_shape(model.init, key, batch)
+    found.update(_functions(model, params, settings, batch))
+    return jax.eval_shape(lambda params: init_state(
+        params, objective.tx, model.averages, objective.frozen), params)
+
+  def no_loop(compiled, state, key, batches_from, **told):
+    first, second = (next(batches_from(step)) for step in range(2))
+    found['batches'] = _hash((first, second))
+    found['step'] = program_of(compiled.step, state, key, first)
+    found['layout'] = compiled.layout
+    found['told'] = repr({name: value for name, value in told.items()
+                          if isinstance(value, (int, float, str))})
+    found['hooks'] = repr([(hook.every, *_where(hook.call))
+                           for hook in told['hooks']])
+    raise _Reached
+
+  with _uncompiled(), tempfile.TemporaryDirectory() as workdir:
+    with (mock.patch.object(fit, '_init', no_init),
+          mock.patch.object(loop, 'fit', no_loop),
+          contextlib.suppress(_Reached)):
+      fit.fit_run(task, settings, data, f'{workdir}/run')
+  return found
+
+
+def program_of(f: Any, *args: Any) -> str:
+  """Hash of the program that f is, and of its constants and arguments."""
+  closed = jax.make_jaxpr(f)(*args)
+  # Where a function lies in memory is no part of a program.
+  text = re.sub(r' at 0x[0-9a-f]+', '', str(closed.jaxpr))
+  return _hash((text, closed.consts,
+                [x for x in jax.tree.leaves(args)
+                 if not isinstance(x, jax.ShapeDtypeStruct)]))
+
+
+def _functions(
+    model: Any, params: Any, settings: Any, batch: Any
+) -> dict[str, str]:
+  """Of everything that the trained model can do, the program."""
+  cond = {name: jnp.asarray(x[:2]) for name, x in batch['cond'].items()}
+  calls = {
+      'sample': lambda f, x: f(jax.random.key(0), (2,)),
+      'sample_cond': lambda f, x: f(jax.random.key(0), (2,), cond),
+      'log_prob': lambda f, x: f(x),
+      'encode': lambda f, x: f(x, cond),
+      'denoiser': lambda f, x: f(cond)(x, 0.5),
+      'predict': lambda f, x: f(x),
+  }
+  x = jnp.zeros((2, *settings.shape))
+  found = {}
+  for name, call in calls.items():
+    kind = name.partition('_')[0] if name == 'sample_cond' else name
+
+    def program(params, x, kind=kind, call=call):
+      function = getattr(model.functions(params), kind)
+      return None if function is None else call(function, x)
+
+    try:
+      found[name] = program_of(program, params, x)
+    except (ValueError, TypeError, KeyError) as error:
+      found[name] = f'refused: {error}'
+  return found
+
+
+class _Uncompiled:
+  """A step that is not compiled, and how it would have been laid out."""
+
+  def __init__(self, step: Any, layout: str):
+    self.step = step
+    self.layout = layout
+
+
+@contextlib.contextmanager
+def _uncompiled() -> Iterator[None]:
+
+  def compile_step(step, mesh, *, fsdp=False):
+    return _Uncompiled(step, f'jit {mesh.size} fsdp={fsdp}')
+
+  def pmap_step(loss_fn, tx, mesh, **how):
+    return _Uncompiled(fit.make_step(loss_fn, tx, **how), f'pmap {mesh.size}')
+
+  with (mock.patch.object(parallel, 'compile_step', compile_step),
+        mock.patch.object(parallel, 'pmap_step', pmap_step)):
+    yield
+
+
+def _where(f: Any) -> tuple[str, str]:
+  f = getattr(f, 'func', f)
+  return f.__module__, f.__qualname__
+
+
+def _hash(value: Any) -> str:
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(value):
+    digest.update(jax.tree_util.keystr(path).encode())
+    if isinstance(leaf, str):
+      digest.update(leaf.encode())
+      continue
+    if isinstance(leaf, jax.Array) and jnp.issubdtype(
+        leaf.dtype, jax.dtypes.prng_key):
+      leaf = jax.random.key_data(leaf)
+    x = np.asarray(leaf)
+    digest.update(f'{x.dtype} {x.shape}'.encode() + x.tobytes())
+  return digest.hexdigest()

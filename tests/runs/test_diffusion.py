@@ -1,0 +1,215 @@
+"""Diffusion runs: opened without their data, drawn from, encoded, decoded."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+
+import chex
+import jax
+import numpy as np
+import pytest
+from scipy import stats
+
+from genjax.data import named
+from genjax.runs import diffusion
+from genjax.runs import diffusion_settings
+from genjax.runs import open_run
+from genjax.runs import sampling
+from genjax.runs import workdir as workdirs
+from genjax.runs.diffusion_settings import Settings
+from genjax.runs.fit import fit_run
+from genjax.runs.settings import check_settings
+from genjax.runs.settings import from_json
+from genjax.runs.settings import to_json
+from genjax.training.checkpoint import Checkpointer
+from genjax.training.state import init_state
+
+# One device: what several do is tested in tests/training.
+ONE = diffusion.TASK._replace(loss=lambda settings, model: diffusion.loss(
+    settings, model)._replace(devices=1))
+TOY = {'data': 'toy:moons,points=64', 'width': (8,), 'depth': 1,
+       'sampling_steps': 4}
+
+
+def settings_of(**chosen):
+  settings = diffusion_settings.choose('toy', {**TOY, **chosen})
+  return diffusion_settings.with_facts(settings, named.open_data(settings.data))
+
+
+@pytest.fixture(name='written', scope='module')
+def _written(tmp_path_factory):
+  """A class-conditional run on points with random params: (workdir, state)."""
+  workdir = str(tmp_path_factory.mktemp('diffusion'))
+  settings = settings_of()
+  model, rng = diffusion.build(settings), np.random.default_rng(0)
+  shapes = jax.eval_shape(lambda key: init_state(
+      model.init(key, None), diffusion.loss(settings, model).tx,
+      model.averages), jax.random.key(0))
+
+  def drawn(tree):
+    return jax.tree.map(lambda x: rng.normal(0, 0.3, x.shape).astype(x.dtype),
+                        tree)
+
+  state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
+  state = state._replace(params=drawn(shapes.params), step=np.int32(6),
+                         averages=drawn(shapes.averages))
+  run = workdirs.create_or_check(workdir, 'diffusion', settings)
+  with contextlib.closing(Checkpointer(os.path.join(workdir, 'checkpoints'),
+                                       run=run)) as checkpointer:
+    checkpointer.save(6, state)
+  return workdir, state
+
+
+@pytest.fixture(name='workdir', scope='module')
+def _workdir(written):
+  return written[0]
+
+
+@pytest.fixture(name='run', scope='module')
+def _run(workdir):
+  return open_run(workdir)
+
+
+def test_a_run_opens_without_its_optimizer(written, tmp_path):
+  workdir, state = written
+  bare = str(tmp_path / 'bare')
+  shutil.copytree(workdir, bare)
+  shutil.rmtree(os.path.join(bare, 'checkpoints', '6', 'training'))
+  for weights, want in (('ema', state.averages['ema']), ('raw', state.params)):
+    run = open_run(bare, weights)
+    assert (run.task.kind, run.step) == ('diffusion', 6)
+    assert run.settings == settings_of()
+    chex.assert_trees_all_equal(run.params, want)
+  assert run.log_prob is None and run.predict is None
+
+
+def test_a_trained_run_opens_with_its_data_gone(tmp_path):
+  """And its losses on test data are logged, by noise level too."""
+  settings = settings_of(steps=2, batch_size=16, conditional=False)
+  data, workdir = named.open_data(settings.data), str(tmp_path / 'run')
+  settings = dataclasses.replace(settings, data='toy:gone')
+  assert fit_run(ONE, settings, data, workdir)
+  lines = (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()
+  last = json.loads(lines[-1])
+  bins = [value for name, value in last.items()
+          if name.startswith('test/loss_by_log_snr/')]
+  assert len(bins) > 3 and min(bins) <= last['test/loss'] <= max(bins)
+  x = open_run(workdir).sample(jax.random.key(0), (3,))
+  assert x.shape == (3, 2) and np.isfinite(x).all()
+
+
+def test_samples_do_not_depend_on_how_many_are_drawn(run, monkeypatch):
+  key, label = jax.random.key(1), np.arange(12) % 2
+  x = run.sample(key, (12,), {'label': label})
+  assert x.shape == (12, 2) and len(np.unique(x, axis=0)) == 12
+  some = run.sample(key, (2, 3), {'label': label[:6].reshape(2, 3)})
+  np.testing.assert_allclose(some.reshape(6, 2), x[:6], atol=1e-5)
+  one = run.sample(key, (), {'label': 0})
+  np.testing.assert_allclose(one, x[0], atol=1e-5)
+  monkeypatch.setattr(sampling, '_BLOCK', 6)
+  blocks = run.sample(key, (11,), {'label': label[:11]})
+  np.testing.assert_allclose(blocks, x[:11], atol=1e-5)
+  other = run.sample(key, (6,), {'label': 1 - label[:6]})
+  assert (np.abs(other - x[:6]).max(1) > 1e-3).all()
+
+
+def test_without_a_class_labels_are_drawn_from_all_alike():
+  """Seen by a draw that returns what it is told."""
+  told = sampling.Draw(lambda params, key, index, cond: np.stack(
+      [index, cond['label']], 1), None, np.zeros(2))
+
+  def drawn(num, cond=None):
+    return sampling.sample(told, {}, jax.random.key(3), (num,), cond, 4).T
+
+  index, label = drawn(2050)
+  np.testing.assert_array_equal(index, np.arange(2050))
+  assert stats.chisquare(np.bincount(label, minlength=4)).pvalue > 1e-3
+  np.testing.assert_array_equal(drawn(7)[1], label[:7])
+  given = np.random.default_rng(0).integers(0, 4, 130)
+  np.testing.assert_array_equal(drawn(130, {'label': given})[1], given)
+
+
+def test_guidance_is_by_its_scale_and_within_its_interval(workdir, run):
+  """Without it labels count, at scale 0 everywhere they do not."""
+  key, label = jax.random.key(5), np.arange(12) % 2
+
+  def drawn(label, **settings):
+    return open_run(workdir, settings=settings).sample(
+        key, (12,), {'label': label})
+
+  plain = run.sample(key, (12,), {'label': label})
+  # Log-SNRs from -6 to 12.4: to the left of all, and to all of them.
+  nowhere, everywhere = (-40.0, -39.0), (-40.0, 40.0)
+  np.testing.assert_allclose(
+      drawn(label, guidance=3.0, guidance_log_snr=nowhere), plain, atol=1e-5)
+  without = drawn(label, guidance=0.0, guidance_log_snr=everywhere)
+  np.testing.assert_allclose(without, drawn(
+      1 - label, guidance=0.0, guidance_log_snr=everywhere), atol=1e-5)
+  within = drawn(label, guidance=0.0)
+  for other in (plain, without):
+    assert np.abs(within - other).max() > 1e-3
+
+
+def test_codes_decode_to_what_was_encoded(workdir):
+  """To an error that falls with the square of the step, here by four."""
+  x, cond = np.float32([[0.5, -1], [1, 0.2], [-0.3, 0]]), {'label': np.arange(3)
+                                                           % 2}
+  errors, codes = [], []
+  for steps in (64, 128):
+    run = open_run(workdir, settings={'sampling_steps': steps})
+    codes.append(run.encode(x, cond))
+    errors.append(np.abs(run.decode(codes[-1], cond) - x).max())
+  assert errors[1] < errors[0] / 2.5 and errors[1] < 0.02
+  assert np.abs(codes[1] - run.encode(x)).max() > 1e-3  # the class counts
+  denoised = run.denoiser(cond)(x, 1.0)
+  assert denoised.shape == (3, 2)
+  assert np.abs(denoised - run.denoiser()(x, 1.0)).max() > 1e-3
+
+
+@pytest.mark.parametrize('given, message', [
+    ({'width': (16,)}, 'width: must be absent: a run of diffusion has no'),
+    ({'temperature': 1.0}, 'temperature: must be absent'),
+    ({'sampling_steps': 1}, r'sampling_steps: must be a whole number in \[2'),
+    ({'sampler': 'best'}, 'sampler: must be one of ddpm, ddim'),
+    ({'guidance_log_snr': (1.0, 1.0)}, 'guidance_log_snr: must be two')])
+def test_a_run_is_opened_with_what_is_free_alone(workdir, given, message):
+  with pytest.raises(ValueError, match=f'^{message}'):
+    open_run(workdir, settings=given)
+
+
+def test_what_a_model_is_not_told_is_refused():
+  settings = settings_of(conditional=False)
+  functions = diffusion.build(settings).functions({})
+  with pytest.raises(ValueError, match='sample: cond must be None'):
+    functions.sample(jax.random.key(0), (2,), {'label': np.zeros(2, int)})
+  with pytest.raises(ValueError, match='^guidance: must be 1 for an uncond'):
+    diffusion.build(dataclasses.replace(settings, guidance=2.0))
+
+
+@pytest.mark.parametrize('name', diffusion_settings.RECIPES)
+def test_recipes_are_whole(name):
+  settings = diffusion_settings.choose(name, {})
+  check_settings(settings)
+  assert from_json(Settings, to_json(settings)) == settings
+  if name != 'toy':
+    settings = diffusion_settings.choose(name, {'guidance': 1.0})
+    diffusion.build(settings)
+    assert diffusion_settings.choose(name, {'network': 'dit'}).width == (64,)
+    assert diffusion_settings.choose(
+        name, {'network': 'dit', 'width': (8,)}).width == (8,)
+
+
+@pytest.mark.parametrize('chosen, message', [
+    ({'network': 'mlp'}, 'network: must be mlp for points'),
+    ({'width': (12,)}, r'width: must be multiples of 8 for a unet, got \(12,'),
+    ({'width': ()}, 'width: must be one number'),
+    ({'network': 'dit', 'width': (8, 8)}, 'width: must be one number'),
+    ({'attention_levels': (2,)}, 'attention_levels: must be below 2'),
+    ({'process': 'vp_cosine', 'prediction': 'eps'}, 'prediction: eps'),
+    ({'sigma_min': 30.0}, 'sigma_min: must be below sigma_max')])
+def test_settings_that_do_not_go_together_are_refused(chosen, message):
+  with pytest.raises(ValueError, match=f'^{message}'):
+    diffusion.build(diffusion_settings.choose(
+        'digits', {'guidance': 1.0, **chosen}))

@@ -1,0 +1,140 @@
+"""No wire is untested: whatever a setting may be, something depends on it.
+
+One test for every kind of run: each field of its Settings, changed, changes the
+fingerprint of the run (see `fingerprint`), but for those of a literal list.
+"""
+
+import dataclasses
+import functools
+import os
+import tempfile
+from typing import Any, NamedTuple
+
+from PIL import Image
+import pytest
+
+from genjax.data import embedded
+from genjax.data import named
+from genjax.runs import diffusion
+from genjax.runs.settings import rules
+from tests.runs import fingerprint
+from tests.runs import gaussian
+
+# Fields that decide nothing that training or a model does, and why.
+UNSEEN = {
+    'class_names': 'names for people; their number is the size of the network',
+    'num_examples': 'a fact of the data, which are looked at themselves',
+}
+
+
+class Kind(NamedTuple):
+  """How the settings of one kind of run are changed."""
+
+  task: Any
+  data: Any  # of `fit_run`, or a function of the settings
+  base: dict[str, Any] = {}  # small, so that tracing takes no time
+  # field -> another value, where the next one does not fit.
+  other: dict[str, Any] = {}
+  # field -> settings under which it matters.
+  where: dict[str, dict[str, Any]] = {}
+
+
+@functools.cache
+def _pictures():
+  """A folder of photographs; its name ends with the process."""
+  folder = tempfile.TemporaryDirectory()
+  for i, image in enumerate(embedded.patches(16, 16).arrays['image']):
+    Image.fromarray(image).save(os.path.join(folder.name, f'{i}.png'))
+  return folder
+
+
+def open_data(settings):
+  """The data that settings name, or a folder of photographs."""
+  data = settings.data
+  if data.startswith('folder:'):
+    data = f'folder:{_pictures().name}'
+  return named.open_data(data, image_size=settings.image_size,
+                         held_out=settings.held_out, seed=settings.seed)
+
+
+_IMAGES = {'network': 'unet', 'shape': (8, 8, 3), 'image_size': 8,
+           'data': 'folder:', 'class_names': ()}
+_DIT = {**_IMAGES, 'network': 'dit'}
+
+KINDS = {
+    'diffusion': Kind(
+        diffusion.TASK, open_data,
+        {'data': 'toy:moons,points=64', 'network': 'mlp', 'width': (8,),
+         'shape': (2,), 'class_names': ('0', '1'), 'guidance': 1.0,
+         'batch_size': 16, 'sampling_steps': 4},
+        {'data': 'toy:spirals,points=64', 'image_size': 16, 'width': (16,),
+         'batch_size': 32, 'micro_batches': 2, 'network': 'dit',
+         'attention_levels': (0,), 'groups': 4, 'head_dim': 4, 'patch_size': 4,
+         'shape': (16, 16, 3), 'held_out': 0.25},
+        {'image_size': _IMAGES, 'held_out': _IMAGES, 'network': _IMAGES,
+         'shape': _IMAGES, 'attention_levels': _IMAGES, 'groups': _IMAGES,
+         'horizontal_flip': _IMAGES, 'head_dim': _DIT, 'patch_size': _DIT,
+         'guidance_log_snr': {'guidance': 2.0}}),
+    'gaussian': Kind(gaussian.TASK, gaussian.draw(), {'begin': None},
+                     {'shape': (1,), 'begin': (1.0, 2.0), 'batch_size': 16,
+                      'micro_batches': 2}),
+}
+
+
+def another(rule: Any, value: Any) -> Any:
+  """A value that the rule allows, and that is not `value`."""
+  if rule.many:
+    return (*value[:-1], _item(rule, value[-1])) if value else (
+        _item(rule, rule.low),)
+  return _item(rule, value)
+
+
+def _item(rule: Any, value: Any) -> Any:
+  if rule.choices is not None:
+    return next(c for c in rule.choices if c != value)
+  if rule.kind is bool:
+    return not value
+  if rule.kind is int:
+    return value + 1 if value < rule.high else value - 1
+  if rule.kind is float:
+    return value / 2 if value else min(rule.high, 0.25)
+  return f'{value}x'
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_every_setting_decides_something(kind):
+  row = KINDS[kind]
+  names = [name for name in rules(row.task.Settings) if name not in UNSEEN]
+  seen: dict[Any, dict[str, str]] = {}
+
+  def of(**settings):
+    made = row.task.Settings(**{**row.base, **settings})
+    if made not in seen:
+      seen[made] = fingerprint.fingerprint(row.task, made, row.data)
+    return seen[made]
+
+  blind = []
+  for name in names:
+    rule, where = rules(row.task.Settings)[name], row.where.get(name, {})
+    value = getattr(row.task.Settings(**{**row.base, **where}), name)
+    changed = row.other.get(name, another(rule, value) if (
+        name not in row.other) else None)
+    if of(**where) == of(**{**where, name: changed}):
+      blind.append(name)
+  assert not blind, f'these settings change nothing: {blind}'
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_fingerprint_is_of_the_settings_alone(kind):
+  row = KINDS[kind]
+  settings = row.task.Settings(**row.base)
+  first, second = (fingerprint.fingerprint(
+      row.task, dataclasses.replace(settings), row.data) for _ in range(2))
+  assert first == second
+
+
+def test_few_fields_are_unseen():
+  assert len(UNSEEN) <= 8
+  for name in UNSEEN:
+    assert any(name in rules(row.task.Settings) for row in KINDS.values()) or (
+        name == 'num_examples')
