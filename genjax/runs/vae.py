@@ -113,7 +113,7 @@ def _functions(settings: Settings, vae: VAE, params: Params) -> Functions:
 
   return Functions(
       sample=lambda key, shape=(), cond=None: sampled(
-          params, key, (cond or {}).get('label'), shape),
+          params, key, (cond or {}).get('label'), tuple(shape)),
       log_prob=lambda x, cond=None: bound(
           params, x, (cond or {}).get('label')),
       encode=lambda x, cond=None: encoded(params, x, told('encode', cond)),
