@@ -34,7 +34,7 @@ def define_flags() -> None:
 def resolve(
     preset: str, chosen: Mapping[str, Any]
 ) -> tuple[diffusion_settings.Settings, named.Data]:
-  """diffusion_settings.Settings and data of a preset, with what is chosen over it.
+  """Settings and data of a preset, with what is chosen over it.
 
   Raises:
     ValueError: settings out of range, or data that cannot be read.
@@ -45,7 +45,9 @@ def resolve(
   return diffusion_settings.with_facts(settings, data), data
 
 
-def train(settings: diffusion_settings.Settings, data: named.Data, workdir: str) -> bool:
+def train(
+    settings: diffusion_settings.Settings, data: named.Data, workdir: str
+) -> bool:
   """Trains to the last step, with figures; returns whether it got there.
 
   Raises:
@@ -58,7 +60,8 @@ def train(settings: diffusion_settings.Settings, data: named.Data, workdir: str)
 
 def main() -> None:
   values = absl_flags.FLAGS
-  finished = train(*resolve(values.preset, flags.chosen(diffusion_settings.Settings)),
+  chosen = flags.chosen(diffusion_settings.Settings)
+  finished = train(*resolve(values.preset, chosen),
                    values.workdir)
   print(f'{"finished" if finished else "stopped: the same command goes on"}: '
         f'{values.workdir} holds checkpoints, metrics.jsonl, tensorboard, '
