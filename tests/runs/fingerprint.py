@@ -14,6 +14,7 @@ import tempfile
 from typing import Any, Iterator
 from unittest import mock
 
+import flax.errors
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,7 +103,8 @@ def _functions(
 
     try:
       found[name] = program_of(program, params, x)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError,
+            flax.errors.FlaxError) as error:
       found[name] = f'refused: {error}'
   return found
 

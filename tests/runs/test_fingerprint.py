@@ -15,7 +15,9 @@ import pytest
 
 from genjax.data import embedded
 from genjax.data import named
+from genjax.runs import classifier
 from genjax.runs import diffusion
+from genjax.runs import vae
 from genjax.runs.settings import rules
 from tests.runs import fingerprint
 from tests.runs import gaussian
@@ -37,14 +39,17 @@ class Kind(NamedTuple):
   other: dict[str, Any] = {}
   # field -> settings under which it matters.
   where: dict[str, dict[str, Any]] = {}
+  fitting: tuple[str, ...] = ()  # fields that data and model must agree on
 
 
 @functools.cache
 def _pictures():
-  """A folder of photographs; its name ends with the process."""
+  """Photographs in flat/ and by class; they end with the process."""
   folder = tempfile.TemporaryDirectory()
   for i, image in enumerate(embedded.patches(16, 16).arrays['image']):
-    Image.fromarray(image).save(os.path.join(folder.name, f'{i}.png'))
+    for room in ('flat', f'classes/{"ab"[i % 2]}'):
+      os.makedirs(os.path.join(folder.name, room), exist_ok=True)
+      Image.fromarray(image).save(os.path.join(folder.name, room, f'{i}.png'))
   return folder
 
 
@@ -52,16 +57,31 @@ def open_data(settings):
   """The data that settings name, or a folder of photographs."""
   data = settings.data
   if data.startswith('folder:'):
-    data = f'folder:{_pictures().name}'
+    data = f'folder:{_pictures().name}/{data.partition(":")[2]}'
   return named.open_data(data, image_size=settings.image_size,
                          held_out=settings.held_out, seed=settings.seed)
 
 
+_DIGITS = tuple('0123456789')
+_FOLDER = {'data': 'folder:classes', 'image_size': 8, 'shape': (8, 8, 3),
+           'class_names': ('a', 'b')}
 _IMAGES = {'network': 'unet', 'shape': (8, 8, 3), 'image_size': 8,
-           'data': 'folder:', 'class_names': ()}
+           'data': 'folder:flat', 'class_names': ()}
 _DIT = {**_IMAGES, 'network': 'dit'}
 
 KINDS = {
+    'classifier': Kind(
+        classifier.TASK, open_data,
+        {'data': 'digits', 'width': (8,), 'features': 4, 'groups': 2,
+         'class_names': _DIGITS, 'batch_size': 16},
+        {'data': 'binarized_digits', 'micro_batches': 2, 'image_size': 16,
+         'batch_size': 32, 'held_out': 0.25, 'groups': 4, 'width': (16,)},
+        {'image_size': _FOLDER, 'held_out': _FOLDER,
+         'activation': {'data': 'toy:moons,points=64', 'shape': (2,),
+                        'class_names': ('0', '1'), 'shift': 0},
+         'task': {'data': 'toy:moons,points=64', 'shape': (2,), 'shift': 0,
+                  'class_names': ('0', '1')}},
+        ('shape',)),
     'diffusion': Kind(
         diffusion.TASK, open_data,
         {'data': 'toy:moons,points=64', 'network': 'mlp', 'width': (8,),
@@ -75,6 +95,18 @@ KINDS = {
          'shape': _IMAGES, 'attention_levels': _IMAGES, 'groups': _IMAGES,
          'horizontal_flip': _IMAGES, 'head_dim': _DIT, 'patch_size': _DIT,
          'guidance_log_snr': {'guidance': 2.0}}),
+    'vae': Kind(
+        vae.TASK, open_data,
+        {'data': 'digits', 'width': (8,), 'latents': 3, 'batch_size': 16,
+         'class_names': _DIGITS},
+        {'data': 'binarized_digits', 'micro_batches': 2, 'batch_size': 32,
+         'width': (16,), 'network': 'conv', 'held_out': 0.25, 'groups': 4,
+         'importance_samples': 3},
+        {'held_out': {**_FOLDER, 'network': 'conv'},
+         'groups': {'network': 'conv'}, 'components': {'prior': 'vamp'},
+         'flow_layers': {'prior': 'flow'}, 'context': {'posterior': 'flow'},
+         'importance_samples': {'objective': 'iwae'}},
+        ('image_size', 'shape')),
     'gaussian': Kind(gaussian.TASK, gaussian.draw(), {'begin': None},
                      {'shape': (1,), 'begin': (1.0, 2.0), 'batch_size': 16,
                       'micro_batches': 2}),
@@ -104,7 +136,8 @@ def _item(rule: Any, value: Any) -> Any:
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_setting_decides_something(kind):
   row = KINDS[kind]
-  names = [name for name in rules(row.task.Settings) if name not in UNSEEN]
+  names = [name for name in rules(row.task.Settings)
+           if name not in (*UNSEEN, *row.fitting)]
   seen: dict[Any, dict[str, str]] = {}
 
   def of(**settings):
