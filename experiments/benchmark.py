@@ -28,9 +28,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import app
-from experiments import common
+from experiments import flags as shared
 from genjax import distributions
 from genjax.checks import check
+from genjax.runs import keys
+from genjax.runs.workdir import write_json
 
 _OURS = 'genjax'
 _DIM, _COMPONENTS = 8, 8
@@ -40,10 +42,11 @@ _LARGE = 1e8
 
 def define_flags() -> None:
   """The script's flags."""
-  common.define_run_flags('where benchmark.json is written')
-  flags.DEFINE_integer('num_points', 1_000_000, 'a call', lower_bound=1)
-  flags.DEFINE_integer('rounds', 15, 'in each of which every library is timed',
-                       lower_bound=3)
+  shared.define_run('Folder of benchmark.json.')
+  flags.DEFINE_integer('num_points', 1_000_000, 'Points of a call.',
+                       lower_bound=1)
+  flags.DEFINE_integer('rounds', 15, 'Rounds, in each of which every library '
+                       'is timed.', lower_bound=3)
 
 
 class Case(NamedTuple):
@@ -73,7 +76,7 @@ def distribution_cases(num_points: int, seed: int) -> dict[str, Case]:
   distrax, numpyro = (_library(name) for name in ('distrax',
                                                   'numpyro.distributions'))
   rng = np.random.default_rng(seed)
-  key = common.root_key(seed, 'figure')
+  key = keys.key(seed, 'figure')
 
   def array(*shape):
     return jnp.asarray(rng.normal(size=shape), jnp.float32)
@@ -295,7 +298,7 @@ def main(suite: str) -> None:
     print(f'{name:32}{row.speed:8.2f}{row.low:8.2f}{row.high:8.2f}'
           f'{row.compile:9.2f}', flush=True)
   os.makedirs(values.workdir, exist_ok=True)
-  common.write_json(os.path.join(values.workdir, 'benchmark.json'), {
+  write_json(os.path.join(values.workdir, 'benchmark.json'), {
       'suite': suite, 'num_points': values.num_points, 'seed': values.seed,
       'device': device.device_kind, 'machine': platform.machine(),
       'jax': jax.__version__, 'rows': rows})

@@ -5,7 +5,7 @@ train_diffusion it is the noise to which the probability-flow ODE takes an
 image, at unit scale.
 """
 
-from typing import Any, Callable, Mapping, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,6 @@ from genjax.numerics import log_mean_exp
 from genjax.runs import diffusion_settings
 from genjax.runs import sampling
 from genjax.runs.open import open_run
-from genjax.runs.settings import to_json
 from genjax.runs.task import Run
 from genjax.runs.vae_settings import inputs
 from genjax.runs.vae_settings import is_density
@@ -53,9 +52,8 @@ class Codec(NamedTuple):
   # (params, key, x) -> nats [B], whatever the class; see `density`
   log_prob: Callable[[Params, Key, Array], Array] | None
   density: str | None  # what log_prob returns
-  params: Params
-  settings: Mapping[str, Any]
-  step: int
+  run: Run
+  num_classes: int | None  # that it is told
   descent: int  # steps of a geodesic, of digits in about a minute at most
 
 
@@ -94,9 +92,8 @@ def _diffusion(run: Run) -> Codec:
     return flow.decode(
         guidance.classifier_free(second, first, classes.share), z)
 
-  return Codec(encode, decode, None, None, run.params, {
-      **to_json(settings),
-      'num_classes': diffusion_settings.num_classes(settings)}, run.step, 30)
+  return Codec(encode, decode, None, None, run,
+               diffusion_settings.num_classes(settings), 30)
 
 
 def _vae(run: Run) -> Codec:
@@ -130,6 +127,4 @@ def _vae(run: Run) -> Codec:
       + (' a class, classes equally likely' if classes_told else '')
       + (', of dequantised pixels' if is_density(settings) else
          f', a mass at {settings.levels} levels a pixel'))
-  return Codec(encode, decode, log_prob, density, run.params,
-               {**to_json(settings), 'num_classes': classes_told}, run.step,
-               300)
+  return Codec(encode, decode, log_prob, density, run, classes_told, 300)

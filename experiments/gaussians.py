@@ -10,6 +10,7 @@ error. In float64, so that it is the formulas that are checked. Figures in
 figures/: moving.png, samples.png, sum_and_product.png, joint.png, bayes.png.
 """
 
+import dataclasses
 import math
 import os
 from typing import Any, NamedTuple
@@ -20,21 +21,25 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments import app
-from experiments import common
-from experiments import flag_numbers
+from experiments import flags as shared
 from experiments.gaussian_checks import Check
 from experiments.gaussian_checks import correlation_from_draws
 from experiments.gaussian_checks import from_draws
 from experiments.gaussian_checks import moments
 from experiments.gaussian_checks import quadrature
 from experiments.gaussian_checks import table
-from genjax.checks import check_in_range
 from genjax.distributions import gaussian
 from genjax.distributions.conjugate import normal_normal
 from genjax.distributions.continuous import normal
 from genjax.distributions.continuous import NormalParams
 from genjax.distributions.gaussian import GaussianParams
 from genjax.distributions.multivariate import multivariate_normal
+from genjax.runs import fields
+from genjax.runs import keys
+from genjax.runs.settings import check_settings
+from genjax.runs.settings import setting
+from genjax.runs.workdir import create_or_check
+from genjax.runs.workdir import write_json
 from genjax.types import Array
 from genjax.viz import figures
 from genjax.viz import panels
@@ -58,45 +63,47 @@ class Page(NamedTuple):
   noise: np.ndarray  # [M + 1], likewise
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """Of the two Gaussians x_1 and x_2, and what is seen of them."""
+
+  means: tuple[float, ...] = setting(
+      (-0.5, 1.0), low=-_LARGEST, high=_LARGEST, lengths=(2, 2),
+      help='Means of the two Gaussians x_1 and x_2.')
+  scales: tuple[float, ...] = setting(
+      (1.0, 0.6), low=1 / _LARGEST, high=_LARGEST, lengths=(2, 2),
+      help='Standard deviations of x_1 and x_2.')
+  correlation: float = setting(
+      0.7, low=-0.999, high=0.999,
+      help='Correlation of x_1 and x_2 where they are drawn jointly.')
+  observed: float | None = setting(
+      None, low=-2 * _LARGEST, high=2 * _LARGEST, help='Value of x_2 that is '
+      'known; absent, 1 standard deviation above its mean.')
+  num_draws: int = setting(20_000, low=100, high=1_000_000,
+                           help='Number of draws in every sample.')
+  seed: int = fields.seed()
+
+
 def define_flags() -> None:
   """The script's flags."""
-  common.define_run_flags('where everything is written')
-  flags.DEFINE_list('means', ['-0.5', '1'], 'of the two Gaussians x_1 and x_2')
-  flags.DEFINE_list('scales', ['1', '0.6'], 'their standard deviations')
-  flags.DEFINE_float('correlation', 0.7, 'of x_1 and x_2 where they are drawn '
-                     'jointly')
-  flags.DEFINE_float('observed', None, 'value of x_2 that is known; 1 standard '
-                     'deviation above its mean where absent')
-  flags.DEFINE_integer('num_draws', 20_000, 'of every sample', lower_bound=100,
-                       upper_bound=1_000_000)
+  shared.define_run('Folder where everything is written.')
+  shared.define_settings(Settings)
 
 
-def open_page(values: Any) -> Page:
-  """The flags' Gaussians.
-
-  Raises:
-    ValueError: means or scales are not two numbers in range.
-  """
-  means, scales = (
-      flag_numbers.reals(name, getattr(values, name), 2)
-      for name in ('means', 'scales'))
-  for mean, scale in zip(means, scales):
-    check_in_range('means', 'each', mean, -_LARGEST, _LARGEST)
-    check_in_range('scales', 'each', scale, 1 / _LARGEST, _LARGEST)
-  observed = values.observed
-  if observed is None:
-    observed = means[1] + scales[1]
-  check_in_range('correlation', 'it', values.correlation, -0.999, 0.999)
-  check_in_range('observed', 'it', observed, -2 * _LARGEST, 2 * _LARGEST)
-  cross = values.correlation * scales[0] * scales[1]
+def open_page(settings: Settings) -> Page:
+  """The Gaussians of settings, and draws for them."""
+  means, scales = settings.means, settings.scales
+  observed = (means[1] + scales[1] if settings.observed is None
+              else settings.observed)
+  cross = settings.correlation * scales[0] * scales[1]
   cov = [[scales[0]**2, cross], [cross, scales[1]**2]]
   key_eps, key_noise = jax.random.split(
-      common.root_key(values.seed, 'sample'))
+      keys.key(settings.seed, 'sample'))
   unit = NormalParams(jnp.zeros(()), jnp.ones(()))
   return Page(
-      tuple(means), tuple(scales),
+      means, scales,
       GaussianParams(jnp.array(means), jnp.array(cov)), observed,
-      np.asarray(normal.sample(key_eps, unit, (values.num_draws, 2))),
+      np.asarray(normal.sample(key_eps, unit, (settings.num_draws, 2))),
       np.asarray(normal.sample(key_noise, unit, (_OBSERVATIONS[-1] + 1,))))
 
 
@@ -325,18 +332,16 @@ FIGURES = {
 
 
 def main() -> None:
-  values = flags.FLAGS
+  values, settings = flags.FLAGS, Settings(**shared.chosen(Settings))
+  check_settings(settings)
+  create_or_check(values.workdir, 'gaussians', settings)
   with jax.enable_x64(True):
-    page = open_page(values)
-    common.open_workdir(values.workdir, {
-        'means': list(page.means), 'scales': list(page.scales),
-        'correlation': values.correlation, 'observed': page.observed,
-        'num_draws': values.num_draws, 'seed': values.seed})
+    page = open_page(settings)
     paths = {name: os.path.join(values.workdir, 'figures', f'{name}.png')
              for name in FIGURES}
     checks = [check for name, draw in FIGURES.items()
               for check in draw(page, paths[name])]
-  common.write_json(os.path.join(values.workdir, 'metrics.json'),
+  write_json(os.path.join(values.workdir, 'metrics.json'),
                     [check._asdict() for check in checks])
   print(f'{table(checks)}\n\nwrote {", ".join(paths.values())}')
 

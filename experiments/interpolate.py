@@ -27,7 +27,7 @@ from PIL import Image
 
 from experiments import app
 from experiments import codecs
-from experiments import common
+from experiments import flags as shared
 from experiments import path_measures
 from genjax import interpolation
 from genjax.checks import check
@@ -37,6 +37,9 @@ from genjax.data import pipeline
 from genjax.data.sources import describe
 from genjax.reports import image_sets
 from genjax.reports import judge as judges
+from genjax.runs import keys
+from genjax.runs.data import reopen_data
+from genjax.runs.workdir import write_json
 from genjax.types import Array
 from genjax.types import Source
 from genjax.viz.figures import plain
@@ -67,18 +70,20 @@ PATHS = ('pixel', *CODE_PATHS)
 
 def define_flags() -> None:
   """The script's flags."""
-  common.define_run_flags('folder of the trained run')
-  flags.DEFINE_string('first', '3', 'an image: its position in the held-out '
-                      'data, or a PNG or JPEG file')
-  flags.DEFINE_string('second', '17', 'the other one')
-  flags.DEFINE_list('path', list(PATHS), f'of {", ".join(PATHS)}')
-  flags.DEFINE_integer('num_points', 17, 'images on a path, ends included; '
-                       'of fewer the length says little', lower_bound=9)
-  flags.DEFINE_integer('descent', None, 'steps that shorten a geodesic; of a '
-                       'diffusion model each takes a second or two',
+  shared.define_run('Folder of the trained run.')
+  flags.DEFINE_string('first', '3', 'First image: its position in the test '
+                      'data, or a PNG or JPEG file.')
+  flags.DEFINE_string('second', '17', 'Second image, likewise.')
+  flags.DEFINE_list('path', list(PATHS),
+                    f'Paths between them: of {", ".join(PATHS)}.')
+  flags.DEFINE_integer('num_points', 17, 'Images on a path, both ends '
+                       'included; of fewer than 9 the length says little.',
+                       lower_bound=9)
+  flags.DEFINE_integer('descent', None, 'Steps that shorten a geodesic; of a '
+                       'diffusion model each takes a second or two.',
                        lower_bound=1)
-  flags.DEFINE_string('classifier', None, 'workdir of train_classifier, whose '
-                      'features are used; one is trained where absent')
+  flags.DEFINE_string('classifier', None, 'Workdir of train_classifier, whose '
+                      'features are used; absent, one is trained.')
 
 
 def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
@@ -133,7 +138,7 @@ def find_paths(
   label = None if ends.label is None else jnp.asarray(ends.label)
   classes = None if label is None else codecs.Classes(
       jnp.full(num_points, label[0]), jnp.full(num_points, label[1]), t)
-  z = jax.jit(codec.encode)(codec.params, ends.x, label)
+  z = jax.jit(codec.encode)(codec.run.params, ends.x, label)
 
   @functools.partial(jax.jit, static_argnums=0)
   def along(name, params, z):
@@ -143,7 +148,7 @@ def find_paths(
   first, second = ends.x
   return {name: np.asarray(
       interpolation.lerp(first, second, t) if name == 'pixel'
-      else along(name, codec.params, z)) for name in names}
+      else along(name, codec.run.params, z)) for name in names}
 
 
 def in_every_class(
@@ -159,7 +164,7 @@ def in_every_class(
     return codec.decode(params, z, codecs.Classes(
         every, every, jnp.zeros(len(every))))
 
-  found = styles(codec.params, x, jnp.asarray(label))
+  found = styles(codec.run.params, x, jnp.asarray(label))
   return np.asarray(found).reshape(rows, num_classes, *x.shape[1:])
 
 
@@ -167,7 +172,7 @@ def draw_styles(
     path: str, codec: codecs.Codec, x: np.ndarray, label: np.ndarray
 ) -> None:
   """Writes images x [R, H, W, C] in every class, and the first two swapped."""
-  names = [plain(name) for name in codec.settings['class_names']]
+  names = [plain(name) for name in codec.run.settings.class_names]
   styles = pipeline.to_uint8(in_every_class(codec, x, label, len(names)))
   save_styles(path, styles, pipeline.to_uint8(x), [names[i] for i in label],
               names)
@@ -180,25 +185,25 @@ def main() -> None:
   for name in names:
     check_choice('path', 'each', name, PATHS)
   codec = codecs.open_codec(values.workdir)
-  settings = codec.settings
-  check(bool(settings['class_names']) or values.classifier is None,
+  settings = codec.run.settings
+  check(bool(settings.class_names) or values.classifier is None,
         'classifier', 'must be absent for data without classes',
         values.classifier)
-  data = common.reopen_data(settings)
+  data = reopen_data(values.workdir, codec.run)
   source = data.train if data.test is None else data.test
   items = [read_image('first', values.first, source),
            read_image('second', values.second, source)]
   judge = judges.find_judge(
-      values.classifier, data, {'seed': values.seed, **{
-          name: settings[name] for name in ('data', 'image_size', 'held_out')}},
-      values.workdir, print) if settings['class_names'] else None
-  ends = read_ends(items, judge, settings['num_classes'])
+      values.classifier, data,
+      {**image_sets.data_of(settings), 'seed': values.seed},
+      values.workdir, print) if settings.class_names else None
+  ends = read_ends(items, judge, codec.num_classes)
 
   found = find_paths(codec, ends, names, values.num_points,
                      values.descent or codec.descent)
-  key = common.root_key(values.seed, 'figure')
+  key = keys.key(values.seed, 'figure')
   log_prob = codec.log_prob and functools.partial(
-      jax.jit(codec.log_prob), codec.params, key)
+      jax.jit(codec.log_prob), codec.run.params, key)
   train, real = (image_sets.read(part, most, values.seed) for part, most in (
       (data.train, _MOST), (source, _REAL)))
   measure = path_measures.make_measure(
@@ -211,8 +216,8 @@ def main() -> None:
     rows['real'] = path_measures.as_json(usual) | dict.fromkeys(
         ('pixel_length', 'feature_length'))
 
-  common.write_json(os.path.join(values.workdir, 'interpolation.json'), {
-      'step': codec.step, 'seed': values.seed, 'first': values.first,
+  write_json(os.path.join(values.workdir, 'interpolation.json'), {
+      'step': codec.run.step, 'seed': values.seed, 'first': values.first,
       'second': values.second, 'num_points': values.num_points,
       'labels': None if ends.label is None else ends.label.tolist(),
       'pixels': 'in [-1, 1]', 'num_train': len(train.x),
@@ -227,7 +232,7 @@ def main() -> None:
                 np.concatenate([ends.x, real.x[:_STYLES]]),
                 np.concatenate([ends.label, real.label[:_STYLES]]))
   print(f'{path_measures.table_of(rows)}\n\n'
-        'mean (worst) along the way; real: held-out images; log-density: '
+        'mean (worst) along the way; real: test images; log-density: '
         f'{codec.density or "none"}; wrote {", ".join(written)} and '
         'interpolation.json')
 

@@ -12,6 +12,7 @@ rule: the posterior over the experiments that may have given a string of heads
 and tails. Figures in figures/, the numbers in metrics.json.
 """
 
+import dataclasses
 import math
 import os
 from typing import Mapping, NamedTuple, Sequence
@@ -22,14 +23,19 @@ import numpy as np
 from scipy import special
 
 from experiments import app
-from experiments import common
-from experiments import flag_numbers
+from experiments import flags as shared
 from experiments import guess_experiment
 from genjax.checks import check
 from genjax.distributions.continuous import normal
 from genjax.distributions.continuous import NormalParams
 from genjax.distributions.discrete import categorical
 from genjax.distributions.discrete import CategoricalParams
+from genjax.runs import fields
+from genjax.runs import keys
+from genjax.runs.settings import check_settings
+from genjax.runs.settings import setting
+from genjax.runs.workdir import create_or_check
+from genjax.runs.workdir import write_json
 from genjax.viz import figures
 from genjax.viz import panels
 
@@ -61,17 +67,29 @@ class Experiment(NamedTuple):
   third: float  # E |x - mean|^3 / scale^3
 
 
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """Of an experiment that is repeated, and of tosses of an unknown one."""
+
+  experiment: str | None = setting(
+      None, choices=tuple(EXPERIMENTS), help='Experiment that is repeated; '
+      'absent, a coin or that of --probabilities.')
+  probabilities: tuple[float, ...] | None = setting(
+      None, low=0.0, high=1.0, lengths=(1, _MOST_OUTCOMES),
+      help='Probabilities of the outcomes 1, 2, 3 ... of an experiment of your '
+      'own.')
+  num_draws: int = setting(
+      4096, low=_FIRST, high=_MOST_DRAWS, help='Number of draws in a run, and '
+      'the most that are summed.')
+  observations: str = setting('HTTHH', help='Heads and tails, in order, of an '
+                              'unknown experiment.')
+  seed: int = fields.seed()
+
+
 def define_flags() -> None:
   """The script's flags."""
-  common.define_run_flags('where everything is written')
-  flags.DEFINE_enum('experiment', None, list(EXPERIMENTS),
-                    'what is repeated: coin, unless --probabilities says it')
-  flags.DEFINE_list('probabilities', None, 'of the outcomes 1, 2, 3 ... of an '
-                    'experiment of your own')
-  flags.DEFINE_integer('num_draws', 4096, 'of a run, and the most that are '
-                       'summed', lower_bound=_FIRST, upper_bound=_MOST_DRAWS)
-  flags.DEFINE_string('observations', 'HTTHH', 'heads and tails, in order, of '
-                      'an unknown experiment')
+  shared.define_run('Folder where everything is written.')
+  shared.define_settings(Settings)
 
 
 def make_experiment(
@@ -154,7 +172,7 @@ def running_means(
 ) -> np.ndarray:
   """Means of the first 1 ... num_draws draws of every run, [runs, draws]."""
   params = CategoricalParams(jnp.log(jnp.asarray(experiment.pmf, jnp.float32)))
-  k = categorical.sample(common.root_key(seed, 'sample'), params,
+  k = categorical.sample(keys.key(seed, 'sample'), params,
                          (_RUNS, num_draws))
   total = np.cumsum(np.asarray(k), axis=1, dtype=np.int64)
   return (experiment.low
@@ -248,39 +266,37 @@ def _draw_central_limit(path, name, experiment, found, rows):
   panels.save_panels(path, [shapes, [distance]], height=2.8)
 
 
-def _chosen(values) -> tuple[str, Experiment]:
-  """The experiment that the flags name."""
-  if values.probabilities is None:
-    name = values.experiment or 'coin'
+def _chosen(settings: Settings) -> tuple[str, Experiment]:
+  """The experiment that settings name."""
+  p = settings.probabilities
+  if p is None:
+    name = settings.experiment or 'coin'
     return name.replace('_', ' '), make_experiment(*EXPERIMENTS[name])
-  check(values.experiment is None, 'experiment',
-        'must be absent where --probabilities are given', values.experiment)
-  p = flag_numbers.reals('probabilities', values.probabilities)
+  check(settings.experiment is None, 'experiment',
+        'must be absent where --probabilities are given', settings.experiment)
   return 'your experiment', make_experiment(range(1, len(p) + 1), p)
 
 
 def main() -> None:
-  values = flags.FLAGS
-  name, experiment = _chosen(values)
-  x = guess_experiment.parse_tosses(values.observations)
-  common.open_workdir(values.workdir, {
-      'experiment': values.experiment, 'probabilities': values.probabilities,
-      'num_draws': values.num_draws, 'observations': values.observations,
-      'seed': values.seed})
+  values, settings = flags.FLAGS, Settings(**shared.chosen(Settings))
+  check_settings(settings)
+  name, experiment = _chosen(settings)
+  x = guess_experiment.parse_tosses(settings.observations)
+  create_or_check(values.workdir, 'random_experiments', settings)
   folder = os.path.join(values.workdir, 'figures')
   paths = [os.path.join(folder, f'{figure}.png') for figure in (
       'law_of_large_numbers', 'central_limit', 'guess')]
 
-  found = sums(experiment, values.num_draws)
-  means = running_means(experiment, values.num_draws, values.seed)
+  found = sums(experiment, settings.num_draws)
+  means = running_means(experiment, settings.num_draws, settings.seed)
   large_numbers = law_of_large_numbers(experiment, found, means)
   limit = central_limit(experiment, found)
   verdict = guess_experiment.guess(x)
   rows = guess_experiment.describe(x, verdict)
   _draw_large_numbers(paths[0], name, experiment, means, large_numbers)
   _draw_central_limit(paths[1], name, experiment, found, limit)
-  guess_experiment.draw(paths[2], values.observations, x, verdict)
-  common.write_json(os.path.join(values.workdir, 'metrics.json'), {
+  guess_experiment.draw(paths[2], settings.observations, x, verdict)
+  write_json(os.path.join(values.workdir, 'metrics.json'), {
       'experiment': name, 'mean': experiment.mean,
       'standard_deviation': experiment.scale, 'runs': _RUNS,
       'law_of_large_numbers': large_numbers, 'central_limit': limit,

@@ -38,16 +38,20 @@ def define_flags() -> None:
                            'files; samples.npz in the workdir where absent.')
 
 
+def classes_of(settings: Any) -> tuple[str, ...]:
+  """Names of the classes that a run is told; none of a kind that has none."""
+  told = getattr(settings, 'conditional', False)
+  return settings.class_names if told else ()
+
+
 def parse_labels(
-    settings: Any, names: list[str] | None, num_samples: int
+    classes: Sequence[str], names: list[str] | None, num_samples: int
 ) -> np.ndarray | None:
   """Labels [N] in turn, of `names` or of all classes; None without classes.
 
   Raises:
     ValueError: an unknown class, or classes of an unconditional model.
   """
-  classes = (settings.class_names if getattr(settings, 'conditional', False)
-             else ())
   check(names is None or bool(classes), 'labels',
         'must be absent for an unconditional model', names)
   if not classes:
@@ -94,7 +98,8 @@ def main() -> None:
   if (draw := run.sample) is None:
     raise ValueError('workdir: must be of a model that samples, got a '
                      f'{run.task.kind}')
-  label = parse_labels(settings, values.labels, num)
+  classes = classes_of(settings)
+  label = parse_labels(classes, values.labels, num)
   out = values.out or os.path.join(values.workdir, 'samples.npz')
   check_output(out)
   check_out(out, flat=len(settings.shape) == 1)
@@ -102,7 +107,7 @@ def main() -> None:
   x = np.asarray(draw(keys.key(values.seed, 'sample'), (num,), cond))
   replaced = ', in place of earlier ones' if os.path.isfile(out) else ''
   write_samples(out, pipeline.to_uint8(x) if x.ndim == 4 else x, label,
-                settings.class_names, {
+                classes, {
                     **flags.drawn_by(run), 'num_samples': num,
                     'labels': values.labels})
   print(f'wrote {num} samples to {out}{replaced}')

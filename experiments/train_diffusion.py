@@ -8,6 +8,7 @@
 The same command again goes on where the run was stopped.
 """
 
+import dataclasses
 from typing import Any, Mapping
 
 from absl import flags as absl_flags
@@ -42,7 +43,12 @@ def resolve(
   settings = diffusion_settings.choose(preset, chosen)
   check_settings(settings)
   data = open_data(settings)
-  return diffusion_settings.with_facts(settings, data), data
+  settings = diffusion_settings.with_facts(settings, data)
+  # The recipe's guidance, the difference that a class makes, needs classes.
+  if diffusion_settings.num_classes(settings) is None and (
+      'guidance' not in chosen):
+    settings = dataclasses.replace(settings, guidance=1.0)
+  return settings, data
 
 
 def train(

@@ -74,10 +74,15 @@ def defined_flags(source: str) -> set[str]:
 
 def settings_flags(source: str) -> set[str]:
   """Names of the settings for which `source` defines flags."""
+  tree = ast.parse(source)
   modules = {alias.asname or alias.name: f'{node.module}.{alias.name}'
-             for node in ast.walk(ast.parse(source))
+             for node in ast.walk(tree)
              if isinstance(node, ast.ImportFrom) for alias in node.names}
   found = set()
+  if re.search(r'define_settings\(\s*Settings\b', source):  # of its own
+    found |= {item.target.id for node in tree.body
+              if isinstance(node, ast.ClassDef) and node.name == 'Settings'
+              for item in node.body if isinstance(item, ast.AnnAssign)}
   for module in re.findall(r'define_settings\(\s*(\w+)\.Settings', source):
     settings = importlib.import_module(modules[module]).Settings
     found |= {field.name for field in dataclasses.fields(settings)}

@@ -58,15 +58,11 @@ def open_images(settings: Settings) -> tuple[named.Data, Images, Images]:
   """The data, and images of its training and of its test set.
 
   Raises:
-    ValueError: see `image_sets.open_split`, or there are no classes, or one
-      with fewer images than `per_class`.
+    ValueError: see `image_sets.open_images`, or a class has fewer images than
+      `per_class`.
   """
-  data = image_sets.open_split(settings)
+  data, train, test = image_sets.open_images(settings, _MOST)
   names = data.description.class_names
-  check(bool(names), 'data', 'must have classes (sub-folders of a folder)',
-        repr(settings.data))
-  train, test = (image_sets.read(source, _MOST, settings.seed)
-                 for source in data if source is not None)
   least = int(np.bincount(train.label, minlength=len(names)).min())
   most = max(settings.per_class)
   check(most <= least, 'per_class',

@@ -54,6 +54,22 @@ def open_split(settings: Any) -> named.Data:
   return data
 
 
+def open_images(
+    settings: Any, most: int
+) -> tuple[named.Data, Images, Images]:
+  """Data with classes, and at most `most` of its training and test images.
+
+  Raises:
+    ValueError: see `open_split`, or there are no classes.
+  """
+  data = open_split(settings)
+  check(bool(data.description.class_names), 'data',
+        'must have classes (sub-folders of a folder)', repr(settings.data))
+  train, test = (read(source, most, settings.seed)
+                 for source in data if source is not None)
+  return data, train, test
+
+
 def read(source: Source, most: int, seed: int) -> Images:
   """The images of `source`, or `most` of them chosen by `seed`."""
   if len(source) > most:

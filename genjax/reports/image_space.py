@@ -56,14 +56,10 @@ def open_images(settings: Settings) -> tuple[named.Data, Images, Images]:
   """The data, and images of its training and of its test set.
 
   Raises:
-    ValueError: see `image_sets.open_split`, or there are no classes, or fewer
-      images than neighbours.
+    ValueError: see `image_sets.open_images`, or there are fewer images than
+      neighbours.
   """
-  data = image_sets.open_split(settings)
-  check(bool(data.description.class_names), 'data', 'must have classes',
-        f'none in {settings.data!r}')
-  train, test = (image_sets.read(source, settings.most, settings.seed)
-                 for source in data if source is not None)
+  data, train, test = image_sets.open_images(settings, settings.most)
   check(settings.k <= len(train.x), 'k',
         f'must be at most the {len(train.x)} training images', settings.k)
   return data, train, test

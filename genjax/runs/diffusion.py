@@ -1,9 +1,9 @@
 """Diffusion models of images or points as runs.
 
 `sample` draws by the sampler, steps and guidance of the settings, of classes
-drawn at random where the model is told classes and no condition says which.
-`encode` gives the noise, at unit scale, to which the probability-flow ODE takes
-an example, and `decode` goes back; without a condition the model is told none.
+drawn at random where the model is told some and no condition says which.
+`encode` gives the noise to which the probability-flow ODE takes an example, at
+unit scale; `decode` goes back; without a condition the model is told none.
 """
 
 import functools
@@ -63,14 +63,13 @@ def build(settings: Settings) -> Model:
   Raises:
     ValueError: parts that do not fit together.
   """
-  classes = num_classes(settings)
-  network = diffusion_parts.make_network(settings, classes)
+  network = diffusion_parts.make_network(settings, num_classes(settings))
   process = diffusion_parts.make_process(settings)
   predict, weight = diffusion_parts.PREDICTIONS[settings.prediction](settings)
   check_defined('prediction', process, predict)
   model = Diffusion(network.apply, fixed(process), predict, settings.data_std)
   parts = Parts(model, process, weight, sampling.make_draw(
-      settings, model, process, classes=classes is not None))
+      settings, model, process, classes=num_classes(settings) is not None))
 
   def init(key: Key, batch: Batch | None) -> Params:
     del batch
@@ -107,11 +106,10 @@ def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
 
 def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:
   """The training loss, or the same without dropout, for test data."""
-  told = num_classes(settings) is not None
-  return make_loss(
-      parts.diffusion, weighting=parts.weighting,
-      null=conditions.null if told else None,
-      drop=settings.label_dropout if told and train else 0.0, train=train)
+  null = None if num_classes(settings) is None else conditions.null
+  return make_loss(parts.diffusion, weighting=parts.weighting, null=null,
+                   drop=settings.label_dropout if null and train else 0.0,
+                   train=train)
 
 
 def loss(settings: Settings, model: Model) -> Objective:
@@ -145,6 +143,7 @@ def hooks(session: Session) -> Sequence[Hook]:
     totals['loss'] = np.sum(list(totals.values()), axis=0)
     return {f'test/{name}': float(total / count)
             for name, (total, count) in totals.items() if count}
+
   return [Hook(settings.save_every, hook)]
 
 

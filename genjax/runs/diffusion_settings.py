@@ -120,21 +120,16 @@ def choose(recipe: str, chosen: Mapping[str, Any]) -> Settings:
 def with_facts(settings: Settings, data: named.Data) -> Settings:
   """`settings` with what they say of the data: shape, classes, scale.
 
-  Guidance, which is the difference that a class makes, is none without them.
-
   Raises:
     ValueError: data that do not vary.
   """
   description, std = data.description, named.standard_deviation(data.train)
   check(std > 0, 'data',
         'must vary: its standard deviation must be positive', std)
-  settings = dataclasses.replace(
+  return dataclasses.replace(
       settings, shape=tuple(description.shape),
       class_names=tuple(description.class_names),
       num_examples=description.size, data_std=std)
-  if num_classes(settings) is None:
-    settings = dataclasses.replace(settings, guidance=1.0)
-  return settings
 
 
 def num_classes(settings: Settings) -> int | None:

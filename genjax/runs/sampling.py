@@ -106,18 +106,21 @@ def sample(
   """
   num = math.prod(shape)
   if cond is not None:
-    cond = {name: jnp.reshape(x, (num, *jnp.shape(x)[len(shape):]))
+    cond = {name: jnp.asarray(x).reshape(num, *jnp.shape(x)[len(shape):])
             for name, x in cond.items()}
   elif classes is not None:
     key, key_label = jax.random.split(key)
     cond = {'label': jax.vmap(lambda k: jax.random.randint(k, (), 0, classes))(
         fold_in_each(key_label, jnp.arange(num)))}
-  block, parts = min(_BLOCK, num), []
-  for start in range(0, num, block):
-    index = jnp.arange(start, start + block)
-    # A full last block too, so that nothing is compiled twice.
-    part = jax.tree.map(lambda c, i=index: c[i % num], cond)
-    x = draw.last(params, key, index, part)
+  # At least one block, and a full last one, so that nothing is compiled twice.
+  block = max(1, min(_BLOCK, num))
+  starts = range(0, max(1, num), block)
+  cond = jax.tree.map(lambda c: jnp.concatenate([c, jnp.zeros(
+      (len(starts) * block - num, *c.shape[1:]), c.dtype)]), cond)
+  parts = []
+  for start in starts:
+    part = jax.tree.map(lambda c, i=start: c[i:i + block], cond)
+    x = draw.last(params, key, jnp.arange(start, start + block), part)
     parts.append(x if isinstance(x, jax.core.Tracer) else np.asarray(x))
   of = jnp if isinstance(parts[0], jax.core.Tracer) else np
   x = of.concatenate(parts)[:num]
@@ -127,8 +130,8 @@ def sample(
 class Flow(NamedTuple):
   """Data to noise and back along the probability-flow ODE, by DPM-Solver++.
 
-  Song et al., arXiv:2011.13456, sec. 4.3. Codes are at unit scale, those of
-  the noise that is about as strong as the data and stronger. Not compiled.
+  Song et al., arXiv:2011.13456, sec. 4.3. A code is the state at the time of
+  most noise, divided by its standard deviation there. Not compiled.
   """
 
   encode: Any  # (denoiser, x [B, ...]) -> z [B, ...]
@@ -136,7 +139,7 @@ class Flow(NamedTuple):
 
 
 def make_flow(settings: Any, proc: Process) -> Flow:
-  """On a grid of `sampling_steps`, short of no noise and of nothing but it.
+  """On a grid of `sampling_steps`, short of no noise and of nothing but noise.
 
   Args:
     settings: of a diffusion model.
@@ -147,7 +150,7 @@ def make_flow(settings: Any, proc: Process) -> Flow:
   """
   sampler = samplers.dpm_solver_2m(proc)
   with jax.ensure_compile_time_eval():
-    # There codes are not defined.
+    # At infinite noise over signal codes are not defined.
     most = float(jnp.exp(-0.5 * proc.log_snr(jnp.asarray(proc.t_max))))
     grid = times.karras(
         proc, settings.sampling_steps + 1, sigma_min=settings.sigma_min,

@@ -113,6 +113,8 @@ RUNS = [
     (quality, '--num_seeds=0', ['num_seeds', '0']),
     (train_vae, '--workdir={torn}', ['{torn}', 'JSON']),
     (train_vae, '--workdir={file}/run', ['{file}/run']),
+    (train_diffusion, '--workdir={fresh} --noconditional --guidance=2',
+     ['--guidance', 'unconditional', '2']),
     (train_diffusion, '', ['workdir']),
     (train_vae, '', ['workdir']),
     (sample, '', ['workdir']),

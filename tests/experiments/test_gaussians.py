@@ -81,7 +81,7 @@ def test_numbers_are_the_closed_forms(written):
 def test_script_writes_figures_numbers_and_flags(written):
   workdir, checks, out = written
   assert sorted(p.name for p in workdir.iterdir()) == [
-      'figures', 'flags.json', 'metrics.json']
+      'figures', 'metrics.json', 'settings.json']
   assert sorted(p.stem for p in (workdir / 'figures').iterdir()) == sorted(
       gaussians.FIGURES)
   for path in (workdir / 'figures').iterdir():
@@ -91,7 +91,7 @@ def test_script_writes_figures_numbers_and_flags(written):
     assert str(path) in out
   for name in checks:
     assert name in out
-  assert json.loads((workdir / 'flags.json').read_text())['observed'] == 4
+  assert json.loads((workdir / 'settings.json').read_text())['observed'] == 4
 
 
 def test_script_again_writes_the_same(written, run, files_of):
@@ -120,8 +120,8 @@ def test_quadrature_finds_the_moments_of_a_mixture():
 BAD = [
     ('--scales=1,0', ['--scales', '[0.001, 1000', '0']),
     ('--scales=1,-2', ['--scales', '-2']),
-    ('--scales=1', ['--scales', '2 numbers', "'1'"]),
-    ('--scales=1,wide', ['--scales', "'1,wide'"]),
+    ('--scales=1', ['--scales', '2 numbers', '(1.0,)']),
+    ('--scales=1,wide', ['--scales', "'wide'"]),
     ('--scales=1,inf', ['--scales', 'inf']),
     ('--means=0,nan', ['--means', 'nan']),
     ('--means=0,1e9', ['--means', '1000000000']),

@@ -81,12 +81,13 @@ def ends(num=2, labels=True):
 def test_decode_runs_from_class_to_class(opened, name):
   codec = opened[name]
   x, label = ends(3)
-  z = jax.jit(codec.encode)(codec.params, x, jnp.asarray(label))
+  z = jax.jit(codec.encode)(codec.run.params, x, jnp.asarray(label))
   other = (label + 1) % 10
 
   @jax.jit
   def decode(first, second, share):
-    return codec.decode(codec.params, z, codecs.Classes(first, second, share))
+    return codec.decode(codec.run.params, z,
+                        codecs.Classes(first, second, share))
 
   share = jnp.asarray([0., 1., .5])
   mixed = decode(label, other, share)
@@ -121,7 +122,7 @@ def test_log_prob_is_the_mean_over_classes_at_levels(opened, vae):
 def test_log_prob_of_what_is_not_a_mass_says_so(opened):
   codec = opened['plain']
   assert 'dequantised' in codec.density and 'class' not in codec.density
-  nats = jax.jit(codec.log_prob)(codec.params, jax.random.key(0), ends().x)
+  nats = jax.jit(codec.log_prob)(codec.run.params, jax.random.key(0), ends().x)
   assert nats.shape == (2,) and np.isfinite(nats).all()
   assert opened['diffusion'].log_prob is opened['diffusion'].density is None
 
@@ -136,7 +137,7 @@ def test_find_paths_runs_between_images_and_their_reconstructions(opened, name):
   classes = None if pair.label is None else codecs.Classes(
       pair.label, pair.label, jnp.zeros(2))
   back = jax.jit(lambda params: codec.decode(params, codec.encode(
-      params, pair.x, pair.label), classes))(codec.params)
+      params, pair.x, pair.label), classes))(codec.run.params)
   for x in found.values():
     assert x.shape == (5, 8, 8, 1)
     np.testing.assert_allclose(x[[0, -1]], back, atol=1e-4)
@@ -149,7 +150,7 @@ def test_find_paths_runs_between_images_and_their_reconstructions(opened, name):
   classes = None if pair.label is None else codecs.Classes(
       jnp.full(5, pair.label[0]), jnp.full(5, pair.label[1]), t)
   arc = jax.jit(lambda params: codec.decode(params, slerp(
-      *codec.encode(params, pair.x, pair.label), t), classes))(codec.params)
+      *codec.encode(params, pair.x, pair.label), t), classes))(codec.run.params)
   np.testing.assert_allclose(found['slerp'], arc, atol=1e-4)
   assert np.abs(found['slerp'] - found['latent']).max() > 1e-2
 
@@ -162,8 +163,8 @@ def test_in_every_class_keeps_the_code(opened):
 
   @jax.jit
   def same(column):
-    z = codec.encode(codec.params, x, label)
-    return codec.decode(codec.params, z, codecs.Classes(
+    z = codec.encode(codec.run.params, x, label)
+    return codec.decode(codec.run.params, z, codecs.Classes(
         column, column, jnp.zeros(3)))
 
   for column in (label, np.full(3, 7)):
@@ -278,10 +279,16 @@ def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
     result = run(interpolate, f'--workdir={workdir}', *TINY,
                  '--classifier=somewhere')
     result.check_refusal('interpolate', ['--classifier', 'classes'])
-    # By positions that mean other pictures now.
-    next(path.iterdir()).unlink()
+    # By positions that mean another picture now, then other pictures.
+    changed = sorted(path.iterdir())[0]
+    Image.new('RGB', (8, 8), 'red').save(changed)
     result = run(interpolate, f'--workdir={workdir}', *TINY)
-    result.check_refusal('interpolate', ['--workdir', 'had 5 examples', '4'])
+    result.check_refusal('interpolate', [
+        '--workdir', f'another {changed.name!r}'])
+    changed.unlink()
+    result = run(interpolate, f'--workdir={workdir}', *TINY)
+    result.check_refusal('interpolate', [
+        '--workdir', f'data without {changed.name!r}'])
 
 
 @pytest.mark.parametrize('args, said', [

@@ -166,7 +166,7 @@ def test_script_writes_figures_numbers_and_flags(written):
   workdir, out = written
   names = ['central_limit.png', 'guess.png', 'law_of_large_numbers.png']
   assert sorted(p.name for p in workdir.iterdir()) == [
-      'figures', 'flags.json', 'metrics.json']
+      'figures', 'metrics.json', 'settings.json']
   assert sorted(p.name for p in (workdir / 'figures').iterdir()) == names
   for name in names:
     picture = np.asarray(Image.open(workdir / 'figures' / name).convert('L'))
@@ -191,12 +191,12 @@ BAD = [
     ('--observations=', ['--observations', '0']),
     (f'--observations={"H" * 1001}', ['--observations', '1001']),
     ('--probabilities=0.5,0.4', ['--probabilities', 'sum to 1', '0.9']),
-    ('--probabilities=1.5,-0.5', ['--probabilities', '[0, 1]', '1.5']),
+    ('--probabilities=1.5,-0.5', ['--probabilities', '[0.0, 1.0]', '1.5']),
     ('--probabilities=0.5,nan', ['--probabilities', 'numbers', 'nan']),
-    ('--probabilities=half,half', ['--probabilities', "'half,half'"]),
+    ('--probabilities=half,half', ['--probabilities', "'half'"]),
     ('--probabilities=', ['--probabilities', 'numbers']),
     ('--probabilities=1', ['--probabilities', 'two or more', '1']),
-    ('--probabilities=' + ','.join(['0.04'] * 25), ['--probabilities', '25']),
+    ('--probabilities=' + ','.join(['0.04'] * 25), ['--probabilities', '20']),
     ('--probabilities=0.5,0.5 --experiment=die', ['--experiment', 'die']),
     ('--experiment=cards', ['experiment', 'cards', 'coin']),
     ('--num_draws=1000000', ['num_draws', '1000000']),

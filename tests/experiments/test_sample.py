@@ -14,8 +14,10 @@ from genjax.data import folder
 from genjax.data import folder_names
 from genjax.data import sample_files
 from genjax.data import sources
+from genjax.runs import density
 from genjax.runs import open_run
 from genjax.runs import sampling
+from genjax.runs.density_fits import fit_density
 from genjax.runs.diffusion_parts import SAMPLERS
 from genjax.runs.diffusion_settings import Settings
 
@@ -209,20 +211,35 @@ def test_class_numbers_go_by_one_rule(names, given, want):
   # What is meant by one does not depend on what stands beside it.
   for word, number in zip(given.split(), want):
     assert sample_files.class_numbers([word], names) == [number]
-  settings = Settings(class_names=tuple(names))
   if all(n is not None and n < len(names) for n in want):
-    assert sample.parse_labels(settings, given.split(), len(want)
+    assert sample.parse_labels(names, given.split(), len(want)
                                ).tolist() == want
   else:
     with pytest.raises(ValueError, match='labels: must be names of classes'):
-      sample.parse_labels(settings, given.split(), 9)
+      sample.parse_labels(names, given.split(), 9)
 
 
 def test_parse_labels_takes_names_and_numbers():
   settings = Settings(class_names=('cat', 'dog', 'emu'))
-  parse = sample.parse_labels
-  assert parse(settings, ['emu', '0'], 5).tolist() == [2, 0, 2, 0, 2]
-  assert parse(settings, None, 5).tolist() == [0, 1, 2, 0, 1]
-  assert parse(Settings(), None, 5) is None
+  classes, parse = sample.classes_of(settings), sample.parse_labels
+  assert parse(classes, ['emu', '0'], 5).tolist() == [2, 0, 2, 0, 2]
+  assert parse(classes, None, 5).tolist() == [0, 1, 2, 0, 1]
+  assert parse(sample.classes_of(Settings()), None, 5) is None
   untold = dataclasses.replace(settings, conditional=False)
-  assert parse(untold, None, 5) is None
+  assert parse(sample.classes_of(untold), None, 5) is None
+
+
+def test_sample_draws_from_a_density_which_knows_no_classes(run, tmp_path):
+  points = np.random.default_rng(0).normal(50.0, 2.0, (300, 3))
+  assert fit_density(density.Settings(model='gaussian'), points,
+                     str(tmp_path / 'run'))
+  result = run(sample, f'--workdir={tmp_path}/run', '--num_samples=400')
+  assert (result.code, result.err) == (0, '')
+  with np.load(tmp_path / 'run' / 'samples.npz') as drawn:
+    assert drawn.files == ['arr_0']
+    x = drawn['arr_0']
+  assert x.shape == (400, 3)
+  error = 4 * points.std(0) / 400**0.5
+  assert np.all(np.abs(x.mean(0) - points.mean(0)) < error)
+  result = run(sample, f'--workdir={tmp_path}/run', '--labels=0')
+  result.check_refusal('sample', ['--labels', 'unconditional'])

@@ -115,6 +115,12 @@ def test_samples_do_not_depend_on_how_many_are_drawn(run, monkeypatch):
   assert (np.abs(other - x[:6]).max(1) > 1e-3).all()
 
 
+@pytest.mark.parametrize('shape', [(), (0,), (2, 0)])
+def test_samples_have_the_shape_asked_for(run, shape):
+  for cond in (None, {'label': np.zeros(shape, np.int32)}):
+    assert run.sample(jax.random.key(0), shape, cond).shape == (*shape, 2)
+
+
 def test_without_a_class_labels_are_drawn_from_all_alike():
   """Seen by a draw that returns what it is told."""
   told = sampling.Draw(lambda params, key, index, cond: np.stack(
