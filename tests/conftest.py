@@ -11,6 +11,7 @@ modules take longest come first, so that no worker is left alone with one.
 import ctypes
 import os
 
+import hypothesis
 import jax
 import pytest
 
@@ -18,6 +19,10 @@ import pytest
 os.environ['XLA_FLAGS'] = (
     os.environ.get('XLA_FLAGS', '')
     + ' --xla_force_host_platform_device_count=8')
+# The same examples every time, however slow the machine is.
+hypothesis.settings.register_profile(
+    'house', derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile('house')
 _IN_HASTE = 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ
 
 _FIRST = ('experiments', 'networks', 'vae', 'training', 'diffusion',

@@ -5,6 +5,8 @@ import ntpath
 import os
 import posixpath
 
+from hypothesis import given
+from hypothesis import strategies
 import pytest
 
 from genjax.data import folder_names
@@ -19,8 +21,11 @@ NAMES = (
 LONG = ('x' * 201, 'x' * 300, 'x' * 299 + 'y', '/' * 100, '\u732b' * 90)
 
 
-@pytest.mark.parametrize('name', NAMES + LONG, ids=ascii)
-def test_a_folder_is_one_visible_part_of_a_path(name):
+# Of any characters: halves of surrogate pairs too, as file names may hold.
+TEXT = strategies.text(strategies.characters(), max_size=300)
+
+
+def check_is_part_of_a_path(name):
   folder = folder_names.to_folder(name)
   for flavour in (posixpath, ntpath):
     for top in ('out', '/out'):
@@ -30,6 +35,24 @@ def test_a_folder_is_one_visible_part_of_a_path(name):
   assert folder.isprintable() and folder[-1] not in '. '
   assert not folder_names.is_hidden(folder)
   assert len(os.fsencode(folder)) <= 200
+
+
+@pytest.mark.parametrize('name', NAMES + LONG, ids=ascii)
+def test_a_folder_is_one_visible_part_of_a_path(name):
+  check_is_part_of_a_path(name)
+
+
+@given(TEXT)
+def test_a_folder_of_any_text_is_one_visible_part_of_a_path(name):
+  check_is_part_of_a_path(name)
+
+
+@given(TEXT, TEXT)
+def test_of_any_two_names_each_has_its_own_folder(one, other):
+  folders = [folder_names.to_folder(name) for name in (one, other)]
+  assert (folders[0] == folders[1]) == (one == other)
+  if '%~' not in folders[0]:  # the name was short enough to be kept whole
+    assert folder_names.from_folder(folders[0]) == one
 
 
 @pytest.mark.parametrize('name', NAMES, ids=ascii)

@@ -21,7 +21,8 @@ FAULTS = (
           room('diffusion/process')),
     Fault('chain late by one level', PROCESS,
           'np.concatenate([[0.0], -np.cumsum(np.log1p(-betas))])',
-          'np.concatenate([[0.0, 0.0], -np.cumsum(np.log1p(-betas))[:-1]])',
+          'np.concatenate([[0.0], -np.cumsum(np.log1p(-np.append('
+          'betas[0], betas[:-1])))])',
           room('diffusion/process')),
     Fault('transition: std of SNR, not root', PROCESS,
           'process.sigma(t) * jnp.sqrt(fresh)', 'process.sigma(t) * fresh',
@@ -39,7 +40,7 @@ FAULTS = (
     Fault('input scaled down twice', PREDICTION,
           'jax.lax.rsqrt(jnp.square(alpha * data_std) + jnp.square(sigma))',
           '1 / (jnp.square(alpha * data_std) + jnp.square(sigma))',
-          room('diffusion/prediction')),
+          room('diffusion/model')),
     Fault('loss: slope not squared', LOSS,
           'jnp.square(errors.slope)', 'jnp.abs(errors.slope)',
           room('diffusion/loss')),

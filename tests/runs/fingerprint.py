@@ -41,6 +41,10 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, str]:
   """
   data = data(settings) if callable(data) else data
   found: dict[str, str] = {}
+  if not trained(task, settings):
+    model = task.build(settings)
+    params = jax.eval_shape(model.init, jax.random.key(0), None)
+    return _functions(model, params, settings, {'cond': {}})
 
   def no_init(key, settings, model, objective, source, seed):
     batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
@@ -69,14 +73,37 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, str]:
   return found
 
 
+def trained(task: Task, settings: Any) -> bool:
+  """Whether the model of these settings is one that is trained."""
+  try:
+    task.loss(settings, task.build(settings))
+  except ValueError as error:
+    if 'to be trained' not in str(error):
+      raise
+    return False
+  return True
+
+
 def program_of(f: Any, *args: Any) -> str:
   """Hash of the program that f is, and of its constants and arguments."""
   closed = jax.make_jaxpr(f)(*args)
   # Where a function lies in memory is no part of a program.
   text = re.sub(r' at 0x[0-9a-f]+', '', str(closed.jaxpr))
-  return _hash((text, closed.consts,
+  return _hash((text, list(_constants(closed)),
                 [x for x in jax.tree.leaves(args)
                  if not isinstance(x, jax.ShapeDtypeStruct)]))
+
+
+def _constants(jaxpr: Any) -> Iterator[Any]:
+  """Those of a program, and of every program that it calls."""
+  if hasattr(jaxpr, 'consts'):  # a closed one
+    yield from jaxpr.consts
+    jaxpr = jaxpr.jaxpr
+  for equation in jaxpr.eqns:
+    for value in equation.params.values():
+      for inner in value if isinstance(value, (tuple, list)) else [value]:
+        if hasattr(inner, 'eqns'):
+          yield from _constants(inner)
 
 
 def _functions(

@@ -15,7 +15,10 @@ import pytest
 
 from genjax.data import embedded
 from genjax.data import named
+from genjax.data import rows
+from genjax.data.sources import ArraySource
 from genjax.runs import classifier
+from genjax.runs import density
 from genjax.runs import diffusion
 from genjax.runs import vae
 from genjax.runs.settings import rules
@@ -60,6 +63,13 @@ def open_data(settings):
     data = f'folder:{_pictures().name}/{data.partition(":")[2]}'
   return named.open_data(data, image_size=settings.image_size,
                          held_out=settings.held_out, seed=settings.seed)
+
+
+def open_points(settings):
+  """Some of the points that settings name, to train on and to test with."""
+  points = rows.open_points(settings.data, settings.seed)
+  return named.Data(*(ArraySource({'x': x[:64].astype('float32')})
+                      for x in (points.train, points.test)))
 
 
 _DIGITS = tuple('0123456789')
@@ -107,6 +117,12 @@ KINDS = {
          'flow_layers': {'prior': 'flow'}, 'context': {'posterior': 'flow'},
          'importance_samples': {'objective': 'iwae'}},
         ('image_size', 'shape')),
+    'density': Kind(
+        density.TASK, open_points, {'batch_size': 16},
+        {'data': 'rings', 'batch_size': 32, 'micro_batches': 2,
+         'base': (1.0, 0.0, 0.5, 1.0)},
+        {'components': {'model': 'mixture'}, 'bins': {'model': 'histogram'},
+         'base': {'model': 'energy'}}, ('shape',)),
     'gaussian': Kind(gaussian.TASK, gaussian.draw(), {'begin': None},
                      {'shape': (1,), 'begin': (1.0, 2.0), 'batch_size': 16,
                       'micro_batches': 2}),

@@ -3,6 +3,8 @@ import inspect
 import json
 import math
 
+from hypothesis import given
+from hypothesis import strategies
 import pytest
 
 from genjax.runs import fields
@@ -49,6 +51,39 @@ WRONG = {
     'size': (0, 10, '3', 3.0),
     'levels': ([10], 3, [None]),
 }
+
+
+def values_of(rule):
+  """Everything that a rule allows, by its declaration alone."""
+  if rule.choices is not None:
+    items = strategies.sampled_from(rule.choices)
+  elif rule.kind is bool:
+    items = strategies.booleans()
+  elif rule.kind is int:
+    items = strategies.integers(rule.low, rule.high)
+  elif rule.kind is float:
+    low = rule.low if rule.above is None else rule.above
+    items = strategies.floats(low, rule.high,
+                              exclude_min=rule.above is not None)
+  else:
+    fewest, most = (0, 20) if rule.many else rule.lengths
+    items = strategies.text(min_size=fewest, max_size=most)
+  if rule.many:
+    fewest, most = rule.lengths
+    items = strategies.lists(items, min_size=fewest, max_size=min(most, 9),
+                             unique=rule.distinct).map(tuple)
+  return strategies.none() | items if rule.optional else items
+
+
+@given(strategies.fixed_dictionaries({
+    name: values_of(rule) for name, rule in rules(Settings).items()}))
+def test_all_that_a_declaration_allows_comes_back_from_json(values):
+  settings = Settings(**values)
+  check_settings(settings)
+  text = json.dumps(to_json(settings), allow_nan=False)
+  back = from_json(Settings, json.loads(text))
+  assert back == settings
+  assert run_id(to_json(back)) == run_id(to_json(settings))
 
 
 @pytest.mark.parametrize('settings', [Settings(), OTHER], ids=['own', 'other'])
