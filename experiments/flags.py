@@ -82,11 +82,13 @@ def define_drawing() -> None:
   """Flags of scripts that draw from a run: which weights, and how."""
   flags.DEFINE_enum('weights', 'ema', ['ema', 'raw'], 'Weights: averaged over '
                     'the training steps, or those of the last.')
-  flags.DEFINE_enum('sampler', None, list(SAMPLERS), 'Method of a diffusion '
-                    "run; the run's own where absent.")
-  flags.DEFINE_integer('steps', None, 'Steps of the method.', lower_bound=2)
-  flags.DEFINE_float('guidance', None, 'Scale of classifier-free guidance; 1 '
-                     'is none.', lower_bound=0.0)
+  flags.DEFINE_enum('sampler', None, list(SAMPLERS), 'Method by which a '
+                    "diffusion run draws; the run's own where absent.")
+  flags.DEFINE_integer('steps', None, 'Steps in which a diffusion run draws a '
+                       "sample; the run's own where absent.", lower_bound=2)
+  flags.DEFINE_float('guidance', None, 'Scale of classifier-free guidance of a '
+                     "diffusion run, 1 for none; the run's own where absent.",
+                     lower_bound=0.0)
 
 
 def opened() -> Run:

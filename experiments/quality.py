@@ -24,7 +24,8 @@ from genjax.runs.workdir import write_json
 def define_flags() -> None:
   """The script's flags."""
   flags.define_run('Where the runs are kept.', 'runs/quality')
-  absl_flags.DEFINE_integer('num_seeds', 3, 'How many runs.', lower_bound=1)
+  absl_flags.DEFINE_integer('num_seeds', 3, 'Number of seeds, for each '
+                            'of which a model is trained.', lower_bound=1)
 
 
 def main() -> None:

@@ -31,9 +31,10 @@ def define_flags() -> None:
   """The script's flags."""
   flags.define_run('Folder of the trained run.')
   flags.define_drawing()
-  absl_flags.DEFINE_integer('num_samples', 100, 'How many.', lower_bound=1)
+  absl_flags.DEFINE_integer('num_samples', 100, 'Number of samples to '
+                            'draw.', lower_bound=1)
   absl_flags.DEFINE_list('labels', None, 'Classes to draw in turn, by number '
-                         'or name; all where absent.')
+                         'or name, with commas between; all where absent.')
   absl_flags.DEFINE_string('out', None, 'An .npz file or a folder of PNG '
                            'files; samples.npz in the workdir where absent.')
 

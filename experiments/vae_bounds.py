@@ -28,8 +28,10 @@ def define_flags() -> None:
       'model. All their chains run at once.', lower_bound=2)
   absl_flags.DEFINE_list(
       'temperatures', ['10', '100', '1000'],
-      'Numbers of temperatures of annealed importance sampling.')
-  absl_flags.DEFINE_integer('num_chains', 8, 'Chains of each image.',
+      'Numbers of temperatures of annealed importance sampling, rising, with '
+      'commas between.')
+  absl_flags.DEFINE_integer('num_chains', 8, 'Number of chains of annealed '
+                            'importance sampling for each image.',
                             lower_bound=2)
 
 

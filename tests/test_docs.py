@@ -12,8 +12,11 @@ import importlib
 import pathlib
 import re
 import shlex
+import zipfile
 
 import pytest
+
+from tests.runs.keep import KEPT
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = ROOT / 'README.md'
@@ -209,7 +212,11 @@ def test_python_imports_exist():
 
 
 @pytest.mark.parametrize('name', ['README.md', 'docs/extending.md'])
-def test_python_runs(name):
+def test_python_runs(name, tmp_path, monkeypatch):
+  """Beside a run of the demo's kind, which is there after `make demo`."""
+  with zipfile.ZipFile(KEPT / 'diffusion.zip') as run:
+    run.extractall(tmp_path / 'runs' / 'digits')
+  monkeypatch.chdir(tmp_path)
   page = ROOT / name
   found = [body for language, body in blocks(page.read_text('utf-8'))
            if language == 'python']

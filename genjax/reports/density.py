@@ -47,7 +47,7 @@ class Settings:
   """Of a comparison."""
 
   data: str = setting('moons', lengths=(1, 4096),
-                      help='Points that all densities are of.')
+                      help='Points to which every density is fitted.')
   seed: int = fields.seed()
 
 

@@ -59,7 +59,8 @@ class Settings:
   times_mean: float = setting(-0.9, low=-20.0, high=20.0, help='Mean of ln '
                               '(noise over signal) in training, of edm and ve.')
   times_std: float = setting(1.2, above=0.0, high=20.0, help='Standard '
-                             'deviation of the same.')
+                             'deviation of ln (noise over signal) in training, '
+                             'of edm and ve.')
   prediction: str = setting('edm', choices=tuple(PREDICTIONS), help='What the '
                             'network predicts.')
   sampler: str = setting('dpm_solver_2m', choices=tuple(SAMPLERS), free=True,

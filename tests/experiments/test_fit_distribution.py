@@ -13,6 +13,8 @@ from genjax.reports import density as report
 from genjax.runs import density_fits
 from genjax.runs import density_models
 from genjax.runs import workdir
+from tests.figures import BARE
+from tests.figures import ink
 
 
 @pytest.mark.parametrize('name, content, said', [
@@ -97,7 +99,7 @@ def test_all_models_are_scored_and_drawn_and_go_on(
   for row in scores:
     # Of a Gaussian 4.3 nats; a histogram may leave points out of its box.
     assert row['nats'] is None or -5 < row['nats'] < 15, row
-  assert (tmp_path / 'run' / 'figures' / 'samples.png').is_file()
+  assert ink(tmp_path / 'run' / 'figures' / 'samples.png') > BARE
   logs = (tmp_path / 'run' / 'flow' / 'metrics.jsonl').read_text()
   assert [json.loads(line)['step'] for line in logs.splitlines()] == [2, 4]
 
@@ -117,7 +119,7 @@ def test_one_column_is_drawn_as_curves(run, tmp_path, small):
   assert result.code == 0 and result.err == ''
   row, = scores_of(tmp_path)
   assert 1 < row['nats'] < 2  # 1.42 of a Gaussian
-  assert (tmp_path / 'run' / 'figures' / 'densities.png').is_file()
+  assert ink(tmp_path / 'run' / 'figures' / 'densities.png') > BARE
 
 
 def test_points_outside_of_a_density_are_null_in_json(tmp_path):

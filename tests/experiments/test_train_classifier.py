@@ -17,6 +17,10 @@ from genjax.reports.judge import extractor_hash
 from genjax.runs.classifier_data import open_data
 from genjax.runs.open import open_run
 from genjax.training.logs import read_metrics
+from genjax.viz.figures import BLUE
+from genjax.viz.figures import GREY
+from genjax.viz.figures import ORANGE
+from tests.figures import ink
 
 POINTS = ('--data=toy:xor,points=64', '--width=4', '--activation=tanh',
           '--batch_size=16', '--steps=4', '--save_every=2', '--log_every=1')
@@ -128,7 +132,8 @@ def test_line_fit_is_least_squares(run, tmp_path):
   squared = (y - slope * x - intercept)**2
   nats = squared / (2 * scale**2) + np.log(scale * np.sqrt(2 * np.pi))
   np.testing.assert_allclose(results['loss'], nats.mean(), atol=5e-3)
-  assert (tmp_path / 'run' / 'figures' / 'fit.png').is_file()
+  for color in (BLUE, ORANGE, GREY):
+    assert ink(tmp_path / 'run' / 'figures' / 'fit.png', color) > 1e-3
 
 
 def test_curve_fit_has_features_of_its_own(run, tmp_path):

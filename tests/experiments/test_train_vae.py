@@ -7,7 +7,6 @@ import re
 import chex
 import jax
 import numpy as np
-from PIL import Image
 import pytest
 
 from experiments import train_vae
@@ -23,6 +22,10 @@ from genjax.runs.vae_settings import inputs
 from genjax.training.logs import read_metrics
 from genjax.vae import objectives
 from genjax.vae.distribution import draw
+from genjax.viz.figures import BLUE
+from genjax.viz.figures import ORANGE
+from tests.figures import BARE
+from tests.figures import ink
 
 TINY = ('--width=8', '--latents=3', '--batch_size=16', '--steps=4',
         '--save_every=2', '--log_every=1')
@@ -45,9 +48,11 @@ def test_training_leaves_curves_figures_and_numbers(digits):
   figures = ('latent', 'manifold', 'reconstructions', 'samples', 'training')
   assert {p.name for p in (workdir / 'figures').iterdir()} == {
       f'{name}.png' for name in figures}
-  for name in figures:
-    with Image.open(workdir / 'figures' / f'{name}.png') as figure:
-      assert figure.width > 500
+  for name in ('manifold', 'reconstructions', 'samples'):
+    assert ink(workdir / 'figures' / f'{name}.png') > 2 * BARE
+  assert ink(workdir / 'figures' / 'latent.png') > BARE / 2
+  for color in (BLUE, ORANGE):
+    assert ink(workdir / 'figures' / 'training.png', color) > 2e-4
   records = read_metrics(workdir / 'metrics.jsonl')
   assert [r['step'] for r in records] == [1, 2, 3, 4]
   for name in ('reconstruction', 'kl', 'active_units', 'bits_per_dim'):

@@ -5,7 +5,6 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 import pytest
 
 from experiments import train_vae
@@ -13,6 +12,10 @@ from experiments import vae_bounds
 from genjax.metrics.estimate import Estimate
 from genjax.reports import vae_bounds as report
 from genjax.vae import annealing
+from genjax.viz.figures import BLUE
+from genjax.viz.figures import GREEN
+from genjax.viz.figures import ORANGE
+from tests.figures import ink
 
 
 @pytest.fixture(name='workdir', scope='module')
@@ -54,8 +57,8 @@ def test_vae_bounds_writes_what_it_prints(run, workdir):
   gap = rows['reverse AIS-9 less AIS-9']['drawn']
   # Four standard errors, of which Student's 95 % of 6 images are 2.6.
   assert gap['value'] > -4 / 2.57 * (gap['high'] - gap['value'])
-  with Image.open(workdir / 'figures' / 'bounds.png') as figure:
-    assert figure.width > 500
+  for color in (BLUE, ORANGE, GREEN):
+    assert ink(workdir / 'figures' / 'bounds.png', color) > 2e-4
   before = (workdir / 'bounds.json').read_bytes()
   assert run(vae_bounds, *args).code == 0
   assert (workdir / 'bounds.json').read_bytes() == before

@@ -14,10 +14,12 @@ from tests.faults import runs
 from tests.faults import special
 from tests.faults import training
 from tests.faults import vae
+from tests.faults import wiring
 from tests.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
     *data.FAULTS, *diffusion.FAULTS, *discriminative.FAULTS,
     *experiments.FAULTS, *families.FAULTS, *fits.FAULTS,
     *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *networks.FAULTS,
-    *runs.FAULTS, *special.FAULTS, *training.FAULTS, *vae.FAULTS)
+    *runs.FAULTS, *special.FAULTS, *training.FAULTS, *vae.FAULTS,
+    *wiring.FAULTS)

@@ -8,6 +8,10 @@ import pytest
 
 from genjax import viz
 from genjax.viz import figures
+from genjax.viz.figures import BLUE
+from genjax.viz.figures import ORANGE
+from tests.figures import BARE
+from tests.figures import ink
 
 _RNG = np.random.default_rng(0)
 
@@ -120,15 +124,37 @@ FIGURES = {
 }
 
 
-@pytest.mark.parametrize('name', ['filmstrips', 'point_strips', 'points',
-                                  'training_curves'])
-def test_figures_are_readable_and_not_blank(name, tmp_path):
+# Figure -> colours of what is drawn in it, none for images.
+INKS = {
+    'filmstrips': (),
+    'point_strips': (BLUE,),
+    'points': (BLUE,),
+    'training_curves': (BLUE, ORANGE),
+}
+
+
+@pytest.mark.parametrize('name', INKS)
+def test_figures_are_readable_and_show_what_they_are_of(name, tmp_path):
   path = str(tmp_path / f'{name}.png')
   FIGURES[name](path)
-  picture = np.asarray(Image.open(path).convert('RGB'))
-  assert min(picture.shape[:2]) > 200
-  assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 4
+  with Image.open(path) as picture:
+    assert min(picture.size) > 200
+  for color in INKS[name]:
+    assert ink(path, color) > 5e-4
+  if not INKS[name]:
+    assert ink(path) > 2 * BARE
   assert os.listdir(tmp_path) == [f'{name}.png']
+
+
+def test_axes_alone_are_no_ink(tmp_path):
+  """So that the test above can fail."""
+  path = str(tmp_path / 'bare.png')
+  figure = figures.new(6, 4)
+  for axes in figure.subplots(2, 3).flat:
+    axes.set(title='a title', xlabel='step', ylabel='nats')
+  figures.save(path, figure)
+  assert 0 < ink(path) < BARE
+  assert ink(path, BLUE) == ink(path, ORANGE) == 0
 
 
 @pytest.mark.parametrize('name', FIGURES)
