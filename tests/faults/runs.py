@@ -6,7 +6,7 @@ from tests.faults.fault import room
 SETTINGS = 'genjax/runs/settings.py'
 WORKDIR = 'genjax/runs/workdir.py'
 LOCK = 'genjax/runs/lock.py'
-DATA = 'genjax/runs/data_identity.py'
+DATA = 'genjax/data/identity.py'
 FIT = 'genjax/runs/fit.py'
 OPEN = 'genjax/runs/open.py'
 DIFFUSION = 'genjax/runs/diffusion.py'
@@ -72,16 +72,16 @@ FAULTS = (
     Fault('data: only names and sizes', DATA,
           "digest.update(f'{name!r} {size} {content}\\n'.encode())",
           "digest.update(f'{name!r} {size}\\n'.encode())",
-          room('runs/data_identity')),
+          room('data/identity')),
     Fault('data: arrays by their shapes', DATA,
           '  digest.update(np.ascontiguousarray(x).data)\n', '',
-          room('runs/data_identity')),
+          room('data/identity')),
     Fault('data: known files not looked at', DATA,
           'if (size, time) != (status.st_size, status.st_mtime_ns):',
-          'if size != status.st_size:', room('runs/data_identity')),
+          'if size != status.st_size:', room('data/identity')),
     Fault('data: views are their source', DATA,
           "    _add(digest, {'indices': places})\n", '    del places\n',
-          room('runs/data_identity')),
+          room('data/identity')),
     Fault('fit: data not identified', FIT,
           'workdirs.check_same(workdir, task.kind, settings, identity)',
           'identity = None', room('runs/fit')),
