@@ -10,20 +10,16 @@ import functools
 from typing import Any, NamedTuple, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from genjax.checks import check
 from genjax.data import pipeline
 from genjax.diffusion import conditions
+from genjax.diffusion import named
 from genjax.diffusion.loss import make_loss
 from genjax.diffusion.model import Diffusion
-from genjax.diffusion.model import fixed
-from genjax.diffusion.model import init_model
 from genjax.diffusion.model import make_denoiser
-from genjax.diffusion.prediction import check_defined
 from genjax.diffusion.weighting import Weighting
-from genjax.runs import diffusion_parts
 from genjax.runs import keys
 from genjax.runs import sampling
 from genjax.runs.diffusion_settings import num_classes
@@ -38,7 +34,6 @@ from genjax.training import averages
 from genjax.training.loop import Hook
 from genjax.training.optimizers import make_optimizer
 from genjax.types import Array
-from genjax.types import Batch
 from genjax.types import Cond
 from genjax.types import Context
 from genjax.types import Key
@@ -63,20 +58,17 @@ def build(settings: Settings) -> Model:
   Raises:
     ValueError: parts that do not fit together.
   """
-  network = diffusion_parts.make_network(settings, num_classes(settings))
-  process = diffusion_parts.make_process(settings)
-  predict, weight = diffusion_parts.PREDICTIONS[settings.prediction](settings)
-  check_defined('prediction', process, predict)
-  model = Diffusion(network.apply, fixed(process), predict, settings.data_std)
-  parts = Parts(model, process, weight, sampling.make_draw(
-      settings, model, process, classes=num_classes(settings) is not None))
-
-  def init(key: Key, batch: Batch | None) -> Params:
-    del batch
-    return init_model(network.init(key, jnp.zeros((1, *settings.shape)),
-                                   jnp.zeros(1))['params'])
-
-  return Model(init, functools.partial(_functions, settings, parts),
+  made = named.make(named.Parts(num_classes=num_classes(settings), **{
+      name: getattr(settings, name) for name in named.Parts._fields
+      if name != 'num_classes'}))
+  check(len(settings.shape) > 1 or not settings.horizontal_flip,
+        'horizontal_flip', 'must be false for points: it needs images', True)
+  parts = Parts(made.diffusion, made.process, made.weighting,
+                sampling.make_draw(
+                    settings, made.diffusion, made.process,
+                    classes=num_classes(settings) is not None))
+  return Model(lambda key, batch: made.init(key),
+               functools.partial(_functions, settings, parts),
                {'ema': averages.ema(settings.ema_decay)}, parts)
 
 

@@ -15,8 +15,8 @@ from genjax.diffusion import samplers
 from genjax.diffusion import times
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
+from genjax.diffusion.named import SAMPLERS
 from genjax.numerics import fold_in_each
-from genjax.runs.diffusion_parts import SAMPLERS
 from genjax.training import parallel
 from genjax.types import Array
 from genjax.types import Cond

@@ -14,11 +14,11 @@ from genjax.data import folder
 from genjax.data import folder_names
 from genjax.data import sample_files
 from genjax.data import sources
+from genjax.diffusion.named import SAMPLERS
 from genjax.runs import density
 from genjax.runs import open_run
 from genjax.runs import sampling
 from genjax.runs.density_fits import fit_density
-from genjax.runs.diffusion_parts import SAMPLERS
 from genjax.runs.diffusion_settings import Settings
 
 FEW = '--steps=3'
