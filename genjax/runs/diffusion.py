@@ -14,14 +14,17 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.data import pipeline
+from genjax.diffusion import codes
 from genjax.diffusion import conditions
+from genjax.diffusion import drawing
 from genjax.diffusion import named
 from genjax.diffusion.loss import make_loss
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
+from genjax.diffusion.model import MakeDenoiser
+from genjax.diffusion.times import check_grid
 from genjax.diffusion.weighting import Weighting
 from genjax.runs import keys
-from genjax.runs import sampling
 from genjax.runs.diffusion_settings import num_classes
 from genjax.runs.diffusion_settings import RECIPES
 from genjax.runs.diffusion_settings import Settings
@@ -49,7 +52,7 @@ class Parts(NamedTuple):
   diffusion: Diffusion
   process: Process  # that of `diffusion`, whose schedule is fixed
   weighting: Weighting
-  draw: sampling.Draw
+  draw: drawing.Draw
 
 
 def build(settings: Settings) -> Model:
@@ -63,13 +66,39 @@ def build(settings: Settings) -> Model:
       if name != 'num_classes'}))
   check(len(settings.shape) > 1 or not settings.horizontal_flip,
         'horizontal_flip', 'must be false for points: it needs images', True)
-  parts = Parts(made.diffusion, made.process, made.weighting,
-                sampling.make_draw(
-                    settings, made.diffusion, made.process,
-                    classes=num_classes(settings) is not None))
+  parts = Parts(made.diffusion, made.process, made.weighting, make_draw(
+      settings, make_denoiser(made.diffusion), made.process))
   return Model(lambda key, batch: made.init(key),
                functools.partial(_functions, settings, parts),
                {'ema': averages.ema(settings.ema_decay)}, parts)
+
+
+def make_draw(
+    settings: Settings, denoiser: MakeDenoiser, process: Process
+) -> drawing.Draw:
+  """Noise to data by the sampler, steps and guidance of the settings.
+
+  Raises:
+    ValueError: a grid that the process has not; guidance of a model that is
+      told nothing.
+  """
+  check(settings.guidance == 1 or num_classes(settings) is not None, 'guidance',
+        'must be 1 for an unconditional model', settings.guidance)
+  low, high = settings.guidance_log_snr
+  check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
+        settings.guidance_log_snr)
+  return drawing.make_draw(
+      denoiser, process, named.SAMPLERS[settings.sampler](process),
+      check_grid(process, process.grid(settings.sampling_steps)),
+      settings.shape, data_std=settings.data_std,
+      guided=drawing.Guidance(settings.guidance, low, high))
+
+
+def make_flow(settings: Settings, process: Process) -> codes.Flow:
+  """Data to codes and back in the sampling steps of the settings."""
+  return codes.make_flow(
+      process, settings.sampling_steps, data_std=settings.data_std,
+      sigma_min=settings.sigma_min, sigma_max=settings.sigma_max)
 
 
 def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
@@ -81,12 +110,12 @@ def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
     return cond
 
   def sample(key: Key, shape: Shape = (), cond: Cond | None = None) -> Array:
-    return sampling.sample(parts.draw, params, key, shape, told('sample', cond),
-                           classes)
+    return drawing.sample(parts.draw, params, key, shape, told('sample', cond),
+                          classes)
 
   @functools.partial(jax.jit, static_argnames='back')
   def coded(params: Params, x: Array, cond: Cond | None, back: bool) -> Array:
-    flow = sampling.make_flow(settings, parts.process)
+    flow = make_flow(settings, parts.process)
     return (flow.decode if back else flow.encode)(denoiser(params, cond), x)
 
   return Functions(

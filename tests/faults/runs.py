@@ -10,7 +10,7 @@ DATA = 'genjax/data/identity.py'
 FIT = 'genjax/runs/fit.py'
 OPEN = 'genjax/runs/open.py'
 DIFFUSION = 'genjax/runs/diffusion.py'
-SAMPLING = 'genjax/runs/sampling.py'
+DRAWING = 'genjax/diffusion/drawing.py'
 
 FAULTS = (
     Fault('settings: the largest number refused', SETTINGS,
@@ -130,17 +130,17 @@ FAULTS = (
           room('runs/fingerprint')),
     Fault('diffusion: b2 ignored', DIFFUSION, 'settings.steps, b2=settings.b2,',
           'settings.steps,', room('runs/fingerprint')),
-    Fault('diffusion: guided at every noise level', SAMPLING,
+    Fault('diffusion: guided at every noise level', DRAWING,
           'log_snr_low=low, log_snr_high=high)',
           'log_snr_low=-40., log_snr_high=40.)', room('runs/fingerprint')),
-    Fault('diffusion: noise by the place in a block', SAMPLING,
+    Fault('diffusion: noise by the place in a block', DRAWING,
           'jnp.arange(start, start + block)', 'jnp.arange(block)',
           room('runs/diffusion')),
-    Fault('diffusion: one class where none is told', SAMPLING,
+    Fault('diffusion: one class where none is told', DRAWING,
           'jax.random.randint(k, (), 0, classes)',
-          'jax.random.randint(k, (), 0, 1)', room('runs/diffusion')),
-    Fault('diffusion: labels shifted by one', SAMPLING, 'c[i:i + block]',
-          'jnp.roll(c, 1)[i:i + block]', room('runs/diffusion')),
+          'jax.random.randint(k, (), 0, 1)', room('diffusion/drawing')),
+    Fault('diffusion: labels shifted by one', DRAWING, 'c[i:i + block]',
+          'jnp.roll(c, 1)[i:i + block]', room('diffusion/drawing')),
     Fault('diffusion: test loss of the last weights', DIFFUSION,
           "loss_fn(state.averages['ema'], jax.random",
           'loss_fn(state.params, jax.random',
