@@ -16,8 +16,8 @@ from genjax.diffusion import guidance
 from genjax.diffusion.model import make_denoiser
 from genjax.interpolation import lerp
 from genjax.numerics import log_mean_exp
+from genjax.runs import diffusion
 from genjax.runs import diffusion_settings
-from genjax.runs import sampling
 from genjax.runs.open import open_run
 from genjax.runs.task import Run
 from genjax.runs.vae_settings import inputs
@@ -75,7 +75,7 @@ def open_codec(workdir: str) -> Codec:
 
 def _diffusion(run: Run) -> Codec:
   settings, parts = run.settings, run.task.build(run.settings).parts
-  flow = sampling.make_flow(settings, parts.process)
+  flow = diffusion.make_flow(settings, parts.process)
   make = make_denoiser(parts.diffusion)
 
   def told(label: Array | None) -> Any:

@@ -22,6 +22,7 @@ from absl import flags
 from experiments import app
 from experiments import flags as shared
 from genjax.data import rows
+from genjax.densities import MODELS
 from genjax.reports import density as report
 from genjax.reports.table import as_json
 from genjax.reports.table import as_text
@@ -29,7 +30,6 @@ from genjax.runs import density
 from genjax.runs import open_run
 from genjax.runs import workdir as workdirs
 from genjax.runs.density_fits import fit_density
-from genjax.runs.density_models import MODELS
 from genjax.runs.settings import check_settings
 
 _CHECKPOINTS = 20  # of one training, of which the best is taken

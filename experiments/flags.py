@@ -6,7 +6,7 @@ from absl import flags
 import numpy as np
 
 from genjax.checks import check
-from genjax.runs.diffusion_parts import SAMPLERS
+from genjax.diffusion.named import SAMPLERS
 from genjax.runs.open import open_run
 from genjax.runs.settings import Rule
 from genjax.runs.settings import rules

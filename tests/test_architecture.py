@@ -21,12 +21,13 @@ FLOORS = (
     {'types', 'checks', 'numerics'},
     {'distributions', 'networks', 'data', 'training', 'metrics', 'mcmc',
      'image_distance', 'interpolation', 'viz'},
-    {'discriminative', 'energy', 'vae', 'diffusion'},
+    {'discriminative', 'energy', 'densities', 'vae', 'diffusion'},
     {'runs'},
     {'reports'},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-NEIGHBOURS = {('mcmc', 'distributions'), ('metrics', 'distributions')}
+NEIGHBOURS = {('mcmc', 'distributions'), ('metrics', 'distributions'),
+              ('densities', 'energy')}
 
 # The one file through which a heavy library enters the house.
 DOORS = {
@@ -218,6 +219,8 @@ def test_sources_sees_every_floor():
      'def f():\n  import genjax.energy'),
     (check_floors, 'genjax/vae/model.py', 'from genjax.runs import keys'),
     (check_floors, 'genjax/runs/fit.py', 'from genjax.reports import table'),
+    (check_floors, 'genjax/densities.py', 'from genjax import vae'),
+    (check_floors, 'genjax/energy.py', 'from genjax import densities'),
     (check_floors, 'genjax/attic.py', ''),
     (check_floors, 'genjax/mcmc.py', 'from genjax import attic'),
     (check_doors, 'genjax/data/folder.py', 'import tensorflow_datasets as t'),
@@ -249,6 +252,7 @@ def test_check_sees_a_planted_violation(check, path, source):
     ('genjax/numerics.py', 'from genjax.types import Array'),
     ('genjax/mcmc.py', 'from genjax.distributions.base import Distribution'),
     ('genjax/metrics/bits.py', 'from genjax.distributions import base'),
+    ('genjax/densities.py', 'from genjax import energy'),
     ('genjax/diffusion/loss.py', 'from genjax.diffusion import process'),
     ('genjax/diffusion/loss.py', 'from genjax.distributions import normal'),
     ('genjax/diffusion/loss.py', 'from genjax import numerics'),

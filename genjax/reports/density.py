@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genjax import densities as density_models
 from genjax.data import toy
 from genjax.data.rows import Points
 from genjax.distributions.base import mean_of
@@ -20,7 +21,6 @@ from genjax.reports.table import make_table
 from genjax.reports.table import records
 from genjax.reports.table import Table
 from genjax.runs import density
-from genjax.runs import density_models
 from genjax.runs import fields
 from genjax.runs import keys
 from genjax.runs.settings import setting

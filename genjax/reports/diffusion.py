@@ -8,8 +8,8 @@ import numpy as np
 
 from genjax import viz
 from genjax.data import pipeline
+from genjax.diffusion import drawing
 from genjax.runs import keys
-from genjax.runs import sampling
 from genjax.runs.diffusion_settings import num_classes
 from genjax.runs.diffusion_settings import Settings
 from genjax.runs.task import Session
@@ -30,7 +30,7 @@ def hooks(session: Session) -> Sequence[Hook]:
   key = keys.key(settings.seed, 'grid')
 
   def grid(state, step):
-    x = np.asarray(sampling.sample(
+    x = np.asarray(drawing.sample(
         draw, state.averages['ema'], key, (num,), in_turn(settings, num),
         classes))
     path = os.path.join(session.workdir, 'figures', f'samples_{step:07d}.png')

@@ -3,7 +3,7 @@
 from typing import Any
 
 from genjax.data import named
-from genjax.runs import data_identity
+from genjax.data.identity import identify
 from genjax.runs import workdir as workdirs
 from genjax.runs.task import Run
 
@@ -26,6 +26,5 @@ def reopen_data(workdir: str, run: Run) -> named.Data:
   """
   data = open_data(run.settings)
   workdirs.check_same(workdir, run.task.kind, run.settings,
-                      data_identity.identify(data.train,
-                                             workdirs.known_files(workdir)))
+                      identify(data.train, workdirs.known_files(workdir)))
   return data

@@ -6,17 +6,16 @@ scores is in the unit of the data. `density_fits` fits each of the models.
 
 import dataclasses
 import functools
-from typing import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genjax import densities
 from genjax.checks import check
 from genjax.checks import known
 from genjax.data import pipeline
 from genjax.data import toy
-from genjax.runs import density_models
 from genjax.runs import fields
 from genjax.runs import keys
 from genjax.runs.settings import setting
@@ -31,7 +30,6 @@ from genjax.training.optimizers import make_optimizer
 from genjax.types import Context
 
 _MOST_AXES = 16
-MOST_CELLS = 2**16
 _LARGEST = 1e300
 
 
@@ -42,7 +40,7 @@ class Settings:
   data: str = setting('moons', lengths=(1, 4096), help='Points: a toy set ('
                       f'{", ".join(sorted(toy.SETS))}), or a file .npy or .csv '
                       'with a row a point, a fifth of them for testing.')
-  model: str = setting('flow', choices=tuple(density_models.MODELS),
+  model: str = setting('flow', choices=tuple(densities.MODELS),
                        help='Model of the density.')
   seed: int = fields.seed()
   steps: int = fields.steps(2000)
@@ -67,7 +65,7 @@ class Settings:
       'by row: of the Gaussian where chains of an energy model start.')
   components: int = setting(1, low=1, high=4096,
                             help='Number of Gaussians of a mixture.')
-  bins: int = setting(2, low=1, high=MOST_CELLS,
+  bins: int = setting(2, low=1, high=densities.MOST_CELLS,
                       help='Cells of a histogram along each axis.')
 
 
@@ -75,7 +73,7 @@ class Settings:
 FACTS = ('shape', 'num_examples', 'loc', 'scale', 'base', 'components', 'bins')
 
 
-def model_shape(settings: Settings) -> density_models.Shape:
+def model_shape(settings: Settings) -> densities.Shape:
   """What the model must know before it has params.
 
   Raises:
@@ -89,9 +87,9 @@ def model_shape(settings: Settings) -> density_models.Shape:
           f'must be {dim} numbers', len(getattr(settings, name)))
   check(settings.base is None or len(settings.base) == dim**2, 'base',
         f'must be {dim**2} numbers', settings.base)
-  check(settings.bins**dim <= MOST_CELLS, 'bins',
-        f'must make at most {MOST_CELLS} cells', settings.bins)
-  return density_models.Shape(
+  check(settings.bins**dim <= densities.MOST_CELLS, 'bins',
+        f'must make at most {densities.MOST_CELLS} cells', settings.bins)
+  return densities.Shape(
       dim, settings.num_examples, settings.components, settings.bins,
       settings.base, keys.key(settings.seed, 'log_prob'))
 
@@ -102,7 +100,7 @@ def build(settings: Settings) -> Model:
   Raises:
     ValueError: settings that do not fit each other.
   """
-  density = density_models.MODELS[settings.model](model_shape(settings))
+  density = densities.MODELS[settings.model](model_shape(settings))
   # float64: the points may lie far from the origin.
   loc, scale = np.array(settings.loc), np.array(settings.scale)
   draw = jax.jit(density.sample, static_argnums=2)
@@ -143,23 +141,22 @@ def loss(settings: Settings, model: Model) -> Objective:
                       warmup_steps=min(100, settings.steps - 1))
   # Small enough for one device: more would wait for each other.
   return Objective(model.parts.loss_fn, tx, devices=1, stream=(
-      list(density_models.MODELS).index(settings.model),))
+      list(densities.MODELS).index(settings.model),))
 
 
-def hooks(session: Session) -> Sequence[Hook]:
+def hooks(session: Session) -> list[Hook]:
   """The criterion by which points not trained on judge the model."""
-  settings, density = session.settings, session.model.parts
   train, test = (pipeline.full_batch(source)
                  for source in (session.data.train, session.data.test))
-  judge = jax.jit(density.criterion(train['x']))
-  key = keys.key(settings.seed, 'test')
+  judge = jax.jit(session.model.parts.criterion(train['x']))
+  key = keys.key(session.settings.seed, 'test')
 
   def test_loss(state, step):
     del step
     loss, _ = judge(state.averages['ema'], key, test, Context())
     return {'test/loss': float(loss)}
 
-  return [Hook(settings.save_every, test_loss)]
+  return [Hook(session.settings.save_every, test_loss)]
 
 
 TASK = Task('density', Settings, {'default': {}}, build, loss, hooks,

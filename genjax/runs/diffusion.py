@@ -10,22 +10,21 @@ import functools
 from typing import Any, NamedTuple, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from genjax.checks import check
 from genjax.data import pipeline
+from genjax.diffusion import codes
 from genjax.diffusion import conditions
+from genjax.diffusion import drawing
+from genjax.diffusion import named
 from genjax.diffusion.loss import make_loss
 from genjax.diffusion.model import Diffusion
-from genjax.diffusion.model import fixed
-from genjax.diffusion.model import init_model
 from genjax.diffusion.model import make_denoiser
-from genjax.diffusion.prediction import check_defined
+from genjax.diffusion.model import MakeDenoiser
+from genjax.diffusion.times import check_grid
 from genjax.diffusion.weighting import Weighting
-from genjax.runs import diffusion_parts
 from genjax.runs import keys
-from genjax.runs import sampling
 from genjax.runs.diffusion_settings import num_classes
 from genjax.runs.diffusion_settings import RECIPES
 from genjax.runs.diffusion_settings import Settings
@@ -38,7 +37,6 @@ from genjax.training import averages
 from genjax.training.loop import Hook
 from genjax.training.optimizers import make_optimizer
 from genjax.types import Array
-from genjax.types import Batch
 from genjax.types import Cond
 from genjax.types import Context
 from genjax.types import Key
@@ -54,7 +52,7 @@ class Parts(NamedTuple):
   diffusion: Diffusion
   process: Process  # that of `diffusion`, whose schedule is fixed
   weighting: Weighting
-  draw: sampling.Draw
+  draw: drawing.Draw
 
 
 def build(settings: Settings) -> Model:
@@ -63,21 +61,44 @@ def build(settings: Settings) -> Model:
   Raises:
     ValueError: parts that do not fit together.
   """
-  network = diffusion_parts.make_network(settings, num_classes(settings))
-  process = diffusion_parts.make_process(settings)
-  predict, weight = diffusion_parts.PREDICTIONS[settings.prediction](settings)
-  check_defined('prediction', process, predict)
-  model = Diffusion(network.apply, fixed(process), predict, settings.data_std)
-  parts = Parts(model, process, weight, sampling.make_draw(
-      settings, model, process, classes=num_classes(settings) is not None))
-
-  def init(key: Key, batch: Batch | None) -> Params:
-    del batch
-    return init_model(network.init(key, jnp.zeros((1, *settings.shape)),
-                                   jnp.zeros(1))['params'])
-
-  return Model(init, functools.partial(_functions, settings, parts),
+  made = named.make(named.Parts(num_classes=num_classes(settings), **{
+      name: getattr(settings, name) for name in named.Parts._fields
+      if name != 'num_classes'}))
+  check(len(settings.shape) > 1 or not settings.horizontal_flip,
+        'horizontal_flip', 'must be false for points: it needs images', True)
+  parts = Parts(made.diffusion, made.process, made.weighting, make_draw(
+      settings, make_denoiser(made.diffusion), made.process))
+  return Model(lambda key, batch: made.init(key),
+               functools.partial(_functions, settings, parts),
                {'ema': averages.ema(settings.ema_decay)}, parts)
+
+
+def make_draw(
+    settings: Settings, denoiser: MakeDenoiser, process: Process
+) -> drawing.Draw:
+  """Noise to data by the sampler, steps and guidance of the settings.
+
+  Raises:
+    ValueError: a grid that the process has not; guidance of a model that is
+      told nothing.
+  """
+  check(settings.guidance == 1 or num_classes(settings) is not None, 'guidance',
+        'must be 1 for an unconditional model', settings.guidance)
+  low, high = settings.guidance_log_snr
+  check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
+        settings.guidance_log_snr)
+  return drawing.make_draw(
+      denoiser, process, named.SAMPLERS[settings.sampler](process),
+      check_grid(process, process.grid(settings.sampling_steps)),
+      settings.shape, data_std=settings.data_std,
+      guided=drawing.Guidance(settings.guidance, low, high))
+
+
+def make_flow(settings: Settings, process: Process) -> codes.Flow:
+  """Data to codes and back in the sampling steps of the settings."""
+  return codes.make_flow(
+      process, settings.sampling_steps, data_std=settings.data_std,
+      sigma_min=settings.sigma_min, sigma_max=settings.sigma_max)
 
 
 def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
@@ -89,12 +110,12 @@ def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
     return cond
 
   def sample(key: Key, shape: Shape = (), cond: Cond | None = None) -> Array:
-    return sampling.sample(parts.draw, params, key, shape, told('sample', cond),
-                           classes)
+    return drawing.sample(parts.draw, params, key, shape, told('sample', cond),
+                          classes)
 
   @functools.partial(jax.jit, static_argnames='back')
   def coded(params: Params, x: Array, cond: Cond | None, back: bool) -> Array:
-    flow = sampling.make_flow(settings, parts.process)
+    flow = make_flow(settings, parts.process)
     return (flow.decode if back else flow.encode)(denoiser(params, cond), x)
 
   return Functions(

@@ -5,11 +5,11 @@ from typing import Any, Mapping
 
 from genjax.checks import check
 from genjax.data import named
+from genjax.diffusion.named import NETWORKS
+from genjax.diffusion.named import PREDICTIONS
+from genjax.diffusion.named import PROCESSES
+from genjax.diffusion.named import SAMPLERS
 from genjax.runs import fields
-from genjax.runs.diffusion_parts import NETWORKS
-from genjax.runs.diffusion_parts import PREDICTIONS
-from genjax.runs.diffusion_parts import PROCESSES
-from genjax.runs.diffusion_parts import SAMPLERS
 from genjax.runs.settings import setting
 
 

@@ -11,7 +11,7 @@ import optax
 
 from genjax.checks import check
 from genjax.data import pipeline
-from genjax.runs import data_identity
+from genjax.data.identity import identify
 from genjax.runs import keys
 from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
@@ -71,8 +71,7 @@ def fit_run(
   with alone:
     # What is refused is refused before anything is computed or written.
     workdirs.check_same(workdir, task.kind, settings)
-    identity = data_identity.identify(data.train,
-                                      workdirs.known_files(workdir))
+    identity = identify(data.train, workdirs.known_files(workdir))
     workdirs.check_same(workdir, task.kind, settings, identity)
     state = _init(keys.key(settings.seed, 'init', *objective.stream), settings,
                   model, objective, data.train, settings.seed)
@@ -117,7 +116,7 @@ def keep_run(
   model = task.build(settings)
   _check_fit(params, weight_shapes(settings, model)['params'])
   with lock(workdir):
-    identity = None if source is None else data_identity.identify(source)
+    identity = None if source is None else identify(source)
     run = workdirs.create_or_check(workdir, task.kind, settings, identity)
     state = init_state(params, optax.identity(), model.averages)
     with contextlib.closing(_checkpointer(workdir, run)) as checkpointer:

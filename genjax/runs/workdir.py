@@ -2,7 +2,7 @@
 
 settings.json holds the `kind` of the run, the `version` of its format, every
 setting, the names of those that are `free` to change, `data_id` (see
-`data_identity`), and `run`: the sha256 of all that is not free, as it was
+`data.identity`), and `run`: the sha256 of all that is not free, as it was
 written when the run began. What is free may change from command to command,
 nothing else may.
 """
@@ -13,9 +13,10 @@ import os
 from typing import Any, Callable, Mapping, NamedTuple, TypeVar
 
 from genjax.checks import check
-from genjax.runs import data_identity
+from genjax.data.identity import Files
+from genjax.data.identity import first_change
+from genjax.data.identity import Identity
 from genjax.runs import settings as run_settings
-from genjax.runs.data_identity import Identity
 
 S = TypeVar('S')
 
@@ -109,7 +110,7 @@ def check_same(
           f'{workdir!r} holds a run with {name}={run_settings.shown(was)}; '
           'take another workdir or the same settings', run_settings.shown(now))
   if data is not None and written.data_id not in (None, data.data_id):
-    changed = data_identity.first_change(known_files(workdir), data.files)
+    changed = first_change(known_files(workdir), data.files)
     check(False, 'workdir', f'{workdir!r} holds a run on other data: they must '
           'be what they were, or take another workdir',
           changed or 'data that have changed')
@@ -172,7 +173,7 @@ def settings_of(written: Written, Settings: type[S]) -> S:
   return settings
 
 
-def known_files(workdir: str) -> data_identity.Files:
+def known_files(workdir: str) -> Files:
   """The files of the data of the run in `workdir`; empty where unknown."""
   path = _path(workdir, DATA)
   try:

@@ -27,8 +27,8 @@ from experiments import sample
 from experiments import train_diffusion
 from genjax.data import embedded
 from genjax.data import pipeline
+from genjax.data.identity import identify
 from genjax.reports import pixel_densities
-from genjax.runs import data_identity
 from genjax.runs import diffusion
 from genjax.runs import workdir as workdirs
 from genjax.runs.diffusion_settings import Settings
@@ -247,8 +247,7 @@ def _write_run(workdir, preset, **values):
                          step=np.int32(6))
   checkpointer = Checkpointer(
       str(workdir / 'checkpoints'), run=workdirs.create_or_check(
-          str(workdir), 'diffusion', settings,
-          data_identity.identify(data.train)))
+          str(workdir), 'diffusion', settings, identify(data.train)))
   with contextlib.closing(checkpointer):
     checkpointer.save(6, jax.tree.map(np.asarray, state))
   return workdir

@@ -7,11 +7,10 @@ import pytest
 from scipy import integrate
 
 from experiments import fit_distribution
+from genjax import densities
 from genjax.data import rows
 from genjax.data import toy
 from genjax.reports import density as report
-from genjax.runs import density_fits
-from genjax.runs import density_models
 from genjax.runs import workdir
 from tests.figures import BARE
 from tests.figures import ink
@@ -79,9 +78,9 @@ def test_closed_form_models_are_scored_beside_each_other(run, tmp_path):
 def small(monkeypatch):
   """Fewer candidates and particles: each is compiled, or takes its time."""
   for module, name, value in (
-      (density_fits, '_COMPONENTS', (2,)), (density_fits, '_BINS', (2, 4)),
-      (density_models, '_PARTICLES', 10), (density_models, '_TEMPERATURES', 3),
-      (density_models, '_CHAIN', 2), (fit_distribution, '_CHECKPOINTS', 2)):
+      (densities, '_COMPONENTS', (2,)), (densities, '_BINS', (2, 4)),
+      (densities, '_PARTICLES', 10), (densities, '_TEMPERATURES', 3),
+      (densities, '_CHAIN', 2), (fit_distribution, '_CHECKPOINTS', 2)):
     monkeypatch.setattr(module, name, value)
 
 
@@ -95,7 +94,7 @@ def test_all_models_are_scored_and_drawn_and_go_on(
   result = run(fit_distribution, *flags)
   assert result.code == 0 and result.err == ''
   scores = scores_of(tmp_path)
-  assert [row['model'] for row in scores] == list(density_models.MODELS)
+  assert [row['model'] for row in scores] == list(densities.MODELS)
   for row in scores:
     # Of a Gaussian 4.3 nats; a histogram may leave points out of its box.
     assert row['nats'] is None or -5 < row['nats'] < 15, row

@@ -14,7 +14,6 @@ from genjax.diffusion import exact
 from genjax.reports import forward_reverse as report
 from genjax.runs import diffusion
 from genjax.runs import open_run
-from genjax.runs import sampling
 from genjax.runs.data import reopen_data
 from genjax.viz.figures import BLUE
 from tests.figures import BARE
@@ -90,10 +89,8 @@ def test_a_perfect_model_is_as_near_as_the_floor(
   truth = exact.gaussian_mixture(
       parts.process, jnp.log(weights), jnp.asarray(means, jnp.float32),
       scale**2 * jnp.eye(2))
-  monkeypatch.setattr(sampling, 'make_denoiser', lambda model: (
-      lambda params, cond=None: truth.denoiser))
-  parts = parts._replace(draw=sampling.make_draw(
-      settings, parts.diffusion, parts.process, classes=False))
+  parts = parts._replace(draw=diffusion.make_draw(
+      settings, lambda params, cond=None: truth.denoiser, parts.process))
   report.draw_points(parts, {}, 'eight_gaussians', False, 0, str(tmp_path))
 
   for row in json.loads((tmp_path / 'forward_reverse.json').read_text()):

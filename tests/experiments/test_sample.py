@@ -14,11 +14,11 @@ from genjax.data import folder
 from genjax.data import folder_names
 from genjax.data import sample_files
 from genjax.data import sources
+from genjax.diffusion import drawing
+from genjax.diffusion.named import SAMPLERS
 from genjax.runs import density
 from genjax.runs import open_run
-from genjax.runs import sampling
 from genjax.runs.density_fits import fit_density
-from genjax.runs.diffusion_parts import SAMPLERS
 from genjax.runs.diffusion_settings import Settings
 
 FEW = '--steps=3'
@@ -96,7 +96,7 @@ def test_sample_does_not_depend_on_the_batch_size(
     draw, digits_run, monkeypatch):
   flags = (FEW, '--num_samples=16', '--sampler=ddpm')  # with noise in between
   once, labels = draw(digits_run, *flags)  # 2 on each of 8 devices
-  monkeypatch.setattr(sampling, '_BLOCK', 5)
+  monkeypatch.setattr(drawing, '_BLOCK', 5)
   images, again = draw(digits_run, *flags)  # on one device
   np.testing.assert_array_equal(again, labels)
   # Another order of sums may tip a pixel over the edge of a rounding.

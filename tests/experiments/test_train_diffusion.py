@@ -24,9 +24,9 @@ from experiments import train_diffusion
 from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import toy
+from genjax.diffusion.named import PREDICTIONS
+from genjax.diffusion.named import PROCESSES
 from genjax.runs import diffusion
-from genjax.runs.diffusion_parts import PREDICTIONS
-from genjax.runs.diffusion_parts import PROCESSES
 from genjax.runs.task import Session
 from genjax.training.logs import read_metrics
 from genjax.training.state import init_state

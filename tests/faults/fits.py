@@ -8,6 +8,17 @@ FITTING = 'genjax/distributions/fitting.py'
 COUPLING = 'genjax/networks/coupling.py'
 
 FAULTS = (
+    Fault('densities: the worst candidate', 'genjax/densities.py',
+          'np.argmax(np.nan_to_num(scores, nan=-np.inf))',
+          'np.argmin(np.nan_to_num(scores, nan=-np.inf))',
+          ('tests/test_densities.py',)),
+    Fault('densities: judged by what they were fitted to',
+          'genjax/densities.py',
+          'log_prob(fit(candidate, most), rest)',
+          'log_prob(fit(candidate, most), most)', ('tests/test_densities.py',)),
+    Fault('densities: an energy without its log Z', 'genjax/densities.py',
+          'variables, log_partition(shape, variables)[0]),',
+          'variables, jnp.zeros(())),', ('tests/test_densities.py',)),
     Fault('histogram: draws rounded out of their cells', NONPARAMETRIC,
           'x = jnp.where(x >= last, jnp.nextafter(x, '
           'jnp.full_like(x, -jnp.inf)), x)', 'pass',

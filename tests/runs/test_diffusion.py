@@ -10,13 +10,12 @@ import chex
 import jax
 import numpy as np
 import pytest
-from scipy import stats
 
 from genjax.data import named
+from genjax.diffusion import drawing
 from genjax.runs import diffusion
 from genjax.runs import diffusion_settings
 from genjax.runs import open_run
-from genjax.runs import sampling
 from genjax.runs import workdir as workdirs
 from genjax.runs.diffusion_settings import Settings
 from genjax.runs.fit import fit_run
@@ -108,7 +107,7 @@ def test_samples_do_not_depend_on_how_many_are_drawn(run, monkeypatch):
   np.testing.assert_allclose(some.reshape(6, 2), x[:6], atol=1e-5)
   one = run.sample(key, (), {'label': 0})
   np.testing.assert_allclose(one, x[0], atol=1e-5)
-  monkeypatch.setattr(sampling, '_BLOCK', 6)
+  monkeypatch.setattr(drawing, '_BLOCK', 6)
   blocks = run.sample(key, (11,), {'label': label[:11]})
   np.testing.assert_allclose(blocks, x[:11], atol=1e-5)
   other = run.sample(key, (6,), {'label': 1 - label[:6]})
@@ -119,22 +118,6 @@ def test_samples_do_not_depend_on_how_many_are_drawn(run, monkeypatch):
 def test_samples_have_the_shape_asked_for(run, shape):
   for cond in (None, {'label': np.zeros(shape, np.int32)}):
     assert run.sample(jax.random.key(0), shape, cond).shape == (*shape, 2)
-
-
-def test_without_a_class_labels_are_drawn_from_all_alike():
-  """Seen by a draw that returns what it is told."""
-  told = sampling.Draw(lambda params, key, index, cond: np.stack(
-      [index, cond['label']], 1), None, np.zeros(2))
-
-  def drawn(num, cond=None):
-    return sampling.sample(told, {}, jax.random.key(3), (num,), cond, 4).T
-
-  index, label = drawn(2050)
-  np.testing.assert_array_equal(index, np.arange(2050))
-  assert stats.chisquare(np.bincount(label, minlength=4)).pvalue > 1e-3
-  np.testing.assert_array_equal(drawn(7)[1], label[:7])
-  given = np.random.default_rng(0).integers(0, 4, 130)
-  np.testing.assert_array_equal(drawn(130, {'label': given})[1], given)
 
 
 def test_guidance_is_by_its_scale_and_within_its_interval(workdir, run):
@@ -172,22 +155,6 @@ def test_codes_decode_to_what_was_encoded(workdir):
   denoised = run.denoiser(cond)(x, 1.0)
   assert denoised.shape == (3, 2)
   assert np.abs(denoised - run.denoiser()(x, 1.0)).max() > 1e-3
-
-
-def test_code_of_gaussian_data_is_known():
-  """Under a perfect denoiser: x over the scale that it has at the low end.
-
-  To the error of 64 steps of order two; back again, to twice that.
-  """
-  settings = settings_of(sampling_steps=64)
-  flow = sampling.make_flow(settings, diffusion.build(settings).parts.process)
-  var = settings.data_std**2
-  denoiser = lambda x, t: var / (var + t**2) * x
-  x = np.float32([[0.5, -1], [1, 0.2]])
-  code = flow.encode(denoiser, x)
-  np.testing.assert_allclose(
-      code, x / np.hypot(settings.data_std, settings.sigma_min), rtol=5e-3)
-  np.testing.assert_allclose(flow.decode(denoiser, code), x, rtol=1e-2)
 
 
 @pytest.mark.parametrize('given, message', [

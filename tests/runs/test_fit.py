@@ -1,10 +1,8 @@
 import contextlib
-import json
 import math
 import os
 import re
 import shutil
-import socket
 
 import chex
 import jax
@@ -21,6 +19,7 @@ from genjax.runs import workdir as workdirs
 from genjax.runs.fit import fit_run
 from genjax.runs.fit import keep_run
 from genjax.runs.fit import make_trainer
+from genjax.runs.lock import lock
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import read_metrics
 from genjax.training.loop import Hook
@@ -99,12 +98,11 @@ def test_other_settings_or_data_are_refused_before_anything_is_done(unbroken):
 
 
 def test_a_workdir_in_use_is_refused(unbroken, tmp_path):
-  shutil.copytree(unbroken, tmp_path / 'run')
-  with open(tmp_path / 'run' / 'lock', 'w', encoding='utf8') as file:
-    json.dump({'host': 'elsewhere' + socket.gethostname(), 'pid': 1,
-               'start': '1'}, file)
-  with pytest.raises(ValueError, match='one in use by process 1 on'):
-    fit_run(ONE, Settings(), draw(), str(tmp_path / 'run'))
+  workdir = str(tmp_path / 'run')
+  shutil.copytree(unbroken, workdir)
+  with lock(workdir):
+    with pytest.raises(ValueError, match='one in use by process'):
+      fit_run(ONE, Settings(), draw(), workdir)
 
 
 def test_checkpoints_of_another_run_or_step_are_refused(unbroken, tmp_path):

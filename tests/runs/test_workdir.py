@@ -4,12 +4,14 @@ import os
 import pathlib
 
 import numpy as np
+from PIL import Image
 import pytest
 
+from genjax.data.folder import folder_source
+from genjax.data.identity import identify
 from genjax.data.sources import ArraySource
 from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
-from genjax.runs.data_identity import identify
 from genjax.runs.settings import run_id
 from tests.runs.gaussian import Settings
 
@@ -208,6 +210,30 @@ def test_other_data_are_refused(tmp_path):
     workdirs.create_or_check(workdir, 'gaussian', MINE, after)
   other = str(tmp_path / 'other')
   assert workdirs.create_or_check(other, 'gaussian', MINE, after) != run
+
+
+@pytest.mark.parametrize('files, said', [
+    (None, "data without 'a.png'"),
+    *((text, 'data that have changed') for text in (
+        '3', '{"files": 3}', '{"files": {"a": 1}}',
+        '{"files": {"a": ["x", 1, 2]}}', ''))])
+def test_a_damaged_list_of_files_costs_only_the_name(tmp_path, files, said):
+  workdir, folder = str(tmp_path / 'run'), str(tmp_path / 'data')
+  os.mkdir(folder)
+  for name in ('a.png', 'b.png'):
+    Image.new('L', (4, 4)).save(os.path.join(folder, name))
+
+  def create_or_check():
+    now = identify(folder_source(folder, 4), workdirs.known_files(workdir))
+    workdirs.create_or_check(workdir, 'gaussian', Settings(), now)
+
+  create_or_check()
+  if files is not None:
+    write(os.path.join(workdir, 'data.json'), files)
+  create_or_check()
+  os.remove(os.path.join(folder, 'a.png'))
+  with pytest.raises(ValueError, match=f'on other data: .* got {said}$'):
+    create_or_check()
 
 
 @pytest.mark.parametrize('name', [

@@ -1,10 +1,16 @@
-"""Six models of the density of standardised points."""
+"""Six models of the density of standardised points, and how they are fitted.
+
+What a fit leaves open (components, cells, bandwidth) is chosen on the points
+alone, most of which are fitted to and the rest judged by; they must come in
+random order. Two of the models are trained, by their `loss_fn`.
+"""
 
 import functools
-from typing import Callable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax import energy
 from genjax import mcmc
@@ -30,6 +36,13 @@ from genjax.types import Key
 from genjax.types import LossFn
 from genjax.types import Params
 
+MOST_CELLS = 2**16  # of a histogram
+
+_COMPONENTS = (1, 2, 4, 8, 16, 32)
+_BINS = (2, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+_MARGIN = 0.1  # of the histogram's box, as a share of the points' range
+_PSEUDO_COUNT = 0.1
+_BANDWIDTHS = tuple(1.25**-i for i in range(16))
 _ENERGY = EnergyMLP(features=64)
 _CONTRAST = 3  # steps of a chain of contrastive divergence
 _KERNEL_DRAWS = 4096  # for log Z while training
@@ -47,7 +60,7 @@ class Shape(NamedTuple):
   num_points: int  # that it is fitted to
   components: int  # of a mixture
   bins: int  # of a histogram, along each axis
-  base: Sequence[float] | None  # see `base_params`
+  base: Sequence[float] | None  # see `_base_params`
   key: Key  # of the estimate of an energy's log Z
 
 
@@ -99,7 +112,7 @@ def _energy_of(variables: Params, x: Array) -> Array:
   return jnp.asarray(_ENERGY.apply(variables, x))
 
 
-def base_params(shape: Shape) -> MultivariateNormalParams:
+def _base_params(shape: Shape) -> MultivariateNormalParams:
   """A Gaussian about the points, where chains of an energy model start.
 
   `shape.base` holds the Cholesky factor of its covariance, row by row; it is
@@ -125,13 +138,13 @@ def log_partition(
         _energy_of, variables, -corner, corner, num_points=_NODES)
   return energy.log_partition_annealed(
       shape.key, _energy_of, multivariate_normal, variables,
-      base_params(shape), make_kernel=_make_kernel,
+      _base_params(shape), make_kernel=_make_kernel,
       betas=jnp.linspace(0, 1, _TEMPERATURES), num_samples=_PARTICLES)
 
 
 def _energy(shape: Shape) -> Density:
   dist = energy.as_distribution(
-      _energy_of, multivariate_normal, base_params(shape),
+      _energy_of, multivariate_normal, _base_params(shape),
       make_kernel=_make_kernel, num_steps=_CHAIN)
 
   def criterion(points):
@@ -177,3 +190,68 @@ MODELS: Mapping[str, Callable[[Shape], Density]] = {
     'energy': _energy,
     'flow': _flow,
 }
+
+# What was chosen, as fields of `Shape`, and the params.
+Fitted = tuple[dict[str, Any], Params]
+
+
+def _fit_mixture(key: Key, x: Array) -> Fitted:
+  num, params = _choose(
+      mixture(multivariate_normal),
+      lambda num, x: fitting.fit_gaussian_mixture(key, x, num).params,
+      [n for n in _COMPONENTS if 4 * n <= len(x)], x)
+  return {'components': num}, params
+
+
+def _fit_histogram(key: Key, x: Array) -> Fitted:
+  del key
+  low, high = jnp.min(x, 0), jnp.max(x, 0)
+  margin = _MARGIN * (high - low)
+
+  def fit(bins: int, x: Array) -> Params:
+    return nonparametric.fit_histogram(
+        x, low - margin, high + margin, (bins,) * x.shape[1],
+        pseudo_count=_PSEUDO_COUNT)
+
+  bins, params = _choose(
+      nonparametric.histogram, fit,
+      [n for n in _BINS if n**x.shape[1] <= MOST_CELLS], x)
+  return {'bins': bins}, params
+
+
+# (key, points [N, D]) -> `Fitted`, of the models that are not trained.
+FITS: Mapping[str, Callable[[Key, Array], Fitted]] = {
+    'gaussian': lambda key, x: ({}, fitting.fit_multivariate_normal(x)),
+    'mixture': _fit_mixture,
+    'histogram': _fit_histogram,
+    'kde': lambda key, x: (
+        {}, nonparametric.fit_kernel_density(x, _BANDWIDTHS)),
+}
+
+
+def base_of(x: Array) -> tuple[float, ...] | None:
+  """`Shape.base` of points [N, D]; None where they lie on a plane."""
+  base = np.ravel(fitting.fit_multivariate_normal(x).scale_tril)
+  return tuple(base.tolist()) if np.all(np.isfinite(base)) else None
+
+
+def split(x: Array) -> tuple[Array, Array]:
+  """Points to fit to, and points to choose by."""
+  most = 4 * len(x) // 5
+  return x[:most], x[most:]
+
+
+def _choose(
+    dist: Distribution, fit: Callable[[int, Array], Params],
+    candidates: Sequence[int], x: Array
+) -> tuple[int, Params]:
+  """The candidate whose fit to most of x [N, D] is best on the rest.
+
+  Returns it with its fit to all of x.
+  """
+  most, rest = split(x)
+  scores = [jnp.mean(dist.log_prob(fit(candidate, most), rest))
+            for candidate in candidates]
+  # The largest of NaN would be the candidate that could not be fitted.
+  best = candidates[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
+  return best, fit(best, x)
