@@ -3,14 +3,12 @@
 import json
 import math
 
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 import pytest
 
-from experiments import gaussian_checks
 from experiments import gaussians
-from tests import laws
+from genjax.reports.gaussians import FIGURES
 
 FLAGS = ('--means=0,3', '--scales=2,0.5', '--correlation=-0.6', '--observed=4')
 
@@ -19,7 +17,7 @@ def _run(run, folder, *args):
   workdir = folder / 'run'
   result = run(gaussians, f'--workdir={workdir}', '--num_draws=2000', *args)
   assert (result.code, result.err) == (0, '')
-  checks = json.loads((workdir / 'metrics.json').read_text())
+  checks = json.loads((workdir / 'report.json').read_text())['numbers']
   return workdir, {c['quantity']: c for c in checks}, result.out
 
 
@@ -81,9 +79,9 @@ def test_numbers_are_the_closed_forms(written):
 def test_script_writes_figures_numbers_and_flags(written):
   workdir, checks, out = written
   assert sorted(p.name for p in workdir.iterdir()) == [
-      'figures', 'metrics.json', 'settings.json']
+      'figures', 'report.json', 'settings.json']
   assert sorted(p.stem for p in (workdir / 'figures').iterdir()) == sorted(
-      gaussians.FIGURES)
+      FIGURES)
   for path in (workdir / 'figures').iterdir():
     picture = np.asarray(Image.open(path).convert('L'))
     assert min(picture.shape) > 400
@@ -99,22 +97,6 @@ def test_script_again_writes_the_same(written, run, files_of):
   before = files_of(workdir)
   assert _run(run, workdir.parent, *FLAGS)[2] == out
   assert files_of(workdir) == before
-
-
-@laws.float64
-def test_quadrature_finds_the_moments_of_a_mixture():
-  """Not only of one Gaussian: two, of equal weights and standard deviation s.
-  """
-  scale, apart, size = 0.5, 2.0, 3.0
-
-  def log_density(x):
-    z = (x[:, None] - jnp.array([-apart, apart])) / scale
-    return (jnp.logaddexp(*(-0.5 * z**2).T) + math.log(size / 2)
-            - math.log(scale * math.sqrt(2 * math.pi)))
-
-  found = gaussian_checks.quadrature(log_density, 0.3, 1.0)
-  np.testing.assert_allclose(
-      found, (math.log(size), 0, math.hypot(scale, apart)), atol=1e-12)
 
 
 BAD = [

@@ -3,34 +3,36 @@
 from tests.faults.fault import Fault
 from tests.faults.fault import room
 
-RANDOM = 'experiments/random_experiments.py'
-GUESS = 'experiments/guess_experiment.py'
+CENTRAL_LIMIT = 'genjax/metrics/central_limit.py'
+GUESS = 'genjax/reports/guess.py'
 
 FAULTS = (
-    Fault('Kolmogorov: one end of the jumps', RANDOM,
+    Fault('Kolmogorov: one end of the jumps', CENTRAL_LIMIT,
           'np.max(np.abs(at_most - pmf - gaussian))', '0.0',
-          room('experiments/random_experiments')),
-    Fault('running means: one draw too many', RANDOM,
+          room('metrics/central_limit')),
+    Fault('running means: one draw too many',
+          'genjax/reports/random_experiments.py',
           'total / np.arange(1, num_draws + 1)',
           'total / np.arange(2, num_draws + 2)',
-          room('experiments/random_experiments')),
-    Fault('lattice: step of one', RANDOM,
+          room('reports/random_experiments')),
+    Fault('lattice: step of one', CENTRAL_LIMIT,
           'step = int(np.gcd.reduce(np.diff(possible)))', 'step = 1',
-          room('experiments/random_experiments')),
+          room('metrics/central_limit')),
     Fault('guess: verdict a toss ahead', GUESS,
           'np.pad(nats[:, :-1], ((0, 0), (1, 0)))', 'nats',
-          room('experiments/random_experiments')),
+          room('reports/guess')),
     Fault('guess: a coin that never learns', GUESS,
           'return beta_bernoulli.posterior(belief, x[None]), nats',
-          'return belief, nats', room('experiments/random_experiments')),
-    Fault('quadrature: width of a step', 'experiments/gaussian_checks.py',
-          'math.log(scale * step)', 'math.log(step)',
+          'return belief, nats', room('reports/guess')),
+    Fault('quadrature: width of a step', 'genjax/reports/gaussians.py',
+          'math.log(near.scale * step)', 'math.log(step)',
           room('experiments/gaussians')),
-    Fault('Gaussians: transpose of L', 'experiments/gaussians.py',
+    Fault('Gaussians: transpose of L', 'genjax/reports/gaussians.py',
           'eps @ scale_tril.T)', 'eps @ scale_tril)',
           room('experiments/gaussians')),
-    Fault('Gaussians: noise of variance scale', 'experiments/gaussians.py',
-          'on_line(0.0, noise_scale).cov', 'jnp.array([[noise_scale]])',
+    Fault('Gaussians: noise of variance scale',
+          'genjax/reports/gaussians.py', 'jnp.array([[scale**2]])',
+          'jnp.array([[scale]])',
           room('experiments/gaussians')),
     Fault('joint: curves beside it lie down', 'genjax/viz/panels.py',
           '_add(right, layer, upright=True)', '_add(right, layer)',

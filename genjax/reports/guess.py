@@ -1,4 +1,4 @@
-"""Guesses the experiment that gave a string of heads and tails.
+"""The experiment that gave a string of heads and tails, guessed.
 
 A candidate says which tosses are of coins of unknown bias, Beta(1, 1); all
 others are of a fair coin. Its evidence is the probability of the whole string,
@@ -6,23 +6,21 @@ by the chain rule: of every toss given those before it.
 """
 
 import math
-from typing import Any, Mapping, NamedTuple, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import special
 
+from genjax import distributions as d
 from genjax.checks import check
-from genjax.distributions.bounded import beta
-from genjax.distributions.bounded import BetaParams
 from genjax.distributions.conjugate import beta_bernoulli
-from genjax.distributions.discrete import bernoulli
+from genjax.reports import table as tables
 from genjax.types import Array
 from genjax.viz import figures
 from genjax.viz import panels
-
-_MOST_TOSSES = 1000
+from genjax.viz.panels import Layer
 
 
 class Tosses(NamedTuple):
@@ -58,13 +56,10 @@ def parse_tosses(text: str) -> np.ndarray:
   """Tosses int32 [N] of a string of H, 1, and T, 0.
 
   Raises:
-    ValueError: anything else, or too few or too many.
+    ValueError: another letter.
   """
-  where = '--observations'
-  check(1 <= len(text) <= _MOST_TOSSES, where,
-        f'must be 1 to {_MOST_TOSSES} tosses', len(text))
   odd = sorted(set(text) - set('HT'))
-  check(not odd, where, 'must be of H and T only, like HTTHH',
+  check(not odd, 'observations', 'must be of H and T only, like HTTHH',
         repr(''.join(odd)))
   return np.array([letter == 'H' for letter in text], np.int32)
 
@@ -86,35 +81,36 @@ def _one_by_one(x: Array) -> Array:
   """Nats [N] of each toss of a coin of unknown bias given those before."""
 
   def toss(belief, x):
-    nats = bernoulli.log_prob(beta_bernoulli.predictive(belief), x)
+    nats = d.bernoulli.log_prob(beta_bernoulli.predictive(belief), x)
     return beta_bernoulli.posterior(belief, x[None]), nats
 
   return jax.lax.scan(toss, _flat(), x.astype(jnp.int32))[1]
 
 
-def _flat() -> BetaParams:
-  return BetaParams(jnp.float32(1), jnp.float32(1))
+def _flat() -> d.BetaParams:
+  return d.BetaParams(jnp.float32(1), jnp.float32(1))
 
 
-def _learned(coin: Tosses) -> BetaParams:
-  return jax.jit(beta_bernoulli.posterior)(_flat(), coin.outcome)
+def beliefs(x: np.ndarray) -> list[tuple[str, str, d.BetaParams]]:
+  """Candidate, unknown probability and what tosses x [N] say of it: each."""
+  learn = jax.jit(beta_bernoulli.posterior)
+  return [(name, coin.what, learn(_flat(), coin.outcome))
+          for name, coins in CANDIDATES.items() for coin in coins(x)]
 
 
 def draw(path: str, text: str, x: np.ndarray, verdict: Verdict) -> None:
   """Writes the posterior as tosses come in, and what they say of the coins."""
-  seen = np.arange(len(x) + 1)
-  posterior = [panels.Layer('marked' if len(x) <= 60 else 'line', seen, p,
-                            name, color)
-               for name, p, color in zip(CANDIDATES, verdict.posterior,
-                                         _COLORS)]
-  bias = jnp.linspace(0.002, 0.998, 400)
-  learned, top = [], 0.0
-  for (name, coins), color in zip(CANDIDATES.items(), _COLORS):
-    for kind, coin in zip(('line', 'dashed'), coins(x)):
-      density = np.exp(beta.log_prob(_learned(coin), bias))
-      top = max(top, np.max(density))
-      learned.append(panels.Layer(kind, np.asarray(bias), density,
-                                  f'{name}: {coin.what}', color))
+  color = dict(zip(CANDIDATES, _COLORS))
+  kind = 'marked' if len(x) <= 60 else 'line'
+  posterior = [Layer(kind, np.arange(len(x) + 1), p, name, color[name])
+               for name, p in zip(CANDIDATES, verdict.posterior)]
+  bias, learned, top = jnp.linspace(0.002, 0.998, 400), [], 0.0
+  for name, what, belief in beliefs(x):
+    density = np.exp(d.beta.log_prob(belief, bias))
+    top = max(top, np.max(density))
+    learned.append(Layer('dashed' if 'second' in what else 'line',
+                         np.asarray(bias), density, f'{name}: {what}',
+                         color[name]))
   shown = text if len(text) <= 40 else f'{len(x)} tosses, {x.sum()} heads'
   panels.save_panels(path, [[
       panels.Panel(f'Which experiment? {shown}', 'tosses seen',
@@ -124,36 +120,25 @@ def draw(path: str, text: str, x: np.ndarray, verdict: Verdict) -> None:
                    x_limits=(0, 1), y_limits=(0, 1.5 * top))]], height=3.6)
 
 
-def describe(x: np.ndarray, verdict: Verdict) -> list[dict[str, Any]]:
-  """The verdict after all of x [N], a row a candidate."""
-  rows = []
-  for i, (name, coins) in enumerate(CANDIDATES.items()):
-    rows.append({
-        'candidate': name,
-        'log_evidence': float(verdict.log_evidence[i, -1]),
-        'posterior': float(verdict.posterior[i, -1]),
-        'next_heads': float(verdict.next_heads[i]),
-        'learned': {coin.what: _mean_and_scale(_learned(coin))
-                    for coin in coins(x)}})
-  return rows
+def describe(x: np.ndarray, verdict: Verdict) -> list[tables.Table]:
+  """The verdict after all of x [N], a row a candidate; and a row a coin."""
+  candidates = zip(CANDIDATES, verdict.log_evidence[:, -1].tolist(),
+                   verdict.posterior[:, -1].tolist(),
+                   verdict.next_heads.tolist())
+  coins = [(name, what, *_mean_and_scale(belief))
+           for name, what, belief in beliefs(x)]
+  return [
+      tables.make_table(
+          ['candidate', tables.Column('log_evidence', 'log evidence', '.4f'),
+           'posterior', tables.Column('next_heads', 'next H', '.3f')],
+          list(candidates)),
+      tables.make_table(
+          ['candidate', tables.Column('probability', 'learned'),
+           tables.Column('mean', digits='.3f'),
+           tables.Column('standard_deviation', '+/-', '.3f')], coins)]
 
 
-def _mean_and_scale(belief: BetaParams) -> dict[str, float]:
+def _mean_and_scale(belief: d.BetaParams) -> tuple[float, float]:
   total = float(belief.alpha + belief.beta)
   mean = float(belief.alpha) / total
-  return {'mean': mean,
-          'standard_deviation': math.sqrt(mean * (1 - mean) / (total + 1))}
-
-
-def table(rows: Sequence[Mapping[str, Any]]) -> str:
-  """The verdict as text."""
-  lines = [f'{"candidate":<18} {"log evidence":>12} {"posterior":>9} '
-           f'{"next H":>6}  learned']
-  for row in rows:
-    learned = ', '.join(
-        f'{what} = {belief["mean"]:.3f} +/- {belief["standard_deviation"]:.3f}'
-        for what, belief in row['learned'].items())
-    line = (f'{row["candidate"]:<18} {row["log_evidence"]:12.4f} '
-            f'{row["posterior"]:9.3g} {row["next_heads"]:6.3f}  {learned}')
-    lines.append(line.rstrip())
-  return '\n'.join(lines)
+  return mean, math.sqrt(mean * (1 - mean) / (total + 1))

@@ -1,0 +1,296 @@
+"""How fast it is: ratios of times, side by side in one process.
+
+Machines are noisy and differ: only ratios are reported. Every round times all
+libraries in turn, and a ratio is the median over the rounds of the time of the
+faster of the others over ours: above 1 ours is faster. First calls, which trace
+and compile, are timed in processor seconds, which other programs stretch less
+than those on the wall. Before anything is timed, the libraries must agree on
+the numbers.
+"""
+
+import dataclasses
+import functools
+import importlib
+import os
+import platform
+import time
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax import distributions as d
+from genjax.checks import check
+from genjax.reports import table as tables
+from genjax.runs import fields
+from genjax.runs import keys
+from genjax.runs.settings import setting
+from genjax.runs.workdir import write_json
+
+_OURS = 'genjax'
+_DIM, _COMPONENTS = 8, 8
+_COMPILATIONS = 25
+_LARGE = 1e8
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """Of a benchmark."""
+
+  num_points: int = setting(1_000_000, low=1, high=10**9,
+                            help='Points of a call.')
+  rounds: int = setting(15, low=3, high=10**6, help='Rounds, in each of which '
+                        'every library is timed.')
+  seed: int = fields.seed()
+
+
+class Case(NamedTuple):
+  """One computation, done by every library."""
+
+  calls: Mapping[str, Callable[..., Any]]  # library -> f(*args)
+  args: Sequence[Any]
+  # Largest relative difference allowed; None where the numbers differ.
+  rtol: float | None = None
+
+
+class _Ours(NamedTuple):
+  """Ours in the clothes of the others, for one way to call all."""
+
+  dist: d.Distribution
+  params: Any
+
+  def log_prob(self, x):
+    return self.dist.log_prob(self.params, x)
+
+  def sample(self, key, shape):
+    return self.dist.sample(key, self.params, shape)
+
+
+def distribution_cases(num_points: int, seed: int) -> dict[str, Case]:
+  """What the promises on distributions are about.
+
+  Raises:
+    ValueError: the other libraries are not installed.
+  """
+  distrax, numpyro = map(_library, ('distrax', 'numpyro.distributions'))
+  rng = np.random.default_rng(seed)
+
+  def array(*shape):
+    return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+  loc, scale, points = array(), jnp.exp(array()), array(num_points)
+  vector = array(_DIM)
+  tril = jnp.tril(0.3 * array(_DIM, _DIM), -1) + jnp.diag(
+      jnp.exp(0.3 * array(_DIM)))
+  logits, locs = array(_COMPONENTS), 3 * array(_COMPONENTS)
+  scales = jnp.exp(0.3 * array(_COMPONENTS))
+  # name -> params, points of log_prob, and how each library takes the params.
+  families: Mapping[str, tuple[Any, Any, Callable, Callable, Callable]] = {
+      'normal': (
+          (loc, scale), points,
+          lambda *p: _Ours(d.normal, d.NormalParams(*p)),
+          distrax.Normal, numpyro.Normal),
+      f'{_DIM}-D normal': (
+          (vector, tril), array(num_points, _DIM),
+          lambda *p: _Ours(d.multivariate_normal,
+                           d.MultivariateNormalParams(*p)),
+          distrax.MultivariateNormalTri,
+          lambda loc, tril: numpyro.MultivariateNormal(loc, scale_tril=tril)),
+      f'mixture of {_COMPONENTS}': (
+          (logits, locs, scales), points,
+          lambda logits, *p: _Ours(d.mixture(d.normal), d.MixtureParams(
+              logits, d.NormalParams(*p))),
+          lambda logits, *p: distrax.MixtureSameFamily(
+              distrax.Categorical(logits), distrax.Normal(*p)),
+          lambda logits, *p: numpyro.MixtureSameFamily(
+              numpyro.Categorical(logits=logits), numpyro.Normal(*p))),
+      f'categorical of {_COMPONENTS}': (
+          (logits,), None,
+          lambda *p: _Ours(d.categorical, d.CategoricalParams(*p)),
+          distrax.Categorical,
+          lambda logits: numpyro.Categorical(logits=logits)),
+  }
+  cases = {}
+  for name, (params, x, *makes) in families.items():
+    libraries = dict(zip((_OURS, 'distrax', 'numpyro'), makes))
+    if x is not None:
+      cases[f'{name} log_prob'] = Case(
+          {library: functools.partial(_log_prob, make)
+           for library, make in libraries.items()}, (x, *params), 1e-4)
+    cases[f'{name} sample'] = Case(
+        {library: functools.partial(_sample, library, make, num_points)
+         for library, make in libraries.items()},
+        (keys.key(seed, 'figure'), *params))
+  return cases
+
+
+def _library(name: str) -> Any:
+  try:
+    return importlib.import_module(name)
+  except ImportError as error:
+    raise ValueError(
+        f'benchmark: needs {name.partition(".")[0]}: python -m pip install '
+        f'-e ".[bench]", got {error}') from error
+
+
+def _log_prob(make: Callable[..., Any], x: Any, *params: Any) -> Any:
+  return make(*params).log_prob(x)
+
+
+def _sample(
+    library: str, make: Callable[..., Any], num: int, key: Any, *params: Any
+) -> Any:
+  if library == 'distrax':
+    return make(*params).sample(seed=key, sample_shape=(num,))
+  return make(*params).sample(key, (num,))
+
+
+def cdf_cases(num_points: int, seed: int) -> dict[str, Case]:
+  """What a cdf takes next to a log-density, and at large params.
+
+  Points are within some standard deviations of the mean. The one that is timed
+  as ours is the log-density, or the cdf of ordinary params: a ratio says how
+  many times as long the other takes.
+  """
+  z = jnp.asarray(np.random.default_rng(seed).normal(size=num_points),
+                  jnp.float32)
+
+  def whole(mean, std):
+    return jnp.maximum(jnp.round(mean + std * z), 0)
+
+  def members(size):
+    """Of each family one of about this size, and its points."""
+    size = jnp.asarray(size)
+    root, one = jnp.sqrt(size), jnp.ones(())
+    return {
+        'student_t': (d.student_t, d.StudentTParams(size, 0 * one, one), z),
+        'gamma': (d.gamma, d.GammaParams(size, size),
+                  jnp.maximum(1 + z / root, 0.01)),
+        'beta': (d.beta, d.BetaParams(size, size),
+                 jnp.clip(0.5 + 0.3 * z / root, 0.01, 0.99)),
+        'binomial': (d.binomial, d.BinomialParams(2 * size, 0.3 * one),
+                     jnp.minimum(whole(1.15 * size, 0.7 * root), 2 * size)),
+        'poisson': (d.poisson, d.PoissonParams(size), whole(size, root)),
+    }
+
+  cases, large = {}, members(_LARGE)
+  for name, (dist, *inputs) in members(8.0).items():
+    cases[f'{name} cdf / log_prob'] = Case(
+        {_OURS: dist.log_prob, 'cdf': dist.cdf}, inputs)
+    cases[f'{name} cdf at {_LARGE:.0e} / at 8'] = Case(
+        {_OURS: lambda small, large, cdf=dist.cdf: cdf(*small),
+         'large': lambda small, large, cdf=dist.cdf: cdf(*large)},
+        (inputs, large[name][1:]))
+  return cases
+
+
+class Suite(NamedTuple):
+  """A table of the benchmark."""
+
+  cases: Callable[[int, int], dict[str, Case]]  # of number of points and seed
+  caption: str
+  compilations: int  # first calls that are timed
+
+
+SUITES = {
+    'distributions': Suite(
+        distribution_cases,
+        'ratios to the faster of the others, above 1 ours is faster',
+        _COMPILATIONS),
+    'cdf': Suite(cdf_cases, 'ratios of the first named to the second', 3),
+}
+
+
+def check_agreement(name: str, case: Case) -> None:
+  """Raises ValueError unless all libraries compute the same numbers."""
+  if case.rtol is None:
+    return
+  ours = case.calls[_OURS](*case.args)
+  for library, call in case.calls.items():
+    worst = float(jnp.max(jnp.abs(call(*case.args) - ours)
+                          / jnp.maximum(1, jnp.abs(ours))))
+    check(worst < case.rtol, name,
+          f'{library} must agree with us to {case.rtol}', worst)
+
+
+def measure(
+    case: Case, rounds: int, clock: Callable[[], float] = time.perf_counter,
+    cpu_clock: Callable[[], float] = time.process_time,
+    compilations: int = _COMPILATIONS
+) -> tuple[float, float, float, float]:
+  """Times every library of `case` in turn, `rounds` times over.
+
+  Returns:
+    Ratios: the median over the rounds, the least, the most; and the median of
+    processor times to the first result.
+  """
+
+  def timed(call, clock=clock):
+    start = clock()
+    jax.block_until_ready(call(*case.args))
+    return clock() - start
+
+  def first(call):
+    jax.clear_caches()  # what one library traced would help the next
+    return timed(jax.jit(call), cpu_clock)
+
+  compiling = _ratios(_in_turn(first, case.calls, compilations))
+  jitted = {name: jax.jit(call) for name, call in case.calls.items()}
+  for call in jitted.values():
+    timed(call)
+  speed = _ratios(_in_turn(timed, jitted, rounds))
+  return (float(np.median(speed)), float(speed.min()), float(speed.max()),
+          float(np.median(compiling)))
+
+
+def _in_turn(
+    timed: Callable[[Callable], float], calls: Mapping[str, Callable],
+    rounds: int
+) -> dict[str, list[float]]:
+  """Seconds of every call in every round, each other round in reverse."""
+  times: dict[str, list[float]] = {name: [] for name in calls}
+  for i in range(rounds):
+    for name in list(calls)[::-1 if i % 2 else 1]:
+      times[name].append(timed(calls[name]))
+  return times
+
+
+def _ratios(times: Mapping[str, Sequence[float]]) -> np.ndarray:
+  """Time of the other that is fastest in the median over ours, by round."""
+  fastest = min((rounds for name, rounds in times.items() if name != _OURS),
+                key=np.median)
+  return np.asarray(fastest) / np.asarray(times[_OURS])
+
+
+def report(
+    settings: Settings, suite: str, cases: Mapping[str, Case], workdir: str,
+    say: Callable[[str], Any]
+) -> tables.Table:
+  """Writes report.json; a row a case.
+
+  Args:
+    settings: of the benchmark.
+    suite: a name in SUITES.
+    cases: what is timed.
+    workdir: the folder.
+    say: is told in a line what is being timed.
+
+  Raises:
+    ValueError: the libraries do not agree on the numbers.
+  """
+  rows = []
+  for name, case in cases.items():
+    say(f'timing {name}')
+    check_agreement(name, case)
+    rows.append((name, *measure(case, settings.rounds,
+                                compilations=SUITES[suite].compilations)))
+  table = tables.make_table(
+      ['case', *(tables.Column(name, title, '.2f') for name, title in (
+          ('speed', 'median'), ('low', 'least'), ('high', 'most'),
+          ('compile', 'compile')))], rows)
+  write_json(os.path.join(workdir, 'report.json'), {
+      'suite': suite, 'device': jax.devices()[0].device_kind,
+      'machine': platform.machine(), 'jax': jax.__version__,
+      'cases': tables.records(table)})
+  return table
