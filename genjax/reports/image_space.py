@@ -14,7 +14,7 @@ from genjax import image_distance
 from genjax.checks import check
 from genjax.data import named
 from genjax.data import pipeline
-from genjax.metrics.estimate import by_halves
+from genjax.metrics import closeness
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import share
 from genjax.reports import image_sets
@@ -115,43 +115,6 @@ def change(x: np.ndarray, seed: int) -> dict[str, np.ndarray]:
       np.float32) for name, do in CHANGES.items()}
 
 
-def nearest(table: np.ndarray, k: int) -> np.ndarray:
-  """Columns of the k least of each row of [N, M], the least first: [N, k]."""
-  return np.argsort(table, axis=1, kind='stable')[:, :k]
-
-
-def vote(labels: np.ndarray) -> np.ndarray:
-  """The commonest label of each row of [N, k], the least of equals: [N]."""
-  counts = np.stack([np.sum(labels == c, axis=1)
-                     for c in range(labels.max() + 1)], axis=1)
-  return counts.argmax(1)
-
-
-def reactions(
-    table: np.ndarray, changed: Mapping[str, np.ndarray], same: np.ndarray
-) -> dict[str, Estimate]:
-  """Mean distances of test images, over the mean to images of other classes.
-
-  Args:
-    table: distances [N, M] of test images to training images.
-    changed: name of a change -> distances [N] of test images to themselves
-      after it.
-    same: whether the two are of one class, [N, M].
-  """
-  # Sums by row: halves of the test images are then halves of these.
-  others, count = np.sum(table * ~same, 1), np.sum(~same, 1)
-  rows = {name: (d, np.ones(len(d))) for name, d in changed.items()}
-  rows['nearest training image'] = (table.min(1), np.ones(len(table)))
-  rows['same class, mean'] = (np.sum(table * same, 1), np.sum(same, 1))
-
-  def ratio(total, number):
-    return by_halves(lambda i: float(
-        total[i].sum() / number[i].sum() * count[i].sum() / others[i].sum()),
-                     len(table))
-
-  return {name: ratio(*sums) for name, sums in rows.items()}
-
-
 def compare(
     distance: Distance, train: Images, test: Images,
     changed: Mapping[str, np.ndarray], k: int
@@ -161,13 +124,13 @@ def compare(
       functools.partial(image_distance.pairwise, distance.between))
   looks = distance.look(test.x)
   table = np.asarray(pairwise(looks, distance.look(train.x)))
-  found = nearest(table, k)
-  right = vote(train.label[found]) == test.label
+  found = closeness.nearest(table, k)
+  right = closeness.vote(train.label[found]) == test.label
   to_changed = {name: np.asarray(distance.between(looks, distance.look(x)))
                 for name, x in changed.items()}
   same = test.label[:, None] == train.label
   return found, {f'{k}-NN accuracy': share(right),
-                 **reactions(table, to_changed, same)}
+                 **closeness.reactions(table, to_changed, same)}
 
 
 def draw(

@@ -13,10 +13,10 @@ from genjax.data import pipeline
 from genjax.data.levels import level_width
 from genjax.data.levels import on_levels
 from genjax.metrics import classification
+from genjax.metrics import pixel_densities
 from genjax.metrics.bits import bits_per_dim
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import of_mean
-from genjax.reports import pixel_densities
 from genjax.reports import vae_figures
 from genjax.reports.table import Cell
 from genjax.reports.table import Column

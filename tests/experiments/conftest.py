@@ -27,7 +27,7 @@ from experiments import sample
 from experiments import train_diffusion
 from genjax.data import embedded
 from genjax.data import pipeline
-from genjax.reports import pixel_densities
+from genjax.metrics import pixel_densities
 from genjax.runs import data_identity
 from genjax.runs import diffusion
 from genjax.runs import workdir as workdirs

@@ -80,8 +80,3 @@ def test_change_does_what_it_says():
   at = [np.sum(i * turned) / turned.sum() for i in (rows, columns)]
   assert abs(abs(at[0] - 4) - 2 * np.sin(np.pi / 12)) < 0.15
   assert abs(at[1] - (4 - 2 * np.cos(np.pi / 12))) < 0.15
-
-
-def test_vote_takes_the_commonest():
-  labels = np.array([[1, 1, 0], [2, 0, 0], [2, 1, 2], [3, 2, 1]])
-  np.testing.assert_array_equal(image_space.vote(labels), [1, 0, 2, 1])
