@@ -17,7 +17,6 @@ from genjax.metrics.calibration import calibration
 from genjax.metrics.classification import likeliest
 from genjax.metrics.estimate import share
 from genjax.reports import curves
-from genjax.reports.curves import Curve
 from genjax.reports.table import Cell
 from genjax.reports.table import Column
 from genjax.reports.table import make_table
@@ -31,15 +30,15 @@ from genjax.training.loop import Hook
 from genjax.types import Batch
 from genjax.viz import classifiers
 from genjax.viz import figures
-from genjax.viz.figures import plain
 from genjax.viz.panels import Layer
 from genjax.viz.panels import Panel
 from genjax.viz.panels import save_panels
 
 _MOST = 2000  # examples whose principal components are found, or are drawn
 _CURVES = (
-    Curve('loss', 'loss', 'nats'), Curve('accuracy', 'accuracy', 'share'),
-    Curve('squared_error', 'squared error', 'squared units'))
+    curves.Curve('loss', 'loss', 'nats'),
+    curves.Curve('accuracy', 'accuracy', 'share'),
+    curves.Curve('squared_error', 'squared error', 'squared units'))
 _LIMIT, _GRID = 2.4, 120  # of the map of a decision
 
 # x [N, ...] -> [N, F].
@@ -140,7 +139,7 @@ def _report_classes(
   seen, names = discriminative.in_two_dimensions(features)
   classifiers.save_classifier(
       os.path.join(workdir, 'figures', 'classifier.png'),
-      [plain(name) for name in settings.class_names], confusion,
+      [figures.plain(name) for name in settings.class_names], confusion,
       classifiers.Reliability(reliability.confidence, reliability.accuracy,
                               reliability.count, reliability.error),
       classifiers.Map(seen, label[:_MOST], names), spectra)

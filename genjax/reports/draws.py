@@ -1,6 +1,6 @@
 """Runs that a report is told by the name of a flag, and what they draw."""
 
-from typing import Any
+from typing import Any, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +9,7 @@ from genjax.data import pipeline
 from genjax.runs import keys
 from genjax.runs.open import open_run
 from genjax.runs.task import Run
+from genjax.types import Cond
 
 
 def opened(where: str, workdir: str) -> Run:
@@ -30,6 +31,17 @@ def classes_of(settings: Any) -> tuple[str, ...]:
   return settings.class_names if told else ()
 
 
+def told(label: Any) -> Cond | None:
+  """The condition of a label [B], or of shares [B, K]; None of None."""
+  return None if label is None else {'label': jnp.asarray(label)}
+
+
+def in_turn(classes: Sequence[str], num: int) -> np.ndarray | None:
+  """Labels 0, 1, 2, ... of the classes in turn: int32 [num]; None of none."""
+  return np.resize(np.arange(len(classes), dtype=np.int32),
+                   num) if classes else None
+
+
 def draw(
     where: str, run: Run, num: int, label: np.ndarray | None, seed: int
 ) -> np.ndarray:
@@ -48,6 +60,5 @@ def draw(
   if run.sample is None:
     raise ValueError(f'{where}: must be of a model that samples, got a '
                      f'{run.task.kind}')
-  cond = None if label is None else {'label': jnp.asarray(label)}
-  x = np.asarray(run.sample(keys.key(seed, 'sample'), (num,), cond))
+  x = np.asarray(run.sample(keys.key(seed, 'sample'), (num,), told(label)))
   return pipeline.to_uint8(x) if x.ndim == 4 else x

@@ -12,14 +12,13 @@ from genjax.data import pipeline
 from genjax.data import sample_files
 from genjax.data.sources import ArraySource
 from genjax.metrics import comparison
-from genjax.metrics.comparison import Judged
-from genjax.metrics.comparison import Score
 from genjax.metrics.distances import squared_distances
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import share
 from genjax.reports import image_sets
 from genjax.reports.draws import classes_of
 from genjax.reports.draws import draw
+from genjax.reports.draws import in_turn
 from genjax.reports.draws import opened
 from genjax.reports.image_sets import Images
 from genjax.reports.judge import Judge
@@ -84,23 +83,22 @@ def open_samples(
         f'{described.shape} and of the classes of the data, or of none',
         f'shape {shape} and {len(classes)} classes')
   num = min(settings.most, len(data.train))
-  label = np.resize(np.arange(len(classes)), num) if classes else None
-  arrays = {'image': draw('samples', run, num, label, settings.seed)}
-  if label is not None:
-    arrays['label'] = label.astype(np.int32)
-  return ArraySource(arrays, classes), run.step
+  label = in_turn(classes, num)
+  image = draw('samples', run, num, label, settings.seed)
+  return ArraySource({'image': image} if label is None else {
+      'image': image, 'label': label}, classes), run.step
 
 
-def look(images: Images, judge: Judge | None) -> Judged:
+def look(images: Images, judge: Judge | None) -> comparison.Judged:
   """What the metrics look at of images."""
   x = images.x
-  return Judged(x.reshape(len(x), -1), images.label,
+  return comparison.Judged(x.reshape(len(x), -1), images.label,
                 judge and judge.features(x), judge and judge.said(x))
 
 
 def accuracy_score(
     judge: Judge | None, samples: ArraySource, data: named.Data, test: Images
-) -> Score:
+) -> comparison.Score:
   """Test accuracy of the classifier's recipe and seed, trained on samples.
 
   CAS of Ravuri & Vinyals, arXiv:1905.10887: of the training images themselves
@@ -156,7 +154,7 @@ def report(
 
 def save(
     path: str, samples: Images, train: Images,
-    scores: Mapping[str, tuple[Score, Score]]
+    scores: Mapping[str, tuple[comparison.Score, comparison.Score]]
 ) -> None:
   """Writes some samples over their nearest training images, and the scores."""
   num = len(samples.x)

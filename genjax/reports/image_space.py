@@ -3,15 +3,14 @@
 import dataclasses
 import functools
 import os
-from typing import Callable, Mapping, NamedTuple
+from typing import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import scipy.ndimage
 
 from genjax import image_distance
 from genjax.checks import check
+from genjax.data import changes
 from genjax.data import named
 from genjax.data import pipeline
 from genjax.metrics import closeness
@@ -28,7 +27,6 @@ from genjax.runs import fields
 from genjax.runs import keys
 from genjax.runs.settings import setting
 from genjax.runs.workdir import write_json
-from genjax.types import Array
 from genjax.viz.image_space import Neighbours
 from genjax.viz.image_space import Reaction
 from genjax.viz.image_space import save_image_space
@@ -65,58 +63,8 @@ def open_images(settings: Settings) -> tuple[named.Data, Images, Images]:
   return data, train, test
 
 
-class Distance(NamedTuple):
-  """A distance between images, by what it looks at of each."""
-
-  look: Callable[[np.ndarray], Array]  # x [N, H, W, C] -> [N, ...]
-  between: Callable[[Array, Array], Array]  # of looks, one each -> [*batch]
-
-
-def distances(
-    features: Callable[[np.ndarray], np.ndarray]
-) -> dict[str, Distance]:
-  """The three, of images in [-1, 1], by name."""
-  return {
-      'pixel L2': Distance(jnp.asarray, image_distance.pixel_distance),
-      '1 - SSIM': Distance(  # black must be at 0
-          lambda x: (jnp.asarray(x) + 1) / 2,
-          lambda a, b: 1 - image_distance.structural_similarity(
-              a, b, data_range=1.0)),
-      'features': Distance(  # as the channels of an image of one pixel
-          lambda x: jnp.asarray(features(x))[:, None, None],
-          image_distance.pixel_distance),
-  }
-
-
-def _shift(x, rng):
-  del rng
-  return np.pad(x[:, :, :-1], [(0, 0), (0, 0), (1, 0), (0, 0)], 'edge')
-
-
-def _rotate(x, rng):
-  del rng
-  return scipy.ndimage.rotate(x, 15, axes=(2, 1), reshape=False, order=1,
-                              mode='nearest')
-
-
-# (x [N, H, W, C] in [-1, 1], a numpy generator) -> x, clipped to the range,
-# which is 2.
-CHANGES: Mapping[str, Callable[..., np.ndarray]] = {
-    'shift, 1 pixel': _shift,
-    'rotation, 15°': _rotate,
-    'noise, 10 %': lambda x, rng: x + rng.normal(0, 0.2, x.shape),
-    'brightness, +10 %': lambda x, rng: x + 0.2,
-}
-
-
-def change(x: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-  """Images [N, H, W, C] after each of CHANGES, by name."""
-  return {name: np.clip(do(x, keys.generator(seed, 'figure')), -1, 1).astype(
-      np.float32) for name, do in CHANGES.items()}
-
-
 def compare(
-    distance: Distance, train: Images, test: Images,
+    distance: image_distance.Distance, train: Images, test: Images,
     changed: Mapping[str, np.ndarray], k: int
 ) -> tuple[np.ndarray, dict[str, Estimate]]:
   """Positions of the k nearest training images [N, k], and the measures."""
@@ -177,9 +125,9 @@ def report(
     judge: whose features are one of the distances.
     workdir: the folder.
   """
-  changed = change(test.x, settings.seed)
+  changed = changes.change(test.x, keys.generator(settings.seed, 'figure'))
   found, results = {}, {}
-  for name, distance in distances(judge.features).items():
+  for name, distance in image_distance.distances(judge.features).items():
     found[name], results[name] = compare(distance, train, test, changed,
                                          settings.k)
   draw(os.path.join(workdir, 'figures', 'image_space.png'), train, test,

@@ -18,13 +18,13 @@ from genjax.data import named
 from genjax.data import pipeline
 from genjax.metrics import manifold
 from genjax.reports import image_sets
+from genjax.reports.draws import told
 from genjax.reports.judge import Judge
 from genjax.reports.table import make_table
 from genjax.reports.table import Table
 from genjax.runs.task import Run
 from genjax.runs.workdir import write_json
 from genjax.types import Array
-from genjax.types import Cond
 from genjax.viz import paths as drawings
 from genjax.viz.figures import plain
 
@@ -79,10 +79,10 @@ def find_paths(
   """
   steps = num_steps or (_DENOISER_STEPS if run.denoiser else _STEPS)
   t = jnp.linspace(0.0, 1.0, num_points)
-  z, cond = run.encode(ends.x, _told(ends.label)), None
+  z, cond = run.encode(ends.x, told(ends.label)), None
   if ends.label is not None:
     first, second = jax.nn.one_hot(ends.label, len(run.settings.class_names))
-    cond = _told(interpolation.lerp(first, second, t))
+    cond = told(interpolation.lerp(first, second, t))
 
   @functools.partial(jax.jit, static_argnums=0)
   def along(name: str, a: Array, b: Array) -> Array:
@@ -97,15 +97,11 @@ def find_paths(
           for name in names}
 
 
-def _told(label: Any) -> Cond | None:
-  return None if label is None else {'label': jnp.asarray(label)}
-
-
 def in_every_class(run: Any, x: np.ndarray, label: np.ndarray) -> np.ndarray:
   """Images of the codes of x [R, H, W, C] in every class: [R, K, H, W, C]."""
   num = len(run.settings.class_names)
-  z = jnp.repeat(run.encode(x, _told(label)), num, axis=0)
-  found = run.decode(z, _told(np.tile(np.arange(num), len(x))))
+  z = jnp.repeat(run.encode(x, told(label)), num, axis=0)
+  found = run.decode(z, told(np.tile(np.arange(num), len(x))))
   return np.asarray(found).reshape(len(x), num, *x.shape[1:])
 
 
