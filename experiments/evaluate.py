@@ -3,21 +3,23 @@
   python -m experiments.evaluate --samples=samples.npz --data=digits \
       --workdir=runs/evaluation
 
-Samples are an .npz (`arr_0` uint8 [N, H, W, C], labels in `arr_1`) or a folder
-of pictures. Distances of distributions and shares by neighbours are to the
-test set, in features of a classifier trained on the training set (by
---classifier, or here) and in pixels in [-1, 1]. Beside every number stands its
-floor: what real training images score in place of the samples. Distances are
-unbiased for independent draws; training and test images that were split by
-class, as the digits were, are more alike than these, and theirs lie below 0.
-Writes report.json and a figure.
+Samples are an .npz (`arr_0` uint8 [N, H, W, C], labels in `arr_1`), a folder of
+pictures, or the folder of a run that samples (--samples=runs/vae), which then
+draws as many as there are training images to compare, of its classes in turn.
+
+Distances of distributions and shares by neighbours are to the test set, in
+features of a classifier trained on the training set (by --classifier, or here)
+and in pixels in [-1, 1]. Beside every number stands its floor: what real
+training images score in place of the samples. Distances are unbiased for
+independent draws; training and test images that were split by class, as the
+digits were, are more alike than these, and theirs lie below 0. Writes
+report.json and a figure.
 """
 
 from absl import flags as absl_flags
 
 from experiments import app
 from experiments import flags
-from genjax.data import sample_files
 from genjax.reports import evaluation
 from genjax.reports import image_sets
 from genjax.reports.judge import find_judge
@@ -38,13 +40,13 @@ def main() -> None:
   settings = evaluation.Settings(**flags.chosen(evaluation.Settings))
   check_settings(settings)
   data = image_sets.open_split(settings)
-  source = sample_files.read_samples(settings.samples, data.description)
   workdirs.check_same(workdir, 'evaluation', settings)
+  source, step = evaluation.open_samples(settings, data)
   judge = find_judge(
       settings.classifier, data, image_sets.data_of(settings), workdir,
       print) if data.description.class_names else None
   workdirs.create_or_check(workdir, 'evaluation', settings)
-  table = evaluation.report(settings, source, data, judge, workdir)
+  table = evaluation.report(settings, source, data, judge, workdir, step)
   print(f'{as_text(table)}\n\nfeatures by extractor '
         f'{judge and judge.extractor}; wrote {workdir}/figures/evaluation.png '
         'and report.json')

@@ -14,15 +14,14 @@ import os
 from typing import Any, Sequence
 
 from absl import flags as absl_flags
-import jax.numpy as jnp
 import numpy as np
 
 from experiments import app
 from experiments import flags
 from genjax.checks import check
-from genjax.data import pipeline
 from genjax.data import sample_files
-from genjax.runs import keys
+from genjax.reports.draws import classes_of
+from genjax.reports.draws import draw
 from genjax.runs.workdir import check_output
 from genjax.runs.workdir import write_json
 
@@ -37,12 +36,6 @@ def define_flags() -> None:
                          'or name, with commas between; all where absent.')
   absl_flags.DEFINE_string('out', None, 'An .npz file or a folder of PNG '
                            'files; samples.npz in the workdir where absent.')
-
-
-def classes_of(settings: Any) -> tuple[str, ...]:
-  """Names of the classes that a run is told; none of a kind that has none."""
-  told = getattr(settings, 'conditional', False)
-  return settings.class_names if told else ()
 
 
 def parse_labels(
@@ -95,22 +88,15 @@ def write_samples(
 def main() -> None:
   values = absl_flags.FLAGS
   run = flags.opened()
-  settings, num = run.settings, values.num_samples
-  if (draw := run.sample) is None:
-    raise ValueError('workdir: must be of a model that samples, got a '
-                     f'{run.task.kind}')
-  classes = classes_of(settings)
+  num, classes = values.num_samples, classes_of(run.settings)
   label = parse_labels(classes, values.labels, num)
   out = values.out or os.path.join(values.workdir, 'samples.npz')
   check_output(out)
-  check_out(out, flat=len(settings.shape) == 1)
-  cond = None if label is None else {'label': jnp.asarray(label)}
-  x = np.asarray(draw(keys.key(values.seed, 'sample'), (num,), cond))
+  check_out(out, flat=len(run.settings.shape) == 1)
+  x = draw('workdir', run, num, label, values.seed)
   replaced = ', in place of earlier ones' if os.path.isfile(out) else ''
-  write_samples(out, pipeline.to_uint8(x) if x.ndim == 4 else x, label,
-                classes, {
-                    **flags.drawn_by(run), 'num_samples': num,
-                    'labels': values.labels})
+  write_samples(out, x, label, classes, {
+      **flags.drawn_by(run), 'num_samples': num, 'labels': values.labels})
   print(f'wrote {num} samples to {out}{replaced}')
 
 

@@ -6,6 +6,7 @@
     model.logits(params, x)  # [B, K], a linear map of the features
 """
 
+import hashlib
 from typing import Callable, Mapping, NamedTuple, Protocol
 
 import flax.linen as nn
@@ -312,3 +313,35 @@ def effective_dimension(variances: Array) -> Array:
   # Of shares: squares of variances are fourth powers of the data's unit.
   share = variances / jnp.max(variances)
   return jnp.square(jnp.sum(share)) / jnp.sum(jnp.square(share))
+
+
+def in_two_dimensions(
+    features: np.ndarray
+) -> tuple[np.ndarray, tuple[str, str]]:
+  """Features [N, F] on their first two principal components, and names."""
+  found = principal_components(jnp.asarray(features))
+  # A component has no sign: one of its own keeps an animation from jumping.
+  directions = np.asarray(found.directions[:2])
+  sign = np.sign(directions[np.arange(len(directions)),
+                            np.abs(directions).argmax(1)])
+  seen = (features - found.mean) @ (sign[:, None] * directions).T
+  part = np.asarray(found.variances / found.variances.sum())
+  names = [f'component {i + 1}: {part[i]:.0%} of the variance'
+           for i in range(len(directions))]
+  if len(names) < 2:
+    return np.pad(seen, [(0, 0), (0, 1)]), (names[0], '')
+  return seen, (names[0], names[1])
+
+
+def extractor_hash(params: Params) -> str:
+  """A short name of the feature extractor in `params`: 12 hexadecimal digits.
+
+  Of the sha256 of its parameters, in the order of their paths. Metrics on
+  features are comparable under one name only.
+  """
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params['extractor']):
+    x = np.ascontiguousarray(leaf)
+    digest.update(f'{jax.tree_util.keystr(path)} {x.dtype} {x.shape}'.encode())
+    digest.update(x.tobytes())
+  return digest.hexdigest()[:12]

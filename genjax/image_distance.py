@@ -1,7 +1,7 @@
-"""How far apart two images are, by their pixels alone."""
+"""How far apart two images are, by their pixels or what is seen in them."""
 
 import math
-from typing import Callable
+from typing import Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -98,6 +98,32 @@ def pairwise(
   Row by row, so that no more than M distances are worked on at a time.
   """
   return jax.lax.map(lambda row: distance(row, b), a)
+
+
+class Distance(NamedTuple):
+  """A distance between images, by what it looks at of each."""
+
+  look: Callable[[np.ndarray], Array]  # x [N, H, W, C] -> [N, ...]
+  between: Callable[[Array, Array], Array]  # of looks, one each -> [*batch]
+
+
+def distances(
+    features: Callable[[np.ndarray], np.ndarray]
+) -> dict[str, Distance]:
+  """Three distances of images in [-1, 1], by name.
+
+  Args:
+    features: x [N, H, W, C] to what the third one looks at, [N, F].
+  """
+  return {
+      'pixel L2': Distance(jnp.asarray, pixel_distance),
+      '1 - SSIM': Distance(  # black must be at 0
+          lambda x: (jnp.asarray(x) + 1) / 2,
+          lambda a, b: 1 - structural_similarity(a, b, data_range=1.0)),
+      'features': Distance(  # as the channels of an image of one pixel
+          lambda x: jnp.asarray(features(x))[:, None, None],
+          pixel_distance),
+  }
 
 
 def _images(where: str, a: Array, b: Array) -> tuple[Array, Array]:

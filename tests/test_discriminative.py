@@ -8,6 +8,7 @@ import pytest
 from scipy import special
 from scipy import stats
 from sklearn import metrics
+from sklearn.decomposition import PCA
 
 from genjax import discriminative
 from genjax.networks.mlp import Perceptron
@@ -300,3 +301,33 @@ def test_scores_are_those_of_scikit_learn_and_scipy():
       loc, np.exp(log_scale)).logpdf(target).mean(), rel=1e-5)
   assert found['squared_error'] == pytest.approx(
       metrics.mean_squared_error(target, loc), rel=1e-5)
+
+
+def test_in_two_dimensions_is_principal_components_with_signs_of_their_own():
+  x = np.random.default_rng(0).normal(size=(50, 4)) * [1, 3, 2, 0.5]
+  want = PCA(2).fit(x)
+  seen, names = discriminative.in_two_dimensions(x.astype(np.float32))
+  turned = np.abs(want.transform(x) * seen).sum(0) / np.abs(
+      np.sum(want.transform(x) * seen, 0))
+  np.testing.assert_allclose(np.abs(seen), np.abs(want.transform(x)),
+                             atol=1e-4)
+  np.testing.assert_allclose(turned, 1, rtol=1e-5)  # one sign throughout
+  assert f'{want.explained_variance_ratio_[1]:.0%}' in names[1]
+  again, _ = discriminative.in_two_dimensions(x[::-1].astype(np.float32))
+  np.testing.assert_allclose(again[::-1], seen, atol=1e-4)
+
+
+def test_in_two_dimensions_of_one_feature_is_flat():
+  seen, _ = discriminative.in_two_dimensions(np.arange(4.0)[:, None])
+  assert seen.shape == (4, 2) and not np.any(seen[:, 1])
+
+
+def test_extractor_hash_is_of_the_extractor_alone():
+  def params(w=1.0, head=0.0, name='w', shape=(2, 2)):
+    return {'extractor': {name: jnp.full(shape, w)}, 'head': jnp.array(head)}
+
+  name = discriminative.extractor_hash(params())
+  assert len(name) == 12 and int(name, 16) >= 0
+  assert name == discriminative.extractor_hash(params(head=1.0))
+  for other in (params(2.0), params(name='v'), params(shape=(4, 1))):
+    assert name != discriminative.extractor_hash(other)

@@ -8,7 +8,7 @@ final coordinates unless a function says otherwise.
 """
 
 import math
-from typing import Any
+from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,9 @@ _XOR_GAP, _XOR_REACH = 0.2, 1.8
 _GAUSSIANS_RADIUS = 1.6
 _GAUSSIANS_SCALE = 0.12
 _ROLL_SCALE = 1.8 / (4.5 * math.pi)
+_CURVE_POINTS = 2**15  # of a set without its noise, for its law
+# Standard deviations of the noise of sets around a curve, of moons .05 * 1.2.
+_NOISE = {'moons': 0.06, 'rings': 0.05, 'spirals': 0.03, 'swiss_roll': 0.03}
 
 
 def moons(key: Key, n: int, *, noise: float = 0.05) -> Draw:
@@ -115,6 +118,38 @@ def eight_gaussians_mixture() -> tuple[np.ndarray, np.ndarray, float]:
   return np.full(8, 1 / 8), means, _GAUSSIANS_SCALE
 
 
+class Uniform(NamedTuple):
+  """A law of one density wherever it has any."""
+
+  inside: Callable[[np.ndarray], np.ndarray]  # x [..., 2] -> bool [...]
+  area: float
+
+
+class Gaussians(NamedTuple):
+  """Equal Gaussians of covariance scale^2 I."""
+
+  centres: np.ndarray  # [N, 2]
+  scale: float
+
+
+def law(name: str) -> Uniform | Gaussians:
+  """The law of the set `name` with the noise that it has unless told another.
+
+  Of a set around a curve the centres are 2^15 draws without the noise.
+
+  Raises:
+    ValueError: an unknown name.
+  """
+  check_choice('law', 'name', name, SETS)
+  if name in _UNIFORM:
+    return _UNIFORM[name]
+  if name == 'eight_gaussians':
+    _, means, scale = eight_gaussians_mixture()
+    return Gaussians(means, scale)
+  return Gaussians(toy_source(name, _CURVE_POINTS, 0, noise=0.0).arrays['x'],
+                   _NOISE[name])
+
+
 def eight_gaussians(key: Key, n: int) -> Draw:
   """Draws from `eight_gaussians_mixture`; the label is the component."""
   key_label, key_noise = jax.random.split(key)
@@ -137,6 +172,13 @@ def swiss_roll(key: Key, n: int, *, noise: float = 0.03) -> Draw:
   label = jnp.minimum(turns.astype(jnp.int32), 2)
   return _draw(x + noise * jax.random.normal(key_noise, (n, 2)), label)
 
+
+_UNIFORM = {
+    'checkerboard': Uniform(lambda x: (np.abs(x).max(-1) <= 2)
+                            & (np.floor(x).sum(-1) % 2 == 0), 8.0),
+    'xor': Uniform(lambda x: np.all(np.abs(np.abs(x) - 1) <= 0.8 + 1e-6, -1),
+                   10.24),
+}
 
 SETS = {
     'moons': moons,

@@ -17,8 +17,6 @@ from genjax.metrics.calibration import calibration
 from genjax.metrics.classification import likeliest
 from genjax.metrics.estimate import share
 from genjax.reports import curves
-from genjax.reports.curves import Curve
-from genjax.reports.judge import extractor_hash
 from genjax.reports.table import Cell
 from genjax.reports.table import Column
 from genjax.reports.table import make_table
@@ -32,15 +30,15 @@ from genjax.training.loop import Hook
 from genjax.types import Batch
 from genjax.viz import classifiers
 from genjax.viz import figures
-from genjax.viz.figures import plain
 from genjax.viz.panels import Layer
 from genjax.viz.panels import Panel
 from genjax.viz.panels import save_panels
 
 _MOST = 2000  # examples whose principal components are found, or are drawn
 _CURVES = (
-    Curve('loss', 'loss', 'nats'), Curve('accuracy', 'accuracy', 'share'),
-    Curve('squared_error', 'squared error', 'squared units'))
+    curves.Curve('loss', 'loss', 'nats'),
+    curves.Curve('accuracy', 'accuracy', 'share'),
+    curves.Curve('squared_error', 'squared error', 'squared units'))
 _LIMIT, _GRID = 2.4, 120  # of the map of a decision
 
 # x [N, ...] -> [N, F].
@@ -63,7 +61,7 @@ def hooks(session: Session) -> list[Hook]:
     predict, see = (functools.partial(f, state.averages['ema'])
                     for f in (logits, features))
     accuracy = classifier.scores(settings, batch, predict)['accuracy']
-    seen, names = in_two_dimensions(in_blocks(see, x))
+    seen, names = discriminative.in_two_dimensions(in_blocks(see, x))
     classifiers.save_boundary(
         _boundary_path(session.workdir, f'_{step:07d}.png'), x, label,
         np.asarray(jax.nn.softmax(in_blocks(predict, mesh))).reshape(
@@ -75,24 +73,6 @@ def hooks(session: Session) -> list[Hook]:
 
 def _boundary_path(workdir: str, ending: str) -> str:
   return os.path.join(workdir, 'figures', f'boundary{ending}')
-
-
-def in_two_dimensions(
-    features: np.ndarray
-) -> tuple[np.ndarray, tuple[str, str]]:
-  """Features [N, F] on their first two principal components, and names."""
-  found = discriminative.principal_components(jnp.asarray(features))
-  # A component has no sign: one of its own keeps an animation from jumping.
-  directions = np.asarray(found.directions[:2])
-  sign = np.sign(directions[np.arange(len(directions)),
-                            np.abs(directions).argmax(1)])
-  seen = (features - found.mean) @ (sign[:, None] * directions).T
-  part = np.asarray(found.variances / found.variances.sum())
-  names = [f'component {i + 1}: {part[i]:.0%} of the variance'
-           for i in range(len(directions))]
-  if len(names) < 2:
-    return np.pad(seen, [(0, 0), (0, 1)]), (names[0], '')
-  return seen, (names[0], names[1])
 
 
 def report(run: Run, data: named.Data, workdir: str) -> Table:
@@ -115,7 +95,7 @@ def report(run: Run, data: named.Data, workdir: str) -> Table:
       'step': run.step, 'examples': f'{len(source)} {which}',
       'parameters': sum(x.size for x in jax.tree.leaves(run.params))}
   if 'extractor' in run.params:
-    results['extractor'] = extractor_hash(run.params)
+    results['extractor'] = discriminative.extractor_hash(run.params)
   results |= classifier.scores(settings, batch, predict)
   curves.draw(workdir, _CURVES)
   if settings.task == 'regression':
@@ -156,10 +136,10 @@ def _report_classes(
   confusion = np.zeros((len(settings.class_names),) * 2, int)
   known = said >= 0
   np.add.at(confusion, (label[known], said[known]), 1)
-  seen, names = in_two_dimensions(features)
+  seen, names = discriminative.in_two_dimensions(features)
   classifiers.save_classifier(
       os.path.join(workdir, 'figures', 'classifier.png'),
-      [plain(name) for name in settings.class_names], confusion,
+      [figures.plain(name) for name in settings.class_names], confusion,
       classifiers.Reliability(reliability.confidence, reliability.accuracy,
                               reliability.count, reliability.error),
       classifiers.Map(seen, label[:_MOST], names), spectra)

@@ -28,14 +28,6 @@ from genjax.runs.task import Run
 from genjax.viz import densities
 from genjax.viz.figures import plain
 
-_CURVE_POINTS = 2**15  # of a toy set without its noise, for its true density
-_NOISE = {'moons': 0.06, 'rings': 0.05, 'spirals': 0.03, 'swiss_roll': 0.03}
-# Where a toy set is uniform, and the area of it.
-_UNIFORM = {
-    'checkerboard': (lambda x: (np.abs(x).max(-1) <= 2)
-                     & (np.floor(x).sum(-1) % 2 == 0), 8.0),
-    'xor': (lambda x: np.all(np.abs(np.abs(x) - 1) <= 0.8 + 1e-6, -1), 10.24),
-}
 _SAMPLES = 2000
 
 # x float64 [M, D] in the unit of the data -> nats [M].
@@ -54,22 +46,16 @@ class Settings:
 def true_density(name: str) -> LogDensity | None:
   """The density of a toy set; None of other data.
 
-  Uniform on squares, or Gaussians around a curve, which is that of draws
-  without noise: an average over so many Gaussians that its log is off by less
-  than .002 nats in the mean.
+  See `toy.law`. Of a law around a curve its log is off by less than .002 nats
+  in the mean.
   """
-  if name in _UNIFORM:
-    inside, area = _UNIFORM[name]
-    return lambda x: np.where(inside(x), -math.log(area), -np.inf)
-  if name == 'eight_gaussians':
-    _, centres, scale = toy.eight_gaussians_mixture()
-  elif name in _NOISE:
-    scale = _NOISE[name]
-    centres = toy.toy_source(name, _CURVE_POINTS, 0, noise=0.0).arrays['x']
-  else:
+  if name not in toy.SETS:
     return None
-  params = KernelDensityParams(jnp.asarray(centres, jnp.float32),
-                               jnp.float32(scale))
+  law = toy.law(name)
+  if isinstance(law, toy.Uniform):
+    return lambda x: np.where(law.inside(x), -math.log(law.area), -np.inf)
+  params = KernelDensityParams(jnp.asarray(law.centres, jnp.float32),
+                               jnp.float32(law.scale))
   log_prob = jax.jit(kernel_density.log_prob)
   return lambda x: np.asarray(log_prob(params, jnp.asarray(x, jnp.float32)))
 

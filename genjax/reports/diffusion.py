@@ -3,19 +3,18 @@
 import os
 from typing import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 
 from genjax import viz
 from genjax.data import pipeline
 from genjax.diffusion import drawing
+from genjax.reports.draws import classes_of
+from genjax.reports.draws import in_turn
+from genjax.reports.draws import told
 from genjax.runs import keys
-from genjax.runs.diffusion_settings import num_classes
-from genjax.runs.diffusion_settings import Settings
 from genjax.runs.task import Session
 from genjax.training.logs import read_metrics
 from genjax.training.loop import Hook
-from genjax.types import Cond
 
 
 def hooks(session: Session) -> Sequence[Hook]:
@@ -24,15 +23,15 @@ def hooks(session: Session) -> Sequence[Hook]:
   Ten of each class, where there are classes; of points 2,000.
   """
   settings, draw = session.settings, session.model.parts.draw
-  classes = num_classes(settings)
+  classes = classes_of(settings)
   flat = len(settings.shape) == 1
   num = 2000 if flat else 100
+  cond = told(in_turn(classes, num))
   key = keys.key(settings.seed, 'grid')
 
   def grid(state, step):
     x = np.asarray(drawing.sample(
-        draw, state.averages['ema'], key, (num,), in_turn(settings, num),
-        classes))
+        draw, state.averages['ema'], key, (num,), cond, len(classes) or None))
     path = os.path.join(session.workdir, 'figures', f'samples_{step:07d}.png')
     if flat:
       limit = 2.5 if settings.shape == (2,) else float(np.abs(x).max())
@@ -43,12 +42,6 @@ def hooks(session: Session) -> Sequence[Hook]:
       session.writer.image(step, 'samples', viz.tile(images, 10))
 
   return [Hook(settings.save_every, grid)]
-
-
-def in_turn(settings: Settings, num: int) -> Cond | None:
-  """Labels 0, 1, 2, ... in turn [num]; None if the model is told none."""
-  classes = num_classes(settings)
-  return None if classes is None else {'label': jnp.arange(num) % classes}
 
 
 def save_training(workdir: str) -> str:

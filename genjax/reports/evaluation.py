@@ -6,16 +6,20 @@ from typing import Mapping
 
 import numpy as np
 
+from genjax.checks import check
 from genjax.data import named
 from genjax.data import pipeline
+from genjax.data import sample_files
 from genjax.data.sources import ArraySource
 from genjax.metrics import comparison
-from genjax.metrics.comparison import Judged
-from genjax.metrics.comparison import Score
 from genjax.metrics.distances import squared_distances
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import share
 from genjax.reports import image_sets
+from genjax.reports.draws import classes_of
+from genjax.reports.draws import draw
+from genjax.reports.draws import in_turn
+from genjax.reports.draws import opened
 from genjax.reports.image_sets import Images
 from genjax.reports.judge import Judge
 from genjax.reports.judge import retrain
@@ -25,6 +29,7 @@ from genjax.reports.table import records
 from genjax.reports.table import Table
 from genjax.runs import fields
 from genjax.runs.settings import setting
+from genjax.runs.workdir import SETTINGS
 from genjax.runs.workdir import write_json
 from genjax.viz.evaluation import save_evaluation
 from genjax.viz.evaluation import Scored
@@ -38,8 +43,9 @@ class Settings:
   """Of an evaluation."""
 
   samples: str = setting('', lengths=(0, 4096), help='Samples: an .npz file '
-                         '(arr_0 uint8 [N, H, W, C], labels in arr_1), or a '
-                         'folder of pictures.')
+                         '(arr_0 uint8 [N, H, W, C], labels in arr_1), a '
+                         'folder of pictures, or the folder of a run, which '
+                         'draws as many as training images are compared.')
   data: str = fields.data('digits')
   image_size: int | None = fields.image_size()
   held_out: float = fields.held_out()
@@ -56,16 +62,43 @@ def name_of(data: str) -> str:
   return f'{kind}_pixels' if name == 'pixels' else name
 
 
-def look(images: Images, judge: Judge | None) -> Judged:
+def open_samples(
+    settings: Settings, data: named.Data
+) -> tuple[ArraySource, int | None]:
+  """The samples of files, or of a run, and the step of the run.
+
+  A run draws as many as training images are compared, of its classes in turn.
+
+  Raises:
+    ValueError: they cannot be read, or they or the run are not of the size and
+      classes of the data; the run is of a kind that does not sample.
+  """
+  path, described = settings.samples, data.description
+  if not os.path.isfile(os.path.join(path, SETTINGS)):
+    return sample_files.read_samples(path, described), None
+  run = opened('samples', path)
+  classes, shape = classes_of(run.settings), run.settings.shape
+  check(shape == described.shape and classes in ((), described.class_names),
+        'samples', f'{path!r} must be a run on images of shape '
+        f'{described.shape} and of the classes of the data, or of none',
+        f'shape {shape} and {len(classes)} classes')
+  num = min(settings.most, len(data.train))
+  label = in_turn(classes, num)
+  image = draw('samples', run, num, label, settings.seed)
+  return ArraySource({'image': image} if label is None else {
+      'image': image, 'label': label}, classes), run.step
+
+
+def look(images: Images, judge: Judge | None) -> comparison.Judged:
   """What the metrics look at of images."""
   x = images.x
-  return Judged(x.reshape(len(x), -1), images.label,
+  return comparison.Judged(x.reshape(len(x), -1), images.label,
                 judge and judge.features(x), judge and judge.said(x))
 
 
 def accuracy_score(
     judge: Judge | None, samples: ArraySource, data: named.Data, test: Images
-) -> Score:
+) -> comparison.Score:
   """Test accuracy of the classifier's recipe and seed, trained on samples.
 
   CAS of Ravuri & Vinyals, arXiv:1905.10887: of the training images themselves
@@ -86,7 +119,7 @@ def accuracy_score(
 
 def report(
     settings: Settings, source: ArraySource, data: named.Data,
-    judge: Judge | None, workdir: str
+    judge: Judge | None, workdir: str, step: int | None = None
 ) -> Table:
   """Writes report.json and a figure; returns a table, a metric a row.
 
@@ -96,6 +129,7 @@ def report(
     data: what they are compared to.
     judge: a classifier of the data, if they have classes.
     workdir: the folder.
+    step: of the run that drew the samples.
   """
   parts = [part for part in (source, *data) if part is not None]
   samples, train, test = (image_sets.read(part, settings.most, settings.seed)
@@ -110,16 +144,17 @@ def report(
                      [(name, *pair) for name, pair in scores.items()])
   write_json(os.path.join(workdir, 'report.json'), {
       **{f'num_{name}': len(part) for name, part in zip(
-          ('samples', 'train', 'test'), parts)}, 'pixels': 'in [-1, 1]',
+          ('samples', 'train', 'test'), parts)}, 'step': step,
+      'pixels': 'in [-1, 1]',
       'extractor': judge and judge.extractor, 'metrics': records(table)})
-  draw(os.path.join(workdir, 'figures', 'evaluation.png'), samples, train,
+  save(os.path.join(workdir, 'figures', 'evaluation.png'), samples, train,
        scores)
   return table
 
 
-def draw(
+def save(
     path: str, samples: Images, train: Images,
-    scores: Mapping[str, tuple[Score, Score]]
+    scores: Mapping[str, tuple[comparison.Score, comparison.Score]]
 ) -> None:
   """Writes some samples over their nearest training images, and the scores."""
   num = len(samples.x)

@@ -15,6 +15,7 @@ from genjax.data import toy
 from genjax.diffusion import exact
 from genjax.diffusion import process
 from genjax.metrics import kernel
+from genjax.reports.draws import told
 from genjax.reports.table import as_json
 from genjax.reports.table import Column
 from genjax.reports.table import make_table
@@ -24,7 +25,9 @@ from genjax.runs.diffusion import Parts
 from genjax.runs.diffusion_settings import num_classes
 from genjax.runs.task import Run
 from genjax.runs.workdir import write_json
+from genjax.types import Array
 from genjax.types import Params
+from genjax.types import Process
 
 POINTS = 8000  # of each process
 
@@ -57,13 +60,13 @@ def draw_images(
   noising = process.diffuse(key_forward, proc, jnp.asarray(x0), times[::-1])
   forward = pipeline.to_uint8(np.asarray(noising) * unit[::-1])
   denoising = parts.draw.trajectory(
-      params, key_reverse, jnp.arange(num), _told(label))
+      params, key_reverse, jnp.arange(num), told(label))
   reverse = pipeline.to_uint8(np.asarray(denoising) * unit)
 
-  chosen = np.linspace(0, len(times) - 1, _COLUMNS).round().astype(int)
+  chosen = _chosen(times)
   captions = [f'{float(sigma[i] / alpha[i]):.2g}' for i in chosen]
   rows = np.linspace(0, num - 1, _ROWS).astype(int)  # a folder is by class
-  strip = os.path.join(folder, 'forward_reverse.png')
+  strip, movie = _paths(folder, 'png', 'gif')
   viz.save_filmstrips(strip, {
       'Forward process: data to noise (noise / signal below)':
           (forward[np.ix_(chosen, rows)], captions[::-1]),
@@ -71,7 +74,6 @@ def draw_images(
           (reverse[np.ix_(chosen, rows)], captions)})
   columns = int(np.sqrt(num))
   zoom = viz.zoom_for(x0, columns, 400)
-  movie = os.path.join(folder, 'forward_reverse.gif')
   viz.save_gif(movie, [viz.tile(images, columns, zoom=zoom)
                        for images in [*forward, *reverse]])
   return [strip, movie]
@@ -102,45 +104,54 @@ def draw_points(
   draws = [toy.SETS[name](k, POINTS, **options) for k in key[:2]]
   forward, other = (
       np.asarray(process.diffuse(key[2], proc, draw['x'], times[::-1],
-                                 index=jnp.arange(POINTS) + i * POINTS))
+                                 index=jnp.arange(POINTS) + i * POINTS))[::-1]
       for i, draw in enumerate(draws))
   # Not the labels of the draw compared with: samples would be too close.
   label = draws[1]['label'] if classes else None
   reverse = np.asarray(parts.draw.trajectory(
-      params, key[3], jnp.arange(POINTS), _told(label)))
+      params, key[3], jnp.arange(POINTS), told(label)))
 
-  chosen = np.linspace(0, len(times) - 1, _COLUMNS).round().astype(int)
+  chosen = _chosen(times)
   alpha, sigma = np.asarray(proc.alpha(times)), np.asarray(proc.sigma(times))
-  limits = 2.2 * alpha + 2.5 * sigma
+  limits, ratios = 2.2 * alpha + 2.5 * sigma, sigma / alpha
   densities = _densities(proc, '' if options else name, times)
-  strip = os.path.join(folder, 'forward_reverse.png')
+  strip, movie, written = _paths(folder, 'png', 'gif', 'json')
   title = '; contours: exact density' if densities[0] else ''
 
   def panels(points, order):
-    return [viz.PointPanel(points[i], f'{sigma[i] / alpha[i]:.2g}', limits[i],
+    return [viz.PointPanel(points[i], f'{ratios[i]:.2g}', limits[i],
                            densities[i]) for i in order]
+
+  def frames(which, points, order):
+    return [viz.point_frame(points[i], limits[i], f'{which} process, noise / '
+                            f'signal {ratios[i]:.3g}') for i in order]
 
   viz.save_point_strips(strip, {
       f'Forward process: data to noise (noise / signal below{title})':
-          panels(forward[::-1], chosen[::-1]),
+          panels(forward, chosen[::-1]),
       'Reverse process: noise to data': panels(reverse, chosen)})
-  movie = os.path.join(folder, 'forward_reverse.gif')
-  frames = [viz.point_frame(forward[-1 - i], limits[i], _caption('forward', r))
-            for i, r in reversed(list(enumerate(sigma / alpha)))]
-  frames += [viz.point_frame(reverse[i], limits[i], _caption('reverse', r))
-             for i, r in enumerate(sigma / alpha)]
-  viz.save_gif(movie, frames)
-  table = _distances(sigma / alpha, forward[::-1], other[::-1], reverse, chosen)
-  written = os.path.join(folder, 'forward_reverse.json')
+  every = range(len(times))
+  viz.save_gif(movie, [*frames('forward', forward, every[::-1]),
+                       *frames('reverse', reverse, every)])
+  table = make_table(
+      [Column('noise_to_signal', 'noise/signal', '.4g'),
+       Column('energy_distance', 'samples'), 'floor'],
+      [(float(ratios[i]), *(kernel.energy_distance(x[i], forward[i])
+                            for x in (reverse, other))) for i in chosen])
   write_json(written, as_json(table))
   return [strip, movie, written], table
 
 
-def _told(label):
-  return None if label is None else {'label': jnp.asarray(label, jnp.int32)}
+def _chosen(times: Array) -> np.ndarray:
+  """Positions of the times that a strip shows."""
+  return np.linspace(0, len(times) - 1, _COLUMNS).round().astype(int)
 
 
-def _densities(proc, name, times) -> list[Any]:
+def _paths(folder: str, *endings: str) -> list[str]:
+  return [os.path.join(folder, f'forward_reverse.{e}') for e in endings]
+
+
+def _densities(proc: Process, name: str, times: Array) -> list[Any]:
   """Exact log-density of the marginal at each time, where it is known."""
   if name != 'eight_gaussians':
     return [None] * len(times)
@@ -149,18 +160,6 @@ def _densities(proc, name, times) -> list[Any]:
       proc, jnp.log(weights), jnp.asarray(means), scale**2 * jnp.eye(2))
   log_prob = jax.jit(truth.log_prob)
   return [lambda x, t=t: log_prob(x, t) for t in times]
-
-
-def _distances(ratios, fresh, other, samples, chosen) -> Table:
-  return make_table(
-      [Column('noise_to_signal', 'noise/signal', '.4g'),
-       Column('energy_distance', 'samples'), 'floor'],
-      [(float(ratios[i]), kernel.energy_distance(samples[i], fresh[i]),
-        kernel.energy_distance(other[i], fresh[i])) for i in chosen])
-
-
-def _caption(which: str, ratio: float) -> str:
-  return f'{which} process, noise / signal {ratio:.3g}'
 
 
 def example_images(

@@ -3,18 +3,17 @@
 import dataclasses
 import functools
 import os
-from typing import Callable, Mapping, NamedTuple
+from typing import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import scipy.ndimage
 
 from genjax import image_distance
 from genjax.checks import check
+from genjax.data import changes
 from genjax.data import named
 from genjax.data import pipeline
-from genjax.metrics.estimate import by_halves
+from genjax.metrics import closeness
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import share
 from genjax.reports import image_sets
@@ -28,7 +27,6 @@ from genjax.runs import fields
 from genjax.runs import keys
 from genjax.runs.settings import setting
 from genjax.runs.workdir import write_json
-from genjax.types import Array
 from genjax.viz.image_space import Neighbours
 from genjax.viz.image_space import Reaction
 from genjax.viz.image_space import save_image_space
@@ -65,95 +63,8 @@ def open_images(settings: Settings) -> tuple[named.Data, Images, Images]:
   return data, train, test
 
 
-class Distance(NamedTuple):
-  """A distance between images, by what it looks at of each."""
-
-  look: Callable[[np.ndarray], Array]  # x [N, H, W, C] -> [N, ...]
-  between: Callable[[Array, Array], Array]  # of looks, one each -> [*batch]
-
-
-def distances(
-    features: Callable[[np.ndarray], np.ndarray]
-) -> dict[str, Distance]:
-  """The three, of images in [-1, 1], by name."""
-  return {
-      'pixel L2': Distance(jnp.asarray, image_distance.pixel_distance),
-      '1 - SSIM': Distance(  # black must be at 0
-          lambda x: (jnp.asarray(x) + 1) / 2,
-          lambda a, b: 1 - image_distance.structural_similarity(
-              a, b, data_range=1.0)),
-      'features': Distance(  # as the channels of an image of one pixel
-          lambda x: jnp.asarray(features(x))[:, None, None],
-          image_distance.pixel_distance),
-  }
-
-
-def _shift(x, rng):
-  del rng
-  return np.pad(x[:, :, :-1], [(0, 0), (0, 0), (1, 0), (0, 0)], 'edge')
-
-
-def _rotate(x, rng):
-  del rng
-  return scipy.ndimage.rotate(x, 15, axes=(2, 1), reshape=False, order=1,
-                              mode='nearest')
-
-
-# (x [N, H, W, C] in [-1, 1], a numpy generator) -> x, clipped to the range,
-# which is 2.
-CHANGES: Mapping[str, Callable[..., np.ndarray]] = {
-    'shift, 1 pixel': _shift,
-    'rotation, 15°': _rotate,
-    'noise, 10 %': lambda x, rng: x + rng.normal(0, 0.2, x.shape),
-    'brightness, +10 %': lambda x, rng: x + 0.2,
-}
-
-
-def change(x: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-  """Images [N, H, W, C] after each of CHANGES, by name."""
-  return {name: np.clip(do(x, keys.generator(seed, 'figure')), -1, 1).astype(
-      np.float32) for name, do in CHANGES.items()}
-
-
-def nearest(table: np.ndarray, k: int) -> np.ndarray:
-  """Columns of the k least of each row of [N, M], the least first: [N, k]."""
-  return np.argsort(table, axis=1, kind='stable')[:, :k]
-
-
-def vote(labels: np.ndarray) -> np.ndarray:
-  """The commonest label of each row of [N, k], the least of equals: [N]."""
-  counts = np.stack([np.sum(labels == c, axis=1)
-                     for c in range(labels.max() + 1)], axis=1)
-  return counts.argmax(1)
-
-
-def reactions(
-    table: np.ndarray, changed: Mapping[str, np.ndarray], same: np.ndarray
-) -> dict[str, Estimate]:
-  """Mean distances of test images, over the mean to images of other classes.
-
-  Args:
-    table: distances [N, M] of test images to training images.
-    changed: name of a change -> distances [N] of test images to themselves
-      after it.
-    same: whether the two are of one class, [N, M].
-  """
-  # Sums by row: halves of the test images are then halves of these.
-  others, count = np.sum(table * ~same, 1), np.sum(~same, 1)
-  rows = {name: (d, np.ones(len(d))) for name, d in changed.items()}
-  rows['nearest training image'] = (table.min(1), np.ones(len(table)))
-  rows['same class, mean'] = (np.sum(table * same, 1), np.sum(same, 1))
-
-  def ratio(total, number):
-    return by_halves(lambda i: float(
-        total[i].sum() / number[i].sum() * count[i].sum() / others[i].sum()),
-                     len(table))
-
-  return {name: ratio(*sums) for name, sums in rows.items()}
-
-
 def compare(
-    distance: Distance, train: Images, test: Images,
+    distance: image_distance.Distance, train: Images, test: Images,
     changed: Mapping[str, np.ndarray], k: int
 ) -> tuple[np.ndarray, dict[str, Estimate]]:
   """Positions of the k nearest training images [N, k], and the measures."""
@@ -161,13 +72,13 @@ def compare(
       functools.partial(image_distance.pairwise, distance.between))
   looks = distance.look(test.x)
   table = np.asarray(pairwise(looks, distance.look(train.x)))
-  found = nearest(table, k)
-  right = vote(train.label[found]) == test.label
+  found = closeness.nearest(table, k)
+  right = closeness.vote(train.label[found]) == test.label
   to_changed = {name: np.asarray(distance.between(looks, distance.look(x)))
                 for name, x in changed.items()}
   same = test.label[:, None] == train.label
   return found, {f'{k}-NN accuracy': share(right),
-                 **reactions(table, to_changed, same)}
+                 **closeness.reactions(table, to_changed, same)}
 
 
 def draw(
@@ -214,9 +125,9 @@ def report(
     judge: whose features are one of the distances.
     workdir: the folder.
   """
-  changed = change(test.x, settings.seed)
+  changed = changes.change(test.x, keys.generator(settings.seed, 'figure'))
   found, results = {}, {}
-  for name, distance in distances(judge.features).items():
+  for name, distance in image_distance.distances(judge.features).items():
     found[name], results[name] = compare(distance, train, test, changed,
                                          settings.k)
   draw(os.path.join(workdir, 'figures', 'image_space.png'), train, test,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import hashlib
 import os
 import tempfile
 from typing import Any, Callable, Mapping, NamedTuple
@@ -12,8 +11,10 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.data import named
+from genjax.discriminative import extractor_hash
 from genjax.discriminative import in_blocks
 from genjax.metrics.classification import likeliest
+from genjax.reports.draws import opened
 from genjax.runs import workdir as workdirs
 from genjax.runs.classifier import Settings
 from genjax.runs.classifier import TASK
@@ -21,7 +22,6 @@ from genjax.runs.classifier_data import settings_for
 from genjax.runs.fit import fit_run
 from genjax.runs.open import open_run
 from genjax.runs.task import Run
-from genjax.types import Params
 
 
 class Judge(NamedTuple):
@@ -56,14 +56,9 @@ def open_judge(workdir: str, data: named.Data) -> Judge:
           f'{described.shape}')
   check(os.path.isfile(os.path.join(workdir, workdirs.SETTINGS)), 'classifier',
         must, repr(workdir))
-  try:
-    kind = workdirs.read(workdir).kind
-    check(kind == 'classifier', 'classifier', must, f'{workdir!r}, a {kind}')
-    run = open_run(workdir)
-  except ValueError as error:
-    said = str(error).removeprefix('workdir: ').removeprefix('classifier: ')
-    raise ValueError(f'classifier: {said}') from error
-  of = run.settings
+  run = opened('classifier', workdir)
+  kind, of = run.task.kind, run.settings
+  check(kind == 'classifier', 'classifier', must, f'{workdir!r}, a {kind}')
   check((of.task, of.shape, of.class_names) == (
       'classification', described.shape, described.class_names), 'classifier',
         must, f'{workdir!r}, for {len(of.class_names)} classes of shape '
@@ -108,17 +103,3 @@ def _train(settings, data, workdir):
   if not fit_run(TASK, settings, data, workdir):
     raise KeyboardInterrupt
   return judge_of(open_run(workdir))
-
-
-def extractor_hash(params: Params) -> str:
-  """A short name of the feature extractor in `params`: 12 hexadecimal digits.
-
-  Of the sha256 of its parameters, in the order of their paths. Metrics on
-  features are comparable under one name only.
-  """
-  digest = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(params['extractor']):
-    x = np.ascontiguousarray(leaf)
-    digest.update(f'{jax.tree_util.keystr(path)} {x.dtype} {x.shape}'.encode())
-    digest.update(x.tobytes())
-  return digest.hexdigest()[:12]

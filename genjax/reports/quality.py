@@ -1,19 +1,17 @@
 """How good digits are that a model drew, by five measures."""
 
-from typing import Any, Mapping
+from typing import Mapping
 
-import jax.numpy as jnp
 import numpy as np
 
 from genjax.data import embedded
-from genjax.data import pipeline
 from genjax.metrics import classification
 from genjax.metrics import frechet
 from genjax.metrics import manifold
+from genjax.reports.draws import draw
 from genjax.reports.table import Column
 from genjax.reports.table import make_table
 from genjax.reports.table import Table
-from genjax.runs import keys
 from genjax.runs.task import Run
 
 
@@ -54,7 +52,4 @@ def real_floor() -> dict[str, float]:
 def draw_like_train(run: Run, seed: int) -> tuple[np.ndarray, np.ndarray]:
   """1500 digits uint8 with the labels of the training split, and the labels."""
   label = embedded.digits('train').arrays['label']
-  draw: Any = run.sample  # which a diffusion model has
-  x = draw(keys.key(seed, 'sample'), (len(label),),
-           {'label': jnp.asarray(label)})
-  return pipeline.to_uint8(np.asarray(x)), label
+  return draw('run', run, len(label), label, seed), label

@@ -5,7 +5,6 @@ import os
 from typing import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from genjax.data import named
@@ -13,17 +12,17 @@ from genjax.data import pipeline
 from genjax.data.levels import level_width
 from genjax.data.levels import on_levels
 from genjax.metrics import classification
+from genjax.metrics import pixel_densities
 from genjax.metrics.bits import bits_per_dim
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import of_mean
-from genjax.reports import pixel_densities
 from genjax.reports import vae_figures
+from genjax.reports.draws import draw
 from genjax.reports.table import Cell
 from genjax.reports.table import Column
 from genjax.reports.table import make_table
 from genjax.reports.table import records
 from genjax.reports.table import Table
-from genjax.runs import keys
 from genjax.runs import vae_scores
 from genjax.runs.task import Run
 from genjax.runs.vae_settings import is_density
@@ -31,8 +30,6 @@ from genjax.runs.vae_settings import num_classes
 from genjax.runs.vae_settings import Settings
 from genjax.runs.workdir import write_json
 from genjax.types import Source
-from genjax.vae.distribution import draw
-from genjax.vae.model import VAE
 
 _SAMPLES = 1500
 _SMALL = 100  # values of an image, up to which it is compared with Gaussians
@@ -69,7 +66,7 @@ def report(run: Run, data: named.Data, workdir: str) -> Sequence[Table]:
       values <= _SMALL and values < len(data.train) <= _FEW):
     tables.append(_densities(settings, (data.train, data.test), weighted))
     if num_classes(settings) is not None:
-      facts += _recognised(run, vae, (data.train, data.test))
+      facts += _recognised(run, (data.train, data.test))
   about = make_table(['name', 'value', 'note'], facts)
   write_json(os.path.join(workdir, 'report.json'), {
       **{name: record['value'] for name, record in records(about).items()},
@@ -131,14 +128,12 @@ def _note(settings: Settings) -> str:
 
 
 def _recognised(
-    run: Run, vae: VAE, data: Sequence[Source]
+    run: Run, data: Sequence[Source]
 ) -> Sequence[tuple[Cell, ...]]:
   """Shares that a classifier gives the class that was meant."""
   label = np.arange(_SAMPLES) % len(run.settings.class_names)
-  drawn = jax.jit(lambda params: draw(
-      keys.key(run.settings.seed, 'sample'), vae, params, _SAMPLES,
-      jnp.asarray(label)))(run.params)
-  samples = pipeline.to_model_range(pipeline.to_uint8(drawn.x))
+  samples = pipeline.to_model_range(
+      draw('run', run, _SAMPLES, label, run.settings.seed))
   train, test = (pipeline.full_batch(source) for source in data)
   told = train['x'], train['cond']['label']
   return [

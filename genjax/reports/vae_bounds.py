@@ -9,7 +9,7 @@ far below it the others are.
 
 import functools
 import os
-from typing import Callable, Mapping, Sequence
+from typing import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,8 @@ import numpy as np
 from genjax.checks import check
 from genjax.data import named
 from genjax.data import pipeline
-from genjax.mcmc import sigmoid_betas
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import of_mean
-from genjax.numerics import log_mean_exp
 from genjax.reports.table import Column
 from genjax.reports.table import make_table
 from genjax.reports.table import records
@@ -32,84 +30,14 @@ from genjax.runs.vae_settings import inputs
 from genjax.runs.vae_settings import is_density
 from genjax.runs.vae_settings import num_classes
 from genjax.runs.workdir import write_json
-from genjax.types import Array
-from genjax.types import Key
-from genjax.types import Params
-from genjax.vae import annealing
-from genjax.vae import objectives
+from genjax.vae import bounds
 from genjax.vae.distribution import draw
-from genjax.vae.model import VAE
 from genjax.viz import figures
 from genjax.viz.panels import Layer
 from genjax.viz.panels import Panel
 from genjax.viz.panels import save_panels
 
-# Codes of an image in a bound: each divides the largest, of which all are made.
-_IWAE = (5, 50, 1000)
-_BLOCK = 8  # images of which that many codes are decoded at once
-
-Row = dict[str, np.ndarray]  # name of a bound -> nats [B]
 Means = Mapping[str, Mapping[str, Estimate]]  # of images, of a bound
-
-
-def make_weighted(vae: VAE) -> Callable[..., Row]:
-  """(key, params, x [B, ...], label) -> bounds by codes from the encoder."""
-
-  @jax.jit
-  def call(key, params, x, label):
-
-    def of_one(row):
-      x, label, index = row
-      nats = objectives.log_weights(key, vae, params, x, label,
-                                    num_samples=max(_IWAE), index=index)[:, 0]
-      return jnp.mean(nats), *(
-          jnp.mean(log_mean_exp(nats.reshape(k, -1))) for k in _IWAE)
-
-    # Examples of one, as every row of a block is mapped.
-    rows = jax.tree.map(lambda a: a[:, None], (x, label, jnp.arange(len(x))))
-    return jax.lax.map(of_one, rows, batch_size=_BLOCK)
-
-  names = ('ELBO', *(f'IWAE-{k}' for k in _IWAE))
-  return lambda *args: dict(zip(names, jax.device_get(call(*args))))
-
-
-def bound(
-    key: Key, vae: VAE, params: Params, test: tuple[Array, Array | None],
-    drawn: tuple[Array, Array, Array | None], *, temperatures: Sequence[int],
-    num_chains: int
-) -> tuple[Row, Row, dict[str, float]]:
-  """Bounds of test images (x, label) and of drawn ones (x, z, label).
-
-  Returns:
-    The bounds of both, and the acceptance of each AIS's moves.
-  """
-  x, label = test
-  own, z, own_label = drawn
-  weighted, low, high = make_weighted(vae), *(
-      jax.jit(functools.partial(f, vae=vae, num_chains=num_chains))
-      for f in (annealing.annealed_log_likelihood,
-                annealing.annealed_upper_bound))
-  parts = iter(jax.random.split(key, 2 + 3 * len(temperatures)))
-  rows = (weighted(next(parts), params, x, label),
-          weighted(next(parts), params, own, own_label))
-  accepted = {}
-  for num in temperatures:
-    fixed = {'params': params, 'betas': sigmoid_betas(num)}
-    found = (low(next(parts), x=x, label=label, **fixed),
-             low(next(parts), x=own, label=own_label, **fixed),
-             high(next(parts), x=own, z=z, label=own_label, **fixed))
-    for row, of, name, (nats, acceptance) in zip(
-        (*rows, rows[1]), ('test', 'drawn', 'drawn'),
-        ('AIS', 'AIS', 'reverse AIS'), found):
-      row[f'{name}-{num}'] = np.asarray(nats.value)
-      accepted[f'{of} {name}-{num}'] = float(jnp.mean(acceptance))
-  most = f'AIS-{temperatures[-1]}'
-  for row in rows:
-    row[f'{most} less IWAE-{max(_IWAE)}'] = row[most] - row[
-        f'IWAE-{max(_IWAE)}']
-  rows[1][f'reverse {most} less {most}'] = (
-      rows[1][f'reverse {most}'] - rows[1][most])
-  return *rows, accepted
 
 
 def save_bounds(path: str, means: Means) -> None:
@@ -171,7 +99,7 @@ def report(
   label = None if classes is None else jnp.arange(num_images) % classes
   own = jax.jit(functools.partial(draw, vae=vae, num=num_images))(
       key_draw, params=run.params, label=label)
-  test, drawn, accepted = bound(
+  test, drawn, accepted = bounds.bound(
       key, vae, run.params, (batch['x'], batch['cond'].get('label')),
       (own.x, own.z, label), temperatures=temperatures, num_chains=num_chains)
   means = {name: {of: of_mean(nats) for of, nats in row.items()}

@@ -4,6 +4,7 @@
 drawn at random where the model is told some and no condition says which.
 `encode` gives the noise to which the probability-flow ODE takes an example, at
 unit scale; `decode` goes back; without a condition the model is told none.
+Under shares of classes both go by the denoisers of the two largest, mixed.
 """
 
 import functools
@@ -17,6 +18,7 @@ from genjax.data import pipeline
 from genjax.diffusion import codes
 from genjax.diffusion import conditions
 from genjax.diffusion import drawing
+from genjax.diffusion import guidance
 from genjax.diffusion import named
 from genjax.diffusion.loss import make_loss
 from genjax.diffusion.model import Diffusion
@@ -102,7 +104,8 @@ def make_flow(settings: Settings, process: Process) -> codes.Flow:
 
 
 def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
-  classes, denoiser = num_classes(settings), make_denoiser(parts.diffusion)
+  classes = num_classes(settings)
+  denoiser = guidance.mixing(make_denoiser(parts.diffusion))
 
   def told(where: str, cond: Cond | None) -> Cond | None:
     check(cond is None or classes is not None, where,

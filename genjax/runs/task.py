@@ -91,14 +91,19 @@ class LogProb(Protocol):
 
 
 class Encode(Protocol):
-  """Codes [B, ...] of x [B, *event]."""
+  """Codes [B, ...] of x [B, *event], under conditions as `Decode` takes them.
+  """
 
   def __call__(self, x: Array, cond: Cond | None = None) -> Array:
     ...
 
 
 class Decode(Protocol):
-  """x [B, *event] of codes [B, ...]."""
+  """x [B, *event] of codes [B, ...].
+
+  The label of a condition is int [B], or float [B, K]: shares of the K classes,
+  as of what lies between two. A kind may heed the two largest shares alone.
+  """
 
   def __call__(self, z: Array, cond: Cond | None = None) -> Array:
     ...
@@ -127,6 +132,7 @@ class Functions(NamedTuple):
   decode: Decode | None = None
   denoiser: MakeDenoiser | None = None
   predict: Predict | None = None
+  density: str | None = None  # what log_prob returns, in words
 
 
 class MakeFunctions(Protocol):
@@ -226,3 +232,4 @@ class Run(NamedTuple):
   decode: Decode | None = None
   denoiser: MakeDenoiser | None = None
   predict: Predict | None = None
+  density: str | None = None  # what log_prob returns, in words

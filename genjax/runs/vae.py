@@ -5,7 +5,8 @@ where the model is told classes and no condition says which. `log_prob` is the
 importance-weighted bound of 100 codes (arXiv:1509.00519, eq. 8), nats: of a
 mass at the levels nearest to the pixels, or of a density, of pixels as they
 are given. Without a condition it is that of the mean over classes. `encode`
-gives the posterior's code, free of its noise, and `decode` mean images.
+gives the posterior's code, free of its noise, and `decode` mean images; where
+the label is of shares, both networks are told these.
 """
 
 import functools
@@ -117,7 +118,17 @@ def _functions(settings: Settings, vae: VAE, params: Params) -> Functions:
       log_prob=lambda x, cond=None: bound(
           params, x, (cond or {}).get('label')),
       encode=lambda x, cond=None: encoded(params, x, told('encode', cond)),
-      decode=lambda z, cond=None: decoded(params, z, told('decode', cond)))
+      decode=lambda z, cond=None: decoded(params, z, told('decode', cond)),
+      density=_density(settings))
+
+
+def _density(settings: Settings) -> str:
+  """What log_prob returns without a condition, in words."""
+  return (f'nats, importance-weighted lower bound, {_CODES} samples'
+          + (' a class, classes equally likely' if num_classes(settings)
+             else '')
+          + (', a density of dequantised pixels' if is_density(settings) else
+             f', a mass at {settings.levels} levels a pixel'))
 
 
 def loss(settings: Settings, model: Model) -> Objective:

@@ -224,3 +224,12 @@ def test_toy_source_describes_its_classes(name):
 def test_toy_source_refuses_bad_arguments(call, match):
   with pytest.raises(ValueError, match=match):
     call()
+
+
+@pytest.mark.parametrize('name', toy._NOISE)
+def test_law_has_the_noise_of_the_set(name):
+  """4000 residuals tell a standard deviation to 4 / sqrt(8000) = 4.5 %."""
+  noisy, clean = (toy.toy_source(name, 2000, 0, **options).arrays['x']
+                  for options in ({}, {'noise': 0.0}))
+  np.testing.assert_allclose(np.std(noisy - clean),
+                             toy.law(name).scale, rtol=0.045)

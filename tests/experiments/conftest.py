@@ -28,7 +28,7 @@ from experiments import train_diffusion
 from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.data.identity import identify
-from genjax.reports import pixel_densities
+from genjax.metrics import pixel_densities
 from genjax.runs import diffusion
 from genjax.runs import workdir as workdirs
 from genjax.runs.diffusion_settings import Settings

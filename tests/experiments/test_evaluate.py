@@ -10,6 +10,7 @@ from PIL import Image
 import pytest
 
 from experiments import evaluate
+from experiments import train_classifier
 from genjax.data import embedded
 from genjax.data import named
 from genjax.data import sample_files
@@ -183,6 +184,15 @@ def samples(tmp_path_factory):
                    train['image'], train['label'].astype(np.int64))
 
 
+@pytest.fixture(scope='module')
+def classifier_run(run, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('classifier') / 'run'
+  result = run(train_classifier, f'--workdir={workdir}', '--steps=2',
+               '--batch_size=8', '--width=8')
+  assert result.code == 0, result.err
+  return workdir
+
+
 def test_evaluate_of_the_training_set_has_its_cas(
     run, samples, tmp_path, monkeypatch):
   """The accuracy of the classifier itself: trained once more, the same way."""
@@ -210,3 +220,24 @@ def test_evaluate_of_the_training_set_has_its_cas(
   assert (written['num_samples'], written['num_test']) == (1500, 297)
   with Image.open(tmp_path / 'figures' / 'evaluation.png') as picture:
     picture.load()
+
+
+def test_evaluate_of_a_run_is_that_of_the_samples_it_draws(
+    run, digits_run, toy_run, classifier_run, draw, tmp_path):
+  """Drawn by `sample` and written, they score the same."""
+  image, label = draw(digits_run, '--num_samples=20', '--seed=3')
+  samples = write_npz(tmp_path / 'x.npz', image, label)
+  told = (f'--classifier={classifier_run}', '--most=20', '--seed=3')
+  found = []
+  for name, path in (('file', samples), ('run', digits_run)):
+    result = run(evaluate, f'--samples={path}',
+                 f'--workdir={tmp_path}/{name}', *told)
+    assert (result.code, result.err) == (0, '')
+    found.append(json.loads((tmp_path / name / 'report.json').read_text()))
+  assert (found[0].pop('step'), found[1].pop('step')) == (None, 6)
+  assert found[0] == found[1] and found[1]['num_samples'] == 20
+  for path, said in ((classifier_run, ['samples', 'a classifier']),
+                     (toy_run, ['shape (2,)', 'toy'])):
+    result = run(evaluate, f'--samples={path}', f'--workdir={tmp_path}/no')
+    result.check_refusal('evaluate', ['--samples', *said])
+    assert not (tmp_path / 'no').exists()

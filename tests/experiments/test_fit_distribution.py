@@ -4,12 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from scipy import integrate
 
 from experiments import fit_distribution
 from genjax import densities
 from genjax.data import rows
-from genjax.data import toy
 from genjax.reports import density as report
 from genjax.runs import workdir
 from tests.figures import BARE
@@ -138,35 +136,3 @@ def test_rows_in_order_are_split_at_random(tmp_path):
   for part in (data.test, data.train, data.train[-160:]):
     # Of a uniform on [0, 1000], whose standard deviation is 289.
     assert abs(part.mean() - 499.5) < 4 * 289 / len(part)**0.5
-
-
-@pytest.mark.parametrize('name', toy.SETS)
-def test_true_density_is_normalised_and_that_of_the_set(name, monkeypatch):
-  """Its mean over draws is what it is over itself: the entropy.
-
-  Few draws of the curve make it noisy, which a fine grid sees through.
-  """
-  monkeypatch.setattr(report, '_CURVE_POINTS', 4096)
-  log_density = report.true_density(name)
-  line = (np.arange(160) + 0.5) * 4.6 / 160 - 2.3
-  mesh = np.stack(np.meshgrid(line, line), -1)
-  nats = log_density(mesh.reshape(-1, 2)).reshape(160, 160)
-  density = np.exp(nats)
-  np.testing.assert_allclose(
-      integrate.trapezoid(integrate.trapezoid(density, line), line), 1,
-      atol=0.02)
-  entropy = -np.sum(density * np.where(density > 0, nats, 0)) * (4.6 / 160)**2
-  draws = toy.toy_source(name, 2000, 1).arrays['x']
-  scores = -log_density(draws.astype(float))
-  # The curve of few draws is a little too sharp.
-  error = 4 * scores.std() / 2000**0.5 + 0.03
-  assert abs(scores.mean() - entropy) < error
-
-
-@pytest.mark.parametrize('name', report._NOISE)
-def test_true_density_has_the_noise_of_the_set(name):
-  """4000 residuals tell a standard deviation to 4 / sqrt(8000) = 4.5 %."""
-  noisy, clean = (toy.toy_source(name, 2000, 0, **options).arrays['x']
-                  for options in ({}, {'noise': 0.0}))
-  np.testing.assert_allclose(np.std(noisy - clean),
-                             report._NOISE[name], rtol=0.045)

@@ -6,7 +6,7 @@ from PIL import Image
 import pytest
 
 from experiments import image_space
-from genjax.reports.image_space import CHANGES
+from genjax.data.changes import CHANGES
 from genjax.runs import classifier
 
 

@@ -1,4 +1,4 @@
-"""Codes of both kinds of model, paths between images, and the script whole."""
+"""Paths between images by both kinds of model, and the script whole."""
 
 import json
 import shutil
@@ -9,14 +9,12 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from experiments import codecs
 from experiments import interpolate
-from experiments import path_measures
 from experiments import train_classifier
 from genjax.data import embedded
 from genjax.data import pipeline
-from genjax.data.levels import on_levels
 from genjax.interpolation import slerp
+from genjax.reports import interpolation
 from genjax.runs import classifier as classifiers
 from genjax.runs import keys
 from genjax.runs import vae as vaes
@@ -24,8 +22,6 @@ from genjax.runs import vae_settings
 from genjax.runs.data import open_data
 from genjax.runs.fit import keep_run
 from genjax.runs.open import open_run
-from genjax.vae.distribution import as_distribution
-from genjax.vae.distribution import VAEParams
 
 DIGITS = embedded.digits('test')
 TINY = ('--num_points=9', '--descent=2')
@@ -67,31 +63,30 @@ def classifier(run, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def opened(vae, plain, digits_run):
-  return {name: codecs.open_codec(str(workdir)) for name, workdir in (
+  return {name: open_run(str(workdir)) for name, workdir in (
       ('vae', vae), ('plain', plain), ('diffusion', digits_run))}
 
 
 def ends(num=2, labels=True):
   batch = {name: x[:num] for name, x in DIGITS.arrays.items()}
-  return interpolate.Ends(pipeline.to_model_range(batch['image']),
-                          batch['label'] if labels else None)
+  return interpolation.Ends(pipeline.to_model_range(batch['image']),
+                            batch['label'] if labels else None)
+
+
+def told(label):
+  return None if label is None else {'label': jnp.asarray(label)}
 
 
 @pytest.mark.parametrize('name', ['vae', 'diffusion'])
 def test_decode_runs_from_class_to_class(opened, name):
-  codec = opened[name]
+  run = opened[name]
   x, label = ends(3)
-  z = jax.jit(codec.encode)(codec.run.params, x, jnp.asarray(label))
+  z = run.encode(x, told(label))
   other = (label + 1) % 10
-
-  @jax.jit
-  def decode(first, second, share):
-    return codec.decode(codec.run.params, z,
-                        codecs.Classes(first, second, share))
-
-  share = jnp.asarray([0., 1., .5])
-  mixed = decode(label, other, share)
-  one, two = decode(label, label, share), decode(other, other, share)
+  one, two = run.decode(z, told(label)), run.decode(z, told(other))
+  share = np.float32([0, 1, .5])[:, None]
+  mixed = run.decode(z, told((1 - share) * np.eye(10)[label]
+                             + share * np.eye(10)[other]))
   np.testing.assert_allclose(mixed[0], one[0], atol=1e-5)
   np.testing.assert_allclose(mixed[1], two[1], atol=1e-5)
   assert np.abs(one - two).max() > 1e-3
@@ -99,45 +94,15 @@ def test_decode_runs_from_class_to_class(opened, name):
   assert np.abs(mixed[2] - two[2]).max() > 1e-3
 
 
-def test_log_prob_is_the_mean_over_classes_at_levels(opened, vae):
-  """By NumPy, a class at a time; pixels off their levels are set on them."""
-  codec = opened['vae']
-  opened_run = open_run(str(vae))
-  model, params = vaes.build(opened_run.settings).parts, opened_run.params
-  key = jax.random.key(3)
-  levels = np.asarray(on_levels(ends().x, 17))
-  log_prob = jax.jit(codec.log_prob)
-  got = log_prob(params, key, levels)
-  bound = as_distribution(model, jax.random.split(key)[1], num_samples=100)
-  of_class = jax.jit(lambda label: bound.log_prob(
-      VAEParams(params, label), levels))
-  nats = np.stack([of_class(jnp.full(2, label))
-                   for label in range(10)]).astype(np.float64)
-  np.testing.assert_allclose(got, np.log(np.mean(np.exp(nats), 0)), rtol=1e-5)
-  off = np.clip(levels + .03, -1, 1)
-  np.testing.assert_allclose(log_prob(params, key, off), got, rtol=1e-6)
-  assert 'lower bound' in codec.density and '17 levels' in codec.density
-
-
-def test_log_prob_of_what_is_not_a_mass_says_so(opened):
-  codec = opened['plain']
-  assert 'dequantised' in codec.density and 'class' not in codec.density
-  nats = jax.jit(codec.log_prob)(codec.run.params, jax.random.key(0), ends().x)
-  assert nats.shape == (2,) and np.isfinite(nats).all()
-  assert opened['diffusion'].log_prob is opened['diffusion'].density is None
-
-
 @pytest.mark.parametrize('name', ['vae', 'plain', 'diffusion'])
 def test_find_paths_runs_between_images_and_their_reconstructions(opened, name):
-  codec = opened[name]
+  run = opened[name]
   pair = ends(labels=name != 'plain')
-  found = interpolate.find_paths(codec, pair, list(interpolate.PATHS), 5, 2)
+  found = interpolation.find_paths(run, pair, interpolation.PATHS, 5, 2)
   line = found.pop('pixel')
   np.testing.assert_allclose(line, np.linspace(*pair.x, 5), atol=1e-6)
-  classes = None if pair.label is None else codecs.Classes(
-      pair.label, pair.label, jnp.zeros(2))
-  back = jax.jit(lambda params: codec.decode(params, codec.encode(
-      params, pair.x, pair.label), classes))(codec.run.params)
+  z = run.encode(pair.x, told(pair.label))
+  back = run.decode(z, told(pair.label))
   for x in found.values():
     assert x.shape == (5, 8, 8, 1)
     np.testing.assert_allclose(x[[0, -1]], back, atol=1e-4)
@@ -146,61 +111,22 @@ def test_find_paths_runs_between_images_and_their_reconstructions(opened, name):
   assert lengths['geodesic'] <= lengths['latent'] * (1 + 1e-5)
   if name != 'diffusion':  # whose network is too rough for two steps
     assert lengths['geodesic'] < 0.9999 * lengths['latent']
-  t = jnp.linspace(0, 1, 5)
-  classes = None if pair.label is None else codecs.Classes(
-      jnp.full(5, pair.label[0]), jnp.full(5, pair.label[1]), t)
-  arc = jax.jit(lambda params: codec.decode(params, slerp(
-      *codec.encode(params, pair.x, pair.label), t), classes))(codec.run.params)
+  shares = None if pair.label is None else np.linspace(
+      *np.eye(10)[pair.label], 5)
+  arc = run.decode(slerp(*z, jnp.linspace(0, 1, 5)), told(shares))
   np.testing.assert_allclose(found['slerp'], arc, atol=1e-4)
   assert np.abs(found['slerp'] - found['latent']).max() > 1e-2
 
 
 def test_in_every_class_keeps_the_code(opened):
-  codec = opened['vae']
+  run = opened['vae']
   x, label = ends(3)
-  styles = interpolate.in_every_class(codec, x, label, 10)
+  styles = interpolation.in_every_class(run, x, label)
   assert styles.shape == (3, 10, 8, 8, 1)
-
-  @jax.jit
-  def same(column):
-    z = codec.encode(codec.run.params, x, label)
-    return codec.decode(codec.run.params, z, codecs.Classes(
-        column, column, jnp.zeros(3)))
-
+  z = run.encode(x, told(label))
   for column in (label, np.full(3, 7)):
-    want = same(column)
-    np.testing.assert_allclose(styles[np.arange(3), column], want, atol=1e-5)
-
-
-def test_make_measure_is_what_numpy_finds():
-  rng = np.random.default_rng(0)
-  x, train = (rng.normal(size=(n, 2, 2, 1)).astype(np.float32)
-              for n in (4, 20))
-  features = lambda x: x.reshape(len(x), 4)[:, :3] * 2
-  found = path_measures.make_measure(train, features, lambda x: x[:, 0, 0, 0])(
-      x)
-
-  def apart(a, b):
-    return np.linalg.norm((a[:, None] - b[None]).reshape(
-        len(a), len(b), -1), axis=-1)
-
-  for points, reference, length, nearest in (
-      (x, train, found.pixel_length, found.nearest_pixels),
-      (features(x), features(train), found.feature_length,
-       found.nearest_features)):
-    table = apart(points, points)
-    np.testing.assert_allclose(length, sum(table[i, i + 1] for i in range(3)),
-                               rtol=1e-5)
-    np.testing.assert_allclose(nearest, apart(points, reference).min(1),
-                               rtol=1e-4)
-  written = path_measures.as_json(found)
-  assert written['nearest_pixels']['worst'] == found.nearest_pixels.max()
-  assert written['log_density']['worst'] == x[:, 0, 0, 0].min()
-  np.testing.assert_allclose(written['log_density']['mean'],
-                             x[:, 0, 0, 0].mean(), rtol=1e-6)
-  none = path_measures.as_json(path_measures.make_measure(train, None, None)(x))
-  assert none['feature_length'] is none['log_density'] is None
-  assert path_measures.table_of({'a': none}).split()[-1] == '-'
+    np.testing.assert_allclose(styles[np.arange(3), column],
+                               run.decode(z, told(column)), atol=1e-5)
 
 
 def test_read_image_takes_positions_and_files(tmp_path):
@@ -229,12 +155,15 @@ def test_interpolate_leaves_all_that_it_promises(
   assert (result.code, result.err) == (0, '')
   written = files_of(workdir)
   assert {name for name in written if written[name] != before.get(name)} == {
-      'interpolation.json', 'figures/interpolation.png',
-      'figures/interpolation.gif', 'figures/styles.png'}
-  with Image.open(workdir / 'figures' / 'interpolation.gif') as movie:
+      'interpolation', *(f'interpolation/{name}' for name in (
+          'report.json', 'figures', 'figures/interpolation.png',
+          'figures/interpolation.gif', 'figures/styles.png'))}
+  folder = workdir / 'interpolation'
+  with Image.open(folder / 'figures' / 'interpolation.gif') as movie:
     assert movie.n_frames == 17  # there and back
 
-  table = json.loads((workdir / 'interpolation.json').read_text())
+  table = json.loads((folder / 'report.json').read_text())
+  assert ('lower bound' in (table['density'] or '')) == (kind == 'vae')
   assert list(table['paths']) == ['slerp', 'pixel']
   assert table['labels'][0] == DIGITS[2]['label']
   for name, row in [*table['paths'].items(), ('real', table['real'])]:
@@ -242,7 +171,7 @@ def test_interpolate_leaves_all_that_it_promises(
     *_, line = (line for line in result.out.splitlines()
                 if line.split()[:1] == [name])
     assert (row['log_density'] is None) == (kind == 'diffusion')
-    for field in path_measures.TITLES:
+    for field in interpolation.TITLES:
       values = row[field] or {'along': [0] * 9}
       assert name == 'real' or len(values['along']) == 9
       assert (f'{values["mean"]:.3g} ({values["worst"]:.3g})' if row[field]
@@ -266,9 +195,10 @@ def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
     result = run(interpolate, f'--workdir={workdir}', *TINY, '--first=0',
                  '--second=4', '--path=pixel')
     assert (result.code, result.err) == (0, '')
-    table = json.loads((workdir / 'interpolation.json').read_text())
+    kept = workdir / 'interpolation'
+    table = json.loads((kept / 'report.json').read_text())
     assert table['labels'] is table['real'] is None
-    assert not (workdir / 'figures' / 'styles.png').exists()
+    assert not (kept / 'figures' / 'styles.png').exists()
     assert bool(table['extractor']) == classes
     assert bool(table['paths']['pixel']['feature_length']) == classes
     assert (workdir / 'classifier').exists() == classes

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from experiments import train_classifier
 from genjax.data import embedded
 from genjax.data import pipeline
-from genjax.reports.judge import extractor_hash
+from genjax.discriminative import extractor_hash
 from genjax.runs.classifier_data import open_data
 from genjax.runs.open import open_run
 from genjax.training.logs import read_metrics

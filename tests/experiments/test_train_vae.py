@@ -14,7 +14,7 @@ from experiments import vae_bounds
 from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.metrics import classification
-from genjax.reports import pixel_densities
+from genjax.metrics import pixel_densities
 from genjax.reports import vae as report
 from genjax.runs import keys
 from genjax.runs.open import open_run

@@ -4,7 +4,8 @@ from tests.faults.fault import Fault
 from tests.faults.fault import room
 
 PATHS = 'genjax/interpolation.py'
-CODECS = 'experiments/codecs.py'
+GUIDANCE = 'genjax/diffusion/guidance.py'
+REPORT = 'genjax/reports/interpolation.py'
 
 FAULTS = (
     Fault('slerp: half of the angle', PATHS, 'angle = 2 * jnp.arctan2(',
@@ -20,21 +21,23 @@ FAULTS = (
           ('tests/test_numerics.py', 'tests/test_interpolation.py')),
     Fault('encode: from noise to data', 'genjax/diffusion/samplers.py',
           'falling=True)[::-1]', 'falling=True)', room('diffusion/encode')),
-    Fault('codec: of the first class only', CODECS,
-          'for label in (classes.second, classes.first))',
-          'for label in (classes.first, classes.first))',
+    Fault('decode: of the larger share only', GUIDANCE,
+          "'label': classes[:, i]}) for i in (0, -1))",
+          "'label': classes[:, i]}) for i in (0, 0))",
+          room('runs/diffusion')),
+    Fault('decode: shares of more than one', GUIDANCE,
+          'shares[:, 0] / jnp.sum(shares, axis=1)', 'shares[:, 0]',
+          room('runs/diffusion')),
+    Fault('path: of the first class only', REPORT,
+          'interpolation.lerp(first, second, t)',
+          'interpolation.lerp(first, first, t)',
           room('experiments/interpolate')),
-    Fault('codec: a VAE of the first class only', CODECS,
-          'lerp)(first, second, classes.share)',
-          'lerp)(first, first, classes.share)',
-          room('experiments/interpolate')),
-    Fault('codec: log-density of class 0', CODECS,
-          'jnp.arange(classes_told)[:, None]',
-          'jnp.zeros(classes_told, int)[:, None]',
-          room('experiments/interpolate')),
-    Fault('styles: of one class', 'experiments/interpolate.py',
-          'jnp.tile(jnp.arange(num_classes), rows)',
-          'jnp.zeros(rows * num_classes, int)',
+    Fault('log-density of class 0', 'genjax/runs/vae.py',
+          'VAEParams(params, jnp.arange(classes)[:, None])',
+          'VAEParams(params, jnp.zeros(classes, int)[:, None])',
+          room('runs/vae')),
+    Fault('styles: of one class', REPORT,
+          'np.tile(np.arange(num), len(x))', 'np.zeros(len(x) * num, int)',
           room('experiments/interpolate')),
     Fault('norm: squares of any unit', 'genjax/numerics.py',
           'jnp.where((most > 0) & (most < jnp.inf), most, 1)',

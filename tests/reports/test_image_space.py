@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sklearn.neighbors import KNeighborsClassifier
 
+from genjax import image_distance
+from genjax.data import changes
 from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.reports import image_space
@@ -29,7 +31,7 @@ def test_compare_finds_the_neighbours_and_accuracy_of_sklearn(sets):
   """In pixels, where scikit-learn computes the same; no two are as near."""
   train, test = sets
   model = KNeighborsClassifier(5).fit(flat(train.x), train.label)
-  distance = image_space.distances(flat)['pixel L2']
+  distance = image_distance.distances(flat)['pixel L2']
   found, measures = image_space.compare(distance, train, test, {}, k=5)
   np.testing.assert_array_equal(
       found, model.kneighbors(flat(test.x), return_distance=False))
@@ -41,8 +43,8 @@ def test_compare_finds_the_neighbours_and_accuracy_of_sklearn(sets):
 def test_compare_measures_by_the_mean_between_classes(name, sets):
   """Ratios of float32 distances, to their roundings."""
   train, test = (Images(s.x[:20], s.label[:20]) for s in sets)
-  distance = image_space.distances(lambda x: flat(x)[:, ::3])[name]
-  changed = image_space.change(test.x, seed=0)
+  distance = image_distance.distances(lambda x: flat(x)[:, ::3])[name]
+  changed = changes.change(test.x, np.random.default_rng(0))
   _, measures = image_space.compare(distance, train, test, changed, k=1)
 
   def pair(x, y):
@@ -60,28 +62,3 @@ def test_compare_measures_by_the_mean_between_classes(name, sets):
   for key, value in want.items():
     assert measures[key].value == pytest.approx(value / unit, rel=1e-4)
     assert measures[key].low < value / unit < measures[key].high
-
-
-def test_change_does_what_it_says():
-  x = np.zeros((2, 9, 9, 1), np.float32) - 0.5
-  x[:, 4, 2] = 0.9
-  got = image_space.change(x, seed=3)
-  moved = got['shift, 1 pixel']
-  assert np.argwhere(moved[0, ..., 0] > 0).tolist() == [[4, 3]]
-  np.testing.assert_allclose(np.unique(got['brightness, +10 %']), [-0.3, 1.0],
-                             rtol=1e-6)
-  noise = (got['noise, 10 %'] - x)[x < 0]
-  # 160 draws of scale .2: three standard errors.
-  assert abs(noise.std() - 0.2) < 3 * 0.2 / np.sqrt(2 * noise.size)
-  # The bright pixel is two to the left of the centre: down from there, by the
-  # sine of 15 degrees times two, or up by as much.
-  turned = got['rotation, 15°'][0, ..., 0] + 0.5
-  rows, columns = np.indices(turned.shape)
-  at = [np.sum(i * turned) / turned.sum() for i in (rows, columns)]
-  assert abs(abs(at[0] - 4) - 2 * np.sin(np.pi / 12)) < 0.15
-  assert abs(at[1] - (4 - 2 * np.cos(np.pi / 12))) < 0.15
-
-
-def test_vote_takes_the_commonest():
-  labels = np.array([[1, 1, 0], [2, 0, 0], [2, 1, 2], [3, 2, 1]])
-  np.testing.assert_array_equal(image_space.vote(labels), [1, 0, 2, 1])

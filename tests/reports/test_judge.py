@@ -67,14 +67,3 @@ def test_a_judge_is_trained_once(tmp_path):
   assert judges.retrain(first, DIGITS).extractor == first.extractor
   half = DIGITS._replace(train=sources.subset(DIGITS.train, np.arange(750)))
   assert judges.retrain(first, half).extractor != first.extractor
-
-
-def test_extractor_hash_is_of_the_extractor_alone():
-  def params(w=1.0, head=0.0, name='w', shape=(2, 2)):
-    return {'extractor': {name: jnp.full(shape, w)}, 'head': jnp.array(head)}
-
-  name = judges.extractor_hash(params())
-  assert len(name) == 12 and int(name, 16) >= 0
-  assert name == judges.extractor_hash(params(head=1.0))
-  for other in (params(2.0), params(name='v'), params(shape=(4, 1))):
-    assert name != judges.extractor_hash(other)

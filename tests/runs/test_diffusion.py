@@ -157,6 +157,21 @@ def test_codes_decode_to_what_was_encoded(workdir):
   assert np.abs(denoised - run.denoiser()(x, 1.0)).max() > 1e-3
 
 
+def test_decode_goes_from_class_to_class(run):
+  """By the ODE of the mixed denoiser, of which the ends are those of a class.
+  """
+  z = np.float32([[0.5, -1], [1, 0.2], [-0.3, 0]])
+  one, two = (run.decode(z, {'label': np.full(3, k)}) for k in (0, 1))
+  mixed = run.decode(z, {'label': np.float32([[1, 0], [0, 1], [.25, .75]])})
+  np.testing.assert_allclose(mixed[:2], [one[0], two[1]], atol=1e-5)
+  first, second = (run.denoiser({'label': np.full(3, k)}) for k in (0, 1))
+  want = diffusion.make_flow(run.settings, run.task.build(
+      run.settings).parts.process).decode(
+          lambda x, t: 0.25 * first(x, t) + 0.75 * second(x, t), z)
+  np.testing.assert_allclose(mixed[2], want[2], atol=1e-5)
+  assert min(np.abs(mixed[2] - end[2]).max() for end in (one, two)) > 1e-3
+
+
 @pytest.mark.parametrize('given, message', [
     ({'width': (16,)}, 'width: must be absent: a run of diffusion has no'),
     ({'temperature': 1.0}, 'temperature: must be absent'),

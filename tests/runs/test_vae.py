@@ -127,6 +127,8 @@ def test_log_prob_is_the_bound_of_the_model_as_a_distribution(run, settings):
       whole, special.logsumexp(of_class, 0) - np.log(10), rtol=1e-5)
   off = np.clip(IMAGES + 0.03, -1, 1)  # half a level is 0.0625
   np.testing.assert_allclose(run.log_prob(off), whole, rtol=1e-6)
+  for word in ('lower bound', '100 samples a class', '17 levels'):
+    assert word in run.density
 
 
 def test_codes_are_posterior_means_and_decode_to_mean_images(run, settings):
@@ -137,6 +139,10 @@ def test_codes_are_posterior_means_and_decode_to_mean_images(run, settings):
   law = jax.jit(model.decode)(run.params, z, LABELS)
   np.testing.assert_allclose(run.decode(z, cond), model.likelihood.mean(law),
                              atol=1e-6)
+  shares = np.random.default_rng(0).dirichlet(np.ones(10), 6)
+  np.testing.assert_allclose(
+      run.decode(z, {'label': shares}), model.likelihood.mean(jax.jit(
+          model.decode)(run.params, z, shares)), atol=1e-6)
   for name, x in (('encode', IMAGES), ('decode', z)):
     with pytest.raises(ValueError, match=f'{name}: cond must hold the label'):
       getattr(run, name)(x)
@@ -154,6 +160,7 @@ def test_a_density_is_of_pixels_as_they_are_given(tmp_path):
   np.testing.assert_allclose(run.log_prob(x), jax.jit(bound.log_prob)(
       VAEParams(params), x), rtol=1e-5)
   assert not np.allclose(run.log_prob(x), run.log_prob(IMAGES))
+  assert 'dequantised' in run.density and 'class' not in run.density
   x = run.sample(jax.random.key(0), (3,))
   assert np.abs(x - on_levels(x, 17)).max() > 0.01
 

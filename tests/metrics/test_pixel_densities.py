@@ -5,7 +5,7 @@ import math
 import numpy as np
 from scipy import stats
 
-from genjax.reports import pixel_densities
+from genjax.metrics import pixel_densities
 
 
 def test_pixel_densities_are_those_of_scipy_and_of_the_best_floor(monkeypatch):

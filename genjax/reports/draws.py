@@ -1,0 +1,64 @@
+"""Runs that a report is told by the name of a flag, and what they draw."""
+
+from typing import Any, Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.data import pipeline
+from genjax.runs import keys
+from genjax.runs.open import open_run
+from genjax.runs.task import Run
+from genjax.types import Cond
+
+
+def opened(where: str, workdir: str) -> Run:
+  """`open_run`, whose complaints are of the argument `where`.
+
+  Raises:
+    ValueError: see `open_run`.
+  """
+  try:
+    return open_run(workdir)
+  except ValueError as error:
+    raise ValueError(
+        f'{where}: {str(error).removeprefix("workdir: ")}') from error
+
+
+def classes_of(settings: Any) -> tuple[str, ...]:
+  """Names of the classes that a run is told; none of a kind that has none."""
+  told = getattr(settings, 'conditional', False)
+  return settings.class_names if told else ()
+
+
+def told(label: Any) -> Cond | None:
+  """The condition of a label [B], or of shares [B, K]; None of None."""
+  return None if label is None else {'label': jnp.asarray(label)}
+
+
+def in_turn(classes: Sequence[str], num: int) -> np.ndarray | None:
+  """Labels 0, 1, 2, ... of the classes in turn: int32 [num]; None of none."""
+  return np.resize(np.arange(len(classes), dtype=np.int32),
+                   num) if classes else None
+
+
+def draw(
+    where: str, run: Run, num: int, label: np.ndarray | None, seed: int
+) -> np.ndarray:
+  """Samples of a run: uint8 [N, H, W, C] of images, float [N, D] of points.
+
+  Args:
+    where: the argument that named the run.
+    run: the run.
+    num: N.
+    label: int [N], where it is told classes.
+    seed: of the draw.
+
+  Raises:
+    ValueError: the run is of a kind that does not sample.
+  """
+  if run.sample is None:
+    raise ValueError(f'{where}: must be of a model that samples, got a '
+                     f'{run.task.kind}')
+  x = np.asarray(run.sample(keys.key(seed, 'sample'), (num,), told(label)))
+  return pipeline.to_uint8(x) if x.ndim == 4 else x
