@@ -2,13 +2,16 @@
 
 There are eight virtual CPU devices: arrays live on the first of them unless a
 test says otherwise. Programs are compiled without most optimisations, as each
-runs a few times only, but for those of the scripts, which train, and which are
-to be tested as users compile them; JAX_DISABLE_MOST_OPTIMIZATIONS=0 in the
-environment compiles all so. They are forgotten after every module. Rooms whose
-modules take longest come first, so that no worker is left alone with one.
+runs a few times only, but for those of the scripts, which train, and by the
+emitter of LLVM code that is quickest to compile, in one part each.
+JAX_DISABLE_MOST_OPTIMIZATIONS=0 in the environment compiles all as users do.
+Programs are forgotten after every module. Python looks for cycles of garbage
+seldom, and never among what was imported. Rooms whose modules take longest come
+first, so that no worker is left alone with one.
 """
 
 import ctypes
+import gc
 import os
 
 import hypothesis
@@ -24,6 +27,10 @@ hypothesis.settings.register_profile(
     'house', derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile('house')
 _IN_HASTE = 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ
+if _IN_HASTE:
+  os.environ['XLA_FLAGS'] += (
+      ' --xla_cpu_use_fusion_emitters=false'
+      ' --xla_cpu_parallel_codegen_split_count=1')
 
 _FIRST = ('experiments', 'networks', 'vae', 'training', 'diffusion',
           'distributions')
@@ -32,6 +39,11 @@ _FIRST = ('experiments', 'networks', 'vae', 'training', 'diffusion',
 def pytest_collection_modifyitems(items):
   places = {room: place for place, room in enumerate(_FIRST)}
   items.sort(key=lambda item: places.get(item.path.parent.name, len(places)))
+
+
+def pytest_collection_finish():
+  gc.set_threshold(50_000, 20, 20)
+  gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # before any fixture, of whatever scope

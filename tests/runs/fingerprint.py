@@ -8,10 +8,11 @@ often.
 """
 
 import contextlib
+import functools
 import hashlib
 import re
 import tempfile
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 from unittest import mock
 
 import flax.errors
@@ -26,13 +27,17 @@ from genjax.training import loop
 from genjax.training import parallel
 from genjax.training.state import init_state
 
+Part = Callable[[], str]
+
 
 class _Reached(Exception):
   """The loop was reached, and is not entered."""
 
 
-def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, str]:
+def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
   """What a run of these settings and data would do: part -> hash or text.
+
+  A part is found when it is first asked for; those that take long come last.
 
   Args:
     task: the kind.
@@ -40,29 +45,31 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, str]:
     data: to train on; a function of the settings where they decide it.
   """
   data = data(settings) if callable(data) else data
-  found: dict[str, str] = {}
   if not trained(task, settings):
     model = task.build(settings)
     params = jax.eval_shape(model.init, jax.random.key(0), None)
     return _functions(model, params, settings, {'cond': {}})
+  programs: dict[str, Part] = {}
+  found: dict[str, Part] = {}
 
   def no_init(key, settings, model, objective, source, seed):
     batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
-    found['init'] = program_of(model.init, key, batch)
     params = jax.eval_shape(model.init, key, batch)
-    found.update(_functions(model, params, settings, batch))
+    programs['init'] = lambda: program_of(model.init, key, batch)
+    programs.update(_functions(model, params, settings, batch))
     return jax.eval_shape(lambda params: init_state(
         params, objective.tx, model.averages, objective.frozen), params)
 
   def no_loop(compiled, state, key, batches_from, **told):
     first, second = (next(batches_from(step)) for step in range(2))
-    found['batches'] = _hash((first, second))
-    found['step'] = program_of(compiled.step, state, key, first)
-    found['layout'] = compiled.layout
-    found['told'] = repr({name: value for name, value in told.items()
-                          if isinstance(value, (int, float, str))})
-    found['hooks'] = repr([(hook.every, *_where(hook.call))
-                           for hook in told['hooks']])
+    hooks = repr([(hook.every, *_where(hook.call)) for hook in told['hooks']])
+    numbers = repr({name: value for name, value in told.items()
+                    if isinstance(value, (int, float, str))})
+    found['told'] = lambda: numbers
+    found['layout'] = lambda: compiled.layout
+    found['hooks'] = lambda: hooks
+    found['batches'] = lambda: _hash((first, second))
+    found['step'] = lambda: program_of(compiled.step, state, key, first)
     raise _Reached
 
   with _uncompiled(), tempfile.TemporaryDirectory() as workdir:
@@ -70,7 +77,13 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, str]:
           mock.patch.object(loop, 'fit', no_loop),
           contextlib.suppress(_Reached)):
       fit.fit_run(task, settings, data, f'{workdir}/run')
-  return found
+  return {name: functools.cache(part)
+          for name, part in (found | programs).items()}
+
+
+def differ(a: dict[str, Part], b: dict[str, Part]) -> bool:
+  """Whether any part of two fingerprints of one kind is another."""
+  return a.keys() != b.keys() or any(a[name]() != b[name]() for name in a)
 
 
 def trained(task: Task, settings: Any) -> bool:
@@ -108,9 +121,9 @@ def _constants(jaxpr: Any) -> Iterator[Any]:
 
 def _functions(
     model: Any, params: Any, settings: Any, batch: Any
-) -> dict[str, str]:
+) -> dict[str, Part]:
   """Of everything that the trained model can do, the program."""
-  cond = {name: jnp.asarray(x[:2]) for name, x in batch['cond'].items()}
+  cond = {name: np.asarray(x[:2]) for name, x in batch['cond'].items()}
   calls = {
       'sample': lambda f, x: f(jax.random.key(0), (2,)),
       'sample_cond': lambda f, x: f(jax.random.key(0), (2,), cond),
@@ -119,21 +132,22 @@ def _functions(
       'denoiser': lambda f, x: f(cond)(x, 0.5),
       'predict': lambda f, x: f(x),
   }
-  x = jnp.zeros((2, *settings.shape))
-  found = {}
-  for name, call in calls.items():
+  x = np.zeros((2, *settings.shape), np.float32)
+
+  def part(name: str) -> str:
     kind = name.partition('_')[0] if name == 'sample_cond' else name
 
-    def program(params, x, kind=kind, call=call):
+    def program(params, x):
       function = getattr(model.functions(params), kind)
-      return None if function is None else call(function, x)
+      return None if function is None else calls[name](function, x)
 
     try:
-      found[name] = program_of(program, params, x)
+      return program_of(program, params, x)
     except (ValueError, TypeError, KeyError,
             flax.errors.FlaxError) as error:
-      found[name] = f'refused: {error}'
-  return found
+      return f'refused: {error}'
+
+  return {name: functools.partial(part, name) for name in calls}
 
 
 class _Uncompiled:
