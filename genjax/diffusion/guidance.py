@@ -1,4 +1,4 @@
-"""Guidance and clipping: functions from denoisers to a denoiser."""
+"""Guidance, mixing and clipping: functions from denoisers to a denoiser."""
 
 from typing import Any
 
@@ -6,10 +6,13 @@ import jax
 import jax.numpy as jnp
 
 from genjax.checks import check
+from genjax.diffusion.model import MakeDenoiser
 from genjax.numerics import broadcast_right
 from genjax.numerics import widen
 from genjax.types import Array
+from genjax.types import Cond
 from genjax.types import Denoiser
+from genjax.types import Params
 from genjax.types import Process
 
 
@@ -39,6 +42,26 @@ def classifier_free(
     return (without + s * (cond(x, t) - without)).astype(_dtype_of(x))
 
   return denoise
+
+
+def mixing(make: MakeDenoiser) -> MakeDenoiser:
+  """`make` that takes shares of classes for a label too, float [B, K].
+
+  Under shares the denoisers of the two classes of largest share are mixed by
+  their shares, of which the sum is taken to be 1.
+  """
+
+  def denoiser(params: Params, cond: Cond | None = None) -> Denoiser:
+    label = (cond or {}).get('label')
+    if label is None or jnp.issubdtype(jnp.result_type(label), jnp.integer):
+      return make(params, cond)
+    shares, classes = jax.lax.top_k(label, min(2, label.shape[-1]))
+    largest, next_largest = (
+        make(params, {**(cond or {}), 'label': classes[:, i]}) for i in (0, -1))
+    return classifier_free(
+        largest, next_largest, shares[:, 0] / jnp.sum(shares, axis=1))
+
+  return denoiser
 
 
 def limited_interval(

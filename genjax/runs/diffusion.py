@@ -17,6 +17,7 @@ import numpy as np
 from genjax.checks import check
 from genjax.data import pipeline
 from genjax.diffusion import conditions
+from genjax.diffusion import guidance
 from genjax.diffusion.loss import make_loss
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import fixed
@@ -83,7 +84,7 @@ def build(settings: Settings) -> Model:
 
 def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
   classes = num_classes(settings)
-  denoiser = sampling.mixing(make_denoiser(parts.diffusion))
+  denoiser = guidance.mixing(make_denoiser(parts.diffusion))
 
   def told(where: str, cond: Cond | None) -> Cond | None:
     check(cond is None or classes is not None, where,

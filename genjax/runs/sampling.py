@@ -15,7 +15,6 @@ from genjax.diffusion import samplers
 from genjax.diffusion import times
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
-from genjax.diffusion.model import MakeDenoiser
 from genjax.numerics import fold_in_each
 from genjax.runs.diffusion_parts import SAMPLERS
 from genjax.training import parallel
@@ -126,26 +125,6 @@ def sample(
   of = jnp if isinstance(parts[0], jax.core.Tracer) else np
   x = of.concatenate(parts)[:num]
   return x.reshape(*shape, *x.shape[1:])
-
-
-def mixing(make: MakeDenoiser) -> MakeDenoiser:
-  """`make` that takes shares of classes for a label too, float [B, K].
-
-  Under shares the denoisers of the two classes of largest share are mixed by
-  their shares, of which the sum is taken to be 1.
-  """
-
-  def denoiser(params: Params, cond: Cond | None = None) -> Denoiser:
-    label = (cond or {}).get('label')
-    if label is None or jnp.issubdtype(jnp.result_type(label), jnp.integer):
-      return make(params, cond)
-    shares, classes = jax.lax.top_k(label, min(2, label.shape[-1]))
-    largest, next_largest = (
-        make(params, {**(cond or {}), 'label': classes[:, i]}) for i in (0, -1))
-    return guidance.classifier_free(
-        largest, next_largest, shares[:, 0] / jnp.sum(shares, axis=1))
-
-  return denoiser
 
 
 class Flow(NamedTuple):

@@ -95,3 +95,22 @@ def test_clip_keeps_to_the_range():
   assert float(jnp.max(guidance.clip(lambda x, t: 10 * x)(_X, _T))) == 1
   with pytest.raises(ValueError, match='clip: low must be below high'):
     guidance.clip(lambda x, t: x, 1.0, -1.0)
+
+
+def test_shares_of_classes_mix_the_denoisers_of_the_largest_two():
+  """Seen by denoisers that give their class times x."""
+  mixed = guidance.mixing(lambda params, cond=None: (
+      lambda x, t: params * x if cond is None else
+      (cond['label'] + cond['vector'])[:, None] * x))
+  x, vector = np.float32([[1, 2], [3, 4], [5, 6]]), np.float32([0, 10, 20])
+  shares = np.float32([[.3, .1, .6], [.2, .7, .1], [0, 0, 1]])
+  want = np.array([(.6 * 2) / .9, (.7 + 10 * .9) / .9, 22])
+  np.testing.assert_allclose(
+      mixed(1.0, {'label': shares, 'vector': vector})(x, 0.5),
+      want[:, None] * x, rtol=1e-5)
+  np.testing.assert_allclose(  # of the one class that there is
+      mixed(1.0, {'label': np.ones((3, 1), np.float32), 'vector': vector})(
+          x, 0.5), vector[:, None] * x, rtol=1e-5)
+  whole = mixed(1.0, {'label': np.array([2, 1, 0]), 'vector': vector})(x, 0.5)
+  np.testing.assert_array_equal(whole, [[2, 4], [33, 44], [100, 120]])
+  np.testing.assert_array_equal(mixed(3.0)(x, 0.5), 3 * x)

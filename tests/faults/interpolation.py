@@ -4,7 +4,7 @@ from tests.faults.fault import Fault
 from tests.faults.fault import room
 
 PATHS = 'genjax/interpolation.py'
-SAMPLING = 'genjax/runs/sampling.py'
+GUIDANCE = 'genjax/diffusion/guidance.py'
 REPORT = 'genjax/reports/interpolation.py'
 
 FAULTS = (
@@ -21,13 +21,13 @@ FAULTS = (
           ('tests/test_numerics.py', 'tests/test_interpolation.py')),
     Fault('encode: from noise to data', 'genjax/diffusion/samplers.py',
           'falling=True)[::-1]', 'falling=True)', room('diffusion/encode')),
-    Fault('decode: of the larger share only', SAMPLING,
+    Fault('decode: of the larger share only', GUIDANCE,
           "'label': classes[:, i]}) for i in (0, -1))",
           "'label': classes[:, i]}) for i in (0, 0))",
-          room('runs/diffusion')),
-    Fault('decode: shares of more than one', SAMPLING,
+          room('diffusion/guidance')),
+    Fault('decode: shares of more than one', GUIDANCE,
           'shares[:, 0] / jnp.sum(shares, axis=1)', 'shares[:, 0]',
-          room('runs/diffusion')),
+          room('diffusion/guidance')),
     Fault('path: of the first class only', REPORT,
           'interpolation.lerp(first, second, t)',
           'interpolation.lerp(first, first, t)',
