@@ -1,4 +1,4 @@
-"""Guidance and clipping: functions from denoisers to a denoiser."""
+"""Guidance, mixing and clipping: functions from denoisers to a denoiser."""
 
 from typing import Any
 

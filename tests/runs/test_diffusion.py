@@ -158,8 +158,6 @@ def test_codes_decode_to_what_was_encoded(workdir):
 
 
 def test_decode_goes_from_class_to_class(run):
-  """By the ODE of the mixed denoiser, of which the ends are those of a class.
-  """
   z = np.float32([[0.5, -1], [1, 0.2], [-0.3, 0]])
   one, two = (run.decode(z, {'label': np.full(3, k)}) for k in (0, 1))
   mixed = run.decode(z, {'label': np.float32([[1, 0], [0, 1], [.25, .75]])})
