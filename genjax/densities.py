@@ -14,6 +14,7 @@ import numpy as np
 
 from genjax import energy
 from genjax import mcmc
+from genjax.checks import known
 from genjax.distributions import fitting
 from genjax.distributions import flow
 from genjax.distributions import nonparametric
@@ -190,6 +191,52 @@ MODELS: Mapping[str, Callable[[Shape], Density]] = {
     'energy': _energy,
     'flow': _flow,
 }
+
+
+class InUnit(NamedTuple):
+  """A density of points in the unit of the data."""
+
+  sample: Callable[[Key, tuple[int, ...]], Array]  # [*shape, D]
+  log_prob: Callable[[Array], Array]  # x [..., D] -> nats [...]
+
+
+def in_unit(
+    density: Density, loc: np.ndarray, scale: np.ndarray
+) -> Callable[[Params], InUnit]:
+  """(params) -> the density of loc + scale z, of that of z.
+
+  In float64 outside of what is compiled, as the points may lie far from the
+  origin. What `complete` finds is found once, when it is first asked for.
+
+  Args:
+    density: of standardised points z.
+    loc: float64 [D].
+    scale: float64 [D].
+  """
+  draw = jax.jit(density.sample, static_argnums=2)
+  score = jax.jit(density.log_prob)
+
+  def of(params: Params) -> InUnit:
+
+    @functools.cache
+    def whole() -> Params:
+      with jax.ensure_compile_time_eval():
+        return jax.jit(density.complete)(params)
+
+    def sample(key: Key, shape: tuple[int, ...]) -> Any:
+      z = draw(key, params, shape)
+      return loc + scale * (z if known(z) is None else known(z))
+
+    def log_prob(x: Array) -> Array:
+      z = jnp.asarray((x - loc) / scale, jnp.float32)
+      traced = any(known(leaf) is None for leaf in jax.tree.leaves(params))
+      made = density.complete(params) if traced else whole()
+      return score(made, z) - np.sum(np.log(scale))
+
+    return InUnit(sample, log_prob)
+
+  return of
+
 
 # What was chosen, as fields of `Shape`, and the params.
 Fitted = tuple[dict[str, Any], Params]

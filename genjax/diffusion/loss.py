@@ -1,11 +1,13 @@
 """The denoising loss, for every process, prediction, weighting and network."""
 
-from typing import Callable, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax.checks import check
+from genjax.data import pipeline
 from genjax.diffusion.conditions import drop as drop_some
 from genjax.diffusion.conditions import Null
 from genjax.diffusion.model import Diffusion
@@ -31,6 +33,7 @@ from genjax.types import Params
 from genjax.types import Process
 from genjax.types import PyTree
 from genjax.types import Quantile
+from genjax.types import Source
 
 # Edges of the log-SNR bins in which the loss is reported.
 LOG_SNR_EDGES = (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)
@@ -165,6 +168,30 @@ def make_loss(
     return loss, _by_log_snr(losses, errors.log_snr, errors.mask)
 
   return loss_fn
+
+
+def evaluate(
+    loss_fn: LossFn, params: Params, key: Key, source: Source, batch_size: int
+) -> dict[str, float]:
+  """The loss over all examples of a source, and by log-SNR bin.
+
+  Args:
+    loss_fn: of `make_loss`, compiled.
+    params: of the model.
+    key: folded with the number of each batch.
+    source: the examples.
+    batch_size: how many are looked at together.
+  """
+  totals: dict[str, Any] = {}  # name -> [sum, number]
+  for number, batch in enumerate(pipeline.eval_batches(source, batch_size)):
+    _, bins = loss_fn(params, jax.random.fold_in(key, number), batch, Context())
+    for name, mean in jax.device_get(bins).items():
+      # In float64: in float32 a count stops at 2^24.
+      totals[name] = totals.get(name, 0.0) + np.asarray(
+          [mean.total, mean.count], np.float64)
+  totals['loss'] = np.sum(list(totals.values()), axis=0)
+  return {name: float(total / count)
+          for name, (total, count) in totals.items() if count}
 
 
 def _by_log_snr(losses: Array, log_snr: Array, mask: Array) -> dict[str, Mean]:

@@ -5,15 +5,12 @@ scores is in the unit of the data. `density_fits` fits each of the models.
 """
 
 import dataclasses
-import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from genjax import densities
 from genjax.checks import check
-from genjax.checks import known
 from genjax.data import pipeline
 from genjax.data import toy
 from genjax.runs import fields
@@ -82,11 +79,10 @@ def model_shape(settings: Settings) -> densities.Shape:
   dim = settings.shape[0]
   check(len(settings.shape) == 1 and 1 <= dim <= _MOST_AXES, 'shape',
         f'must be one number up to {_MOST_AXES}', settings.shape)
-  for name in ('loc', 'scale'):
-    check(len(getattr(settings, name)) == dim, name,
-          f'must be {dim} numbers', len(getattr(settings, name)))
-  check(settings.base is None or len(settings.base) == dim**2, 'base',
-        f'must be {dim**2} numbers', settings.base)
+  for name, size in (('loc', dim), ('scale', dim), ('base', dim**2)):
+    value = getattr(settings, name)
+    check(value is None or len(value) == size, name, f'must be {size} numbers',
+          value)
   check(settings.bins**dim <= densities.MOST_CELLS, 'bins',
         f'must make at most {densities.MOST_CELLS} cells', settings.bins)
   return densities.Shape(
@@ -101,31 +97,14 @@ def build(settings: Settings) -> Model:
     ValueError: settings that do not fit each other.
   """
   density = densities.MODELS[settings.model](model_shape(settings))
-  # float64: the points may lie far from the origin.
-  loc, scale = np.array(settings.loc), np.array(settings.scale)
-  draw = jax.jit(density.sample, static_argnums=2)
-  score = jax.jit(density.log_prob)
+  of = densities.in_unit(density, np.array(settings.loc),
+                         np.array(settings.scale))
 
   def functions(params):
-
-    @functools.cache
-    def whole():
-      with jax.ensure_compile_time_eval():
-        return jax.jit(density.complete)(params)
-
-    def sample(key, shape=(), cond=None):
-      del cond
-      z = draw(key, params, tuple(shape))
-      return loc + scale * (z if known(z) is None else known(z))
-
-    def log_prob(x, cond=None):
-      del cond
-      z = jnp.asarray((x - loc) / scale, jnp.float32)
-      traced = any(known(leaf) is None for leaf in jax.tree.leaves(params))
-      made = density.complete(params) if traced else whole()
-      return score(made, z) - np.sum(np.log(scale))
-
-    return Functions(sample=sample, log_prob=log_prob)
+    sample, log_prob = of(params)
+    return Functions(
+        sample=lambda key, shape=(), cond=None: sample(key, tuple(shape)),
+        log_prob=lambda x, cond=None: log_prob(x))
 
   trained = density.loss_fn is not None
   return Model(lambda key, batch: density.init(key), functions,

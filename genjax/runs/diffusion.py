@@ -8,18 +8,17 @@ Under shares of classes both go by the denoisers of the two largest, mixed.
 """
 
 import functools
-from typing import Any, NamedTuple, Sequence
+from typing import NamedTuple, Sequence
 
 import jax
-import numpy as np
 
 from genjax.checks import check
-from genjax.data import pipeline
 from genjax.diffusion import codes
 from genjax.diffusion import conditions
 from genjax.diffusion import drawing
 from genjax.diffusion import guidance
 from genjax.diffusion import named
+from genjax.diffusion.loss import evaluate
 from genjax.diffusion.loss import make_loss
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
@@ -40,7 +39,6 @@ from genjax.training.loop import Hook
 from genjax.training.optimizers import make_optimizer
 from genjax.types import Array
 from genjax.types import Cond
-from genjax.types import Context
 from genjax.types import Key
 from genjax.types import LossFn
 from genjax.types import Params
@@ -154,19 +152,11 @@ def hooks(session: Session) -> Sequence[Hook]:
   size = min(len(source), 4 * settings.batch_size)
 
   def hook(state, step):
-    totals: dict[str, Any] = {}  # name -> [sum, number]
+    del step
     # One key for every step: the curve then shows the model, not the noise.
-    key = keys.key(settings.seed, 'test')
-    for number, batch in enumerate(pipeline.eval_batches(source, size)):
-      _, bins = loss_fn(state.averages['ema'], jax.random.fold_in(key, number),
-                        batch, Context())
-      for name, mean in jax.device_get(bins).items():
-        # In float64: in float32 a count stops at 2^24.
-        totals[name] = totals.get(name, 0.0) + np.asarray(
-            [mean.total, mean.count], np.float64)
-    totals['loss'] = np.sum(list(totals.values()), axis=0)
-    return {f'test/{name}': float(total / count)
-            for name, (total, count) in totals.items() if count}
+    found = evaluate(loss_fn, state.averages['ema'],
+                     keys.key(settings.seed, 'test'), source, size)
+    return {f'test/{name}': value for name, value in found.items()}
 
   return [Hook(settings.save_every, hook)]
 

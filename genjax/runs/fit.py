@@ -12,6 +12,7 @@ import optax
 from genjax.checks import check
 from genjax.data import pipeline
 from genjax.data.identity import identify
+from genjax.data.identity import Identity
 from genjax.runs import keys
 from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
@@ -61,10 +62,7 @@ def fit_run(
       the workdir; a workdir in which another process is at work.
     RuntimeError: training diverged.
   """
-  run_settings.check_settings(settings)
-  model = task.build(settings)
-  objective = task.loss(settings, model)
-  compiled = _compile(settings, model, objective)
+  model, objective, compiled = _prepare(task, settings)
   # One process writes where several train.
   alone = lock(workdir) if jax.process_index() == 0 else (
       contextlib.nullcontext())
@@ -135,10 +133,7 @@ def make_trainer(
     ValueError: settings that do not fit each other or the devices.
     KeyboardInterrupt: when it is stopped by a signal.
   """
-  run_settings.check_settings(settings)
-  model = task.build(settings)
-  objective = task.loss(settings, model)
-  compiled = _compile(settings, model, objective)
+  model, objective, compiled = _prepare(task, settings)
 
   def train(key: Key, source: Source, seed: int) -> State:
     key_init, key_steps = jax.random.split(key)
@@ -161,6 +156,15 @@ def _check_fit(params: Params, shapes: Params) -> None:
     check(given.get(name) == wanted.get(name), 'keep_run',
           f'params{name} must be {wanted.get(name, "absent")}',
           given.get(name, 'absent'))
+
+
+def _prepare(
+    task: Task, settings: Any
+) -> tuple[Model, Objective, parallel.Compiled]:
+  run_settings.check_settings(settings)
+  model = task.build(settings)
+  objective = task.loss(settings, model)
+  return model, objective, _compile(settings, model, objective)
 
 
 def _compile(
@@ -195,14 +199,12 @@ def _init(
                     objective.frozen)
 
 
-def _create(workdir, kind, settings, identity):
+def _create(workdir: str, kind: str, settings: Any, identity: Identity) -> str:
   """Makes or checks the workdir, first by one process, then by the others."""
-  if jax.process_count() == 1:
-    return workdirs.create_or_check(workdir, kind, settings, identity)
   if jax.process_index() > 0:
     multihost_utils.sync_global_devices('workdir')
   run = workdirs.create_or_check(workdir, kind, settings, identity)
-  if jax.process_index() == 0:
+  if jax.process_index() == 0 and jax.process_count() > 1:
     multihost_utils.sync_global_devices('workdir')
   return run
 

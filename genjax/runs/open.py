@@ -58,12 +58,9 @@ def open_run(
   used = _replaced(workdirs.settings_of(written, task.Settings), settings,
                    task.kind)
   model = task.build(used)
-  check_choice('open_run', 'weights', weights,
-               ['ema', 'raw', *model.averages])
   if not model.averages and weights == 'ema':
     weights = 'raw'
-  check(weights == 'raw' or weights in model.averages, 'open_run',
-        f'weights must be an average of {written.kind}', repr(weights))
+  check_choice('open_run', 'weights', weights, ['raw', *model.averages])
   found, step = _restore(workdir, written.run, task,
                          weight_shapes(used, model))
   params = jax.device_put(

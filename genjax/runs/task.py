@@ -4,7 +4,7 @@ A kind is one `Task`. `fit.fit_run` trains it, `open.open_run` opens what was
 trained. Nothing else needs to know which kind a run is.
 """
 
-from typing import Any, Mapping, NamedTuple, Protocol, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Protocol, Sequence
 
 import optax
 
@@ -26,33 +26,13 @@ from genjax.types import Source
 class TrainingSettings(Protocol):
   """The settings that a kind has if it is trained; see `fields`."""
 
-  @property
-  def seed(self) -> int:
-    ...
-
-  @property
-  def steps(self) -> int:
-    ...
-
-  @property
-  def batch_size(self) -> int:
-    ...
-
-  @property
-  def micro_batches(self) -> int:
-    ...
-
-  @property
-  def parallel(self) -> str:
-    ...
-
-  @property
-  def log_every(self) -> int:
-    ...
-
-  @property
-  def save_every(self) -> int:
-    ...
+  seed: int
+  steps: int
+  batch_size: int
+  micro_batches: int
+  parallel: str
+  log_every: int
+  save_every: int
 
 
 class Data(Protocol):
@@ -60,17 +40,6 @@ class Data(Protocol):
 
   @property
   def train(self) -> Source:
-    ...
-
-
-class Init(Protocol):
-  """Params before the first step, compiled whole.
-
-  `batch` is the first of the training data; None where only the shapes of the
-  params are asked for, and nothing is computed.
-  """
-
-  def __call__(self, key: Key, batch: Batch | None) -> Params:
     ...
 
 
@@ -83,29 +52,15 @@ class Sample(Protocol):
     ...
 
 
-class LogProb(Protocol):
-  """log p(x | cond) [B] in nats, of x [B, *event] as the model is given it."""
+class OfExamples(Protocol):
+  """A function of arrays [B, ...], given conditions [B, ...] where there are.
 
-  def __call__(self, x: Array, cond: Cond | None = None) -> Array:
-    ...
-
-
-class Encode(Protocol):
-  """Codes [B, ...] of x [B, *event], under conditions as `Decode` takes them.
+  The label of a condition is int [B], or for codes float [B, K]: shares of the
+  K classes, as of what lies between two. A kind may heed the two largest shares
+  alone.
   """
 
-  def __call__(self, x: Array, cond: Cond | None = None) -> Array:
-    ...
-
-
-class Decode(Protocol):
-  """x [B, *event] of codes [B, ...].
-
-  The label of a condition is int [B], or float [B, K]: shares of the K classes,
-  as of what lies between two. A kind may heed the two largest shares alone.
-  """
-
-  def __call__(self, z: Array, cond: Cond | None = None) -> Array:
+  def __call__(self, x: Array, /, cond: Cond | None = None) -> Array:
     ...
 
 
@@ -116,37 +71,28 @@ class MakeDenoiser(Protocol):
     ...
 
 
-class Predict(Protocol):
-  """Logits [B, K] of the classes of x [B, *event]."""
-
-  def __call__(self, x: Array) -> Array:
-    ...
-
-
 class Functions(NamedTuple):
   """What a trained model can do; None for what its kind cannot."""
 
   sample: Sample | None = None
-  log_prob: LogProb | None = None
-  encode: Encode | None = None
-  decode: Decode | None = None
+  # log p(x | cond) [B] in nats, of x [B, *event] as the model is given it.
+  log_prob: OfExamples | None = None
+  encode: OfExamples | None = None  # x [B, *event] -> codes [B, ...]
+  decode: OfExamples | None = None  # the other way
   denoiser: MakeDenoiser | None = None
-  predict: Predict | None = None
+  # Logits [B, K] of the classes of x [B, *event].
+  predict: Callable[[Array], Array] | None = None
   density: str | None = None  # what log_prob returns, in words
-
-
-class MakeFunctions(Protocol):
-  """What a model can do with these params, which may be traced."""
-
-  def __call__(self, params: Params) -> Functions:
-    ...
 
 
 class Model(NamedTuple):
   """A model without its params: all that sampling and scoring need."""
 
-  init: Init
-  functions: MakeFunctions
+  # Params before the first step, compiled whole. The batch is the first of the
+  # training data; None where only the shapes of the params are asked for, and
+  # nothing is computed.
+  init: Callable[[Key, Batch | None], Params]
+  functions: Callable[[Params], Functions]  # of params, which may be traced
   averages: Mapping[str, Decay]  # of the params, kept beside them, by name
   parts: Any = None  # what the kind's own loss, hooks and reports use
 
@@ -174,29 +120,7 @@ class Session(NamedTuple):
   writer: MetricsWriter
 
 
-class Build(Protocol):
-  """The model that settings describe.
-
-  Raises:
-    ValueError: settings that do not fit each other.
-  """
-
-  def __call__(self, settings: Any) -> Model:
-    ...
-
-
-class MakeObjective(Protocol):
-  """How the model is trained; nothing of it is needed to open a run."""
-
-  def __call__(self, settings: Any, model: Model) -> Objective:
-    ...
-
-
-class MakeHooks(Protocol):
-  """What is done while training, and how often."""
-
-  def __call__(self, session: Session) -> Sequence[Hook]:
-    ...
+MakeHooks = Callable[[Session], Sequence[Hook]]
 
 
 def no_hooks(session: Session) -> Sequence[Hook]:
@@ -206,30 +130,34 @@ def no_hooks(session: Session) -> Sequence[Hook]:
 
 
 class Task(NamedTuple):
-  """A kind of model."""
+  """A kind of model.
+
+  `build` and `loss` raise ValueError for settings that do not fit each other.
+  """
 
   kind: str  # its name in settings.json, and that of its file in this room
   Settings: type  # frozen dataclass, its fields declared by `setting`
   recipes: Mapping[str, Mapping[str, Any]]  # settings that go well together
-  build: Build
-  loss: MakeObjective
-  hooks: MakeHooks = no_hooks
+  build: Callable[[Any], Model]  # of settings
+  # How the model of settings is trained; not needed to open a run.
+  loss: Callable[[Any, Model], Objective]
+  hooks: MakeHooks = no_hooks  # what is done while training, and how often
   # Whether a run is opened at the step that `Objective.best` ranks first,
   # rather than at its last.
   opens_best: bool = False
 
 
 class Run(NamedTuple):
-  """A trained model; functions are None where its kind has none."""
+  """A trained model; what its kind cannot is None, see `Functions`."""
 
   task: Task
   settings: Any
   params: Params
   step: int
   sample: Sample | None = None
-  log_prob: LogProb | None = None
-  encode: Encode | None = None
-  decode: Decode | None = None
+  log_prob: OfExamples | None = None
+  encode: OfExamples | None = None
+  decode: OfExamples | None = None
   denoiser: MakeDenoiser | None = None
-  predict: Predict | None = None
+  predict: Callable[[Array], Array] | None = None
   density: str | None = None  # what log_prob returns, in words

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax.data.sources import ArraySource
 from genjax.diffusion import conditions
 from genjax.diffusion import loss
 from genjax.diffusion import prediction
@@ -16,6 +17,7 @@ from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import fixed
 from genjax.diffusion.model import init_model
 from genjax.diffusion.model import make_denoiser
+from genjax.types import Mean
 from tests import laws
 from tests.diffusion import tables
 from tests.diffusion.tables import PREDICTIONS
@@ -301,3 +303,25 @@ def test_loss_refuses_eps_where_alpha_ends_at_zero():
   with pytest.raises(ValueError, match='make_loss: eps and score need'):
     _make(PROCESSES['flow_matching'], prediction.eps)(
         _params(.3), _KEY, _batch())
+
+
+def test_evaluate_is_the_mean_over_examples_and_over_bins_of_their_number():
+  """By a loss whose error of an example is known: its own x, squared."""
+
+  def loss_fn(params, key, batch, context):
+    del key, context
+    x, mask = np.square(batch['x'][:, 0]) * params, batch['mask']
+    far = mask * (x > 1)
+    return np.float32(0), {
+        'far': Mean(np.sum(far * x), np.sum(far)),
+        'near': Mean(np.sum((mask - far) * x), np.sum(mask - far)),
+        'nowhere': Mean(0.0, 0.0)}
+
+  x = np.random.default_rng(0).normal(size=(23, 1)).astype(np.float32)
+  found = loss.evaluate(loss_fn, 2.0, jax.random.key(0),
+                        ArraySource({'x': x}), 10)
+  error = 2 * np.square(x)
+  assert found.keys() == {'far', 'near', 'loss'}
+  for name, want in (('loss', error), ('far', error[error > 1]),
+                     ('near', error[error <= 1])):
+    np.testing.assert_allclose(found[name], want.mean(), rtol=1e-5)

@@ -142,7 +142,7 @@ FAULTS = (
     Fault('diffusion: labels shifted by one', DRAWING, 'c[i:i + block]',
           'jnp.roll(c, 1)[i:i + block]', room('diffusion/drawing')),
     Fault('diffusion: test loss of the last weights', DIFFUSION,
-          "loss_fn(state.averages['ema'], jax.random",
-          'loss_fn(state.params, jax.random',
+          "evaluate(loss_fn, state.averages['ema'],",
+          'evaluate(loss_fn, state.params,',
           room('experiments/train_diffusion')),
 )
