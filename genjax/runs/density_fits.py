@@ -6,8 +6,10 @@ judged by; they must come in random order.
 """
 
 import dataclasses
+import functools
 from typing import Any, Callable, Mapping, Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -71,7 +73,7 @@ def fit_density(
 
 def _gaussian(settings: density.Settings, x: Array) -> Fitted:
   del settings
-  return {}, fitting.fit_multivariate_normal(x)
+  return {}, jax.jit(fitting.fit_multivariate_normal)(x)
 
 
 def _mixture(settings: density.Settings, x: Array) -> Fitted:
@@ -103,7 +105,9 @@ def _histogram(settings: density.Settings, x: Array) -> Fitted:
 
 def _kernel_density(settings: density.Settings, x: Array) -> Fitted:
   del settings
-  return {}, nonparametric.fit_kernel_density(x, _BANDWIDTHS)
+  fit = functools.partial(nonparametric.fit_kernel_density,
+                          factors=_BANDWIDTHS)
+  return {}, jax.jit(fit)(x)
 
 
 # Of the models that are not trained.
@@ -124,11 +128,14 @@ def _choose(
   Returns it with its fit to all of x.
   """
   most, rest = _split(x)
-  scores = [jnp.mean(dist.log_prob(fit(candidate, most), rest))
-            for candidate in candidates]
+  # One program a candidate: a step at a time takes longer to compile.
+  fitted = jax.jit(fit, static_argnums=0)
+  score = jax.jit(lambda candidate, most, rest: jnp.mean(
+      dist.log_prob(fit(candidate, most), rest)), static_argnums=0)
+  scores = [score(candidate, most, rest) for candidate in candidates]
   # The largest of NaN would be the candidate that could not be fitted.
   best = candidates[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
-  return best, fit(best, x)
+  return best, fitted(best, x)
 
 
 def _split(x: Array) -> tuple[Array, Array]:
