@@ -268,11 +268,12 @@ def _fit_histogram(key: Key, x: Array) -> Fitted:
 
 # (key, points [N, D]) -> `Fitted`, of the models that are not trained.
 FITS: Mapping[str, Callable[[Key, Array], Fitted]] = {
-    'gaussian': lambda key, x: ({}, fitting.fit_multivariate_normal(x)),
+    'gaussian': lambda key, x: (
+        {}, jax.jit(fitting.fit_multivariate_normal)(x)),
     'mixture': _fit_mixture,
     'histogram': _fit_histogram,
-    'kde': lambda key, x: (
-        {}, nonparametric.fit_kernel_density(x, _BANDWIDTHS)),
+    'kde': lambda key, x: ({}, jax.jit(functools.partial(
+        nonparametric.fit_kernel_density, factors=_BANDWIDTHS))(x)),
 }
 
 
@@ -297,8 +298,11 @@ def _choose(
   Returns it with its fit to all of x.
   """
   most, rest = split(x)
-  scores = [jnp.mean(dist.log_prob(fit(candidate, most), rest))
-            for candidate in candidates]
+  # One program a candidate: a step at a time takes longer to compile.
+  fitted = jax.jit(fit, static_argnums=0)
+  score = jax.jit(lambda candidate, most, rest: jnp.mean(
+      dist.log_prob(fit(candidate, most), rest)), static_argnums=0)
+  scores = [score(candidate, most, rest) for candidate in candidates]
   # The largest of NaN would be the candidate that could not be fitted.
   best = candidates[int(np.argmax(np.nan_to_num(scores, nan=-np.inf)))]
-  return best, fit(best, x)
+  return best, fitted(best, x)

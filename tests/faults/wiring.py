@@ -43,8 +43,8 @@ FAULTS = (
     Fault('density: an average of its own', DENSITY,
           'averages.ema(settings.ema_decay)', 'averages.ema(0.99)',
           decides('density')),
-    Fault('density: in standard units', DENSITY,
-          '- np.sum(np.log(scale))', '', room('runs/density', 'runs/kept')),
+    Fault('density: in standard units', 'genjax/densities.py',
+          ' - np.sum(np.log(scale))', '', room('runs/density', 'runs/kept')),
     Fault('curves: not drawn', CURVES, 'Layer(kind, x, y, said, color)',
           'Layer(kind, x[:0], y[:0], said, color)',
           ('tests/experiments/test_train_vae.py::'
