@@ -72,11 +72,11 @@ class Page(NamedTuple):
 
 def _open_page(settings: Settings) -> Page:
   first, second = zip(settings.means, settings.scales)
-  scales = jnp.array(settings.scales)
-  one, rho = 1.0, settings.correlation
+  scale_1, scale_2 = settings.scales
+  cross = settings.correlation * scale_1 * scale_2
   joint = GaussianParams(
       jnp.array(settings.means),
-      jnp.array([[one, rho], [rho, one]]) * scales * scales[:, None])
+      jnp.array([[scale_1**2, cross], [cross, scale_2**2]]))
   key_eps, key_noise = jax.random.split(keys.key(settings.seed, 'sample'))
   return Page(
       _line(*first), _line(*second), joint,
