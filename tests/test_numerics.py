@@ -1,5 +1,7 @@
 """Laws of the small numerical building blocks."""
 
+import math
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import pytest
 from scipy import special
 
 from genjax import numerics
+from tests import laws
 
 _X = np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32)
 
@@ -127,3 +130,19 @@ def test_normal_each_keeps_dtype_and_row_keys(dtype):
   np.testing.assert_array_equal(
       got[1].astype(jnp.float32),
       jax.random.normal(keys[1], (5,), dtype).astype(jnp.float32))
+
+
+@laws.float64
+def test_quadrature_finds_the_moments_of_a_mixture():
+  """Not only of one Gaussian: two, of equal weights and standard deviation s.
+  """
+  scale, apart, size = 0.5, 2.0, 3.0
+
+  def log_density(x):
+    z = (x[:, None] - jnp.array([-apart, apart])) / scale
+    return (jnp.logaddexp(*(-0.5 * z**2).T) + math.log(size / 2)
+            - math.log(scale * math.sqrt(2 * math.pi)))
+
+  found = numerics.quadrature(log_density, 0.3, 1.2)
+  np.testing.assert_allclose(
+      found, (math.log(size), 0, math.hypot(scale, apart)), atol=1e-12)

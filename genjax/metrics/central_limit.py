@@ -29,6 +29,13 @@ class Lattice(NamedTuple):
   third: float  # E |x - mean|^3 / scale^3
 
 
+class Sum(NamedTuple):
+  """A sum of n draws, standardised: (sum - n mean) / (scale sqrt(n))."""
+
+  z: np.ndarray  # [K], equally far apart and increasing
+  pmf: np.ndarray  # [K]
+
+
 def make_lattice(
     values: Sequence[int], probabilities: Sequence[float]
 ) -> Lattice:
@@ -54,35 +61,28 @@ def make_lattice(
                  float(pmf @ z**3), float(pmf @ np.abs(z)**3))
 
 
-def sums(law: Lattice, most: int) -> dict[int, np.ndarray]:
-  """n -> pmf of the sum of n draws, for n = 1, 2, 4, 8 ... up to `most`.
+def sums(law: Lattice, most: int) -> dict[int, Sum]:
+  """The sum of n draws, for n = 1, 2, 4, 8 ... up to `most`.
 
-  In steps from n `low`; by convolution of each with itself, where nothing
-  cancels: exact to rounding.
+  By convolution of each with itself, where nothing cancels: exact to rounding.
   """
-  n, pmf = 1, law.pmf
-  found = {n: pmf}
-  while 2 * n <= most:
+  n, pmf, found = 1, law.pmf, {}
+  while n <= most:
+    total = n * law.low + law.step * np.arange(len(pmf))
+    found[n] = Sum(
+        (total - n * law.mean) / (law.scale * math.sqrt(n)), pmf)
     n, pmf = 2 * n, np.convolve(pmf, pmf)
-    found[n] = pmf
   return found
 
 
-def standardised(law: Lattice, n: int, pmf: np.ndarray) -> np.ndarray:
-  """(sum of n draws - n mean) / (scale sqrt(n)), of each entry of its pmf."""
-  total = n * law.low + law.step * np.arange(len(pmf))
-  return (total - n * law.mean) / (law.scale * math.sqrt(n))
-
-
-def kolmogorov_distance(law: Lattice, n: int, pmf: np.ndarray) -> float:
-  """Largest difference of the cdf of a sum, standardised, to the Gaussian's.
+def kolmogorov_distance(total: Sum) -> float:
+  """Largest difference of its cdf to the Gaussian's.
 
   Both ends of every jump are looked at, so it is exact.
   """
-  at_most = np.cumsum(pmf)
-  gaussian = special.ndtr(standardised(law, n, pmf))
+  at_most, gaussian = np.cumsum(total.pmf), special.ndtr(total.z)
   return float(max(np.max(np.abs(at_most - gaussian)),
-                   np.max(np.abs(at_most - pmf - gaussian))))
+                   np.max(np.abs(at_most - total.pmf - gaussian))))
 
 
 def berry_esseen(law: Lattice, n: int) -> float:

@@ -9,7 +9,6 @@ the numbers.
 """
 
 import dataclasses
-import functools
 import importlib
 import os
 import platform
@@ -54,19 +53,6 @@ class Case(NamedTuple):
   rtol: float | None = None
 
 
-class _Ours(NamedTuple):
-  """Ours in the clothes of the others, for one way to call all."""
-
-  dist: d.Distribution
-  params: Any
-
-  def log_prob(self, x):
-    return self.dist.log_prob(self.params, x)
-
-  def sample(self, key, shape):
-    return self.dist.sample(key, self.params, shape)
-
-
 def distribution_cases(num_points: int, seed: int) -> dict[str, Case]:
   """What the promises on distributions are about.
 
@@ -85,43 +71,43 @@ def distribution_cases(num_points: int, seed: int) -> dict[str, Case]:
       jnp.exp(0.3 * array(_DIM)))
   logits, locs = array(_COMPONENTS), 3 * array(_COMPONENTS)
   scales = jnp.exp(0.3 * array(_COMPONENTS))
-  # name -> params, points of log_prob, and how each library takes the params.
-  families: Mapping[str, tuple[Any, Any, Callable, Callable, Callable]] = {
-      'normal': (
-          (loc, scale), points,
-          lambda *p: _Ours(d.normal, d.NormalParams(*p)),
-          distrax.Normal, numpyro.Normal),
-      f'{_DIM}-D normal': (
-          (vector, tril), array(num_points, _DIM),
-          lambda *p: _Ours(d.multivariate_normal,
-                           d.MultivariateNormalParams(*p)),
-          distrax.MultivariateNormalTri,
-          lambda loc, tril: numpyro.MultivariateNormal(loc, scale_tril=tril)),
-      f'mixture of {_COMPONENTS}': (
-          (logits, locs, scales), points,
-          lambda logits, *p: _Ours(d.mixture(d.normal), d.MixtureParams(
-              logits, d.NormalParams(*p))),
-          lambda logits, *p: distrax.MixtureSameFamily(
-              distrax.Categorical(logits), distrax.Normal(*p)),
-          lambda logits, *p: numpyro.MixtureSameFamily(
-              numpyro.Categorical(logits=logits), numpyro.Normal(*p))),
-      f'categorical of {_COMPONENTS}': (
-          (logits,), None,
-          lambda *p: _Ours(d.categorical, d.CategoricalParams(*p)),
-          distrax.Categorical,
-          lambda logits: numpyro.Categorical(logits=logits)),
-  }
   cases = {}
-  for name, (params, x, *makes) in families.items():
-    libraries = dict(zip((_OURS, 'distrax', 'numpyro'), makes))
+
+  def add(name, ours, distrax, numpyro, params, x=None):
+    """Cases of a family, which each library makes of its params."""
+    dist, make = ours
     if x is not None:
-      cases[f'{name} log_prob'] = Case(
-          {library: functools.partial(_log_prob, make)
-           for library, make in libraries.items()}, (x, *params), 1e-4)
-    cases[f'{name} sample'] = Case(
-        {library: functools.partial(_sample, library, make, num_points)
-         for library, make in libraries.items()},
-        (keys.key(seed, 'figure'), *params))
+      cases[f'{name} log_prob'] = Case({
+          _OURS: lambda x, *p: dist.log_prob(make(*p), x),
+          'distrax': lambda x, *p: distrax(*p).log_prob(x),
+          'numpyro': lambda x, *p: numpyro(*p).log_prob(x),
+      }, (x, *params), 1e-4)
+    shape = (num_points,)
+    cases[f'{name} sample'] = Case({
+        _OURS: lambda key, *p: dist.sample(key, make(*p), shape),
+        'distrax': lambda key, *p: distrax(*p).sample(
+            seed=key, sample_shape=shape),
+        'numpyro': lambda key, *p: numpyro(*p).sample(key, shape),
+    }, (keys.key(seed, 'figure'), *params))
+
+  add('normal', (d.normal, d.NormalParams), distrax.Normal, numpyro.Normal,
+      (loc, scale), points)
+  add(f'{_DIM}-D normal',
+      (d.multivariate_normal, d.MultivariateNormalParams),
+      distrax.MultivariateNormalTri,
+      lambda loc, tril: numpyro.MultivariateNormal(loc, scale_tril=tril),
+      (vector, tril), array(num_points, _DIM))
+  add(f'mixture of {_COMPONENTS}',
+      (d.mixture(d.normal),
+       lambda logits, *p: d.MixtureParams(logits, d.NormalParams(*p))),
+      lambda logits, *p: distrax.MixtureSameFamily(
+          distrax.Categorical(logits), distrax.Normal(*p)),
+      lambda logits, *p: numpyro.MixtureSameFamily(
+          numpyro.Categorical(logits=logits), numpyro.Normal(*p)),
+      (logits, locs, scales), points)
+  add(f'categorical of {_COMPONENTS}',
+      (d.categorical, d.CategoricalParams), distrax.Categorical,
+      lambda logits: numpyro.Categorical(logits=logits), (logits,))
   return cases
 
 
@@ -132,18 +118,6 @@ def _library(name: str) -> Any:
     raise ValueError(
         f'benchmark: needs {name.partition(".")[0]}: python -m pip install '
         f'-e ".[bench]", got {error}') from error
-
-
-def _log_prob(make: Callable[..., Any], x: Any, *params: Any) -> Any:
-  return make(*params).log_prob(x)
-
-
-def _sample(
-    library: str, make: Callable[..., Any], num: int, key: Any, *params: Any
-) -> Any:
-  if library == 'distrax':
-    return make(*params).sample(seed=key, sample_shape=(num,))
-  return make(*params).sample(key, (num,))
 
 
 def cdf_cases(num_points: int, seed: int) -> dict[str, Case]:

@@ -14,6 +14,7 @@ from genjax import distributions as d
 from genjax.checks import check
 from genjax.metrics import central_limit
 from genjax.metrics.central_limit import Lattice
+from genjax.metrics.central_limit import Sum
 from genjax.reports import guess
 from genjax.reports import table as tables
 from genjax.runs import fields
@@ -97,7 +98,7 @@ def running_means(law: Lattice, num_draws: int, seed: int) -> np.ndarray:
 
 
 def compare(
-    law: Lattice, sums: Mapping[int, np.ndarray], means: np.ndarray
+    law: Lattice, sums: Mapping[int, Sum], means: np.ndarray
 ) -> tables.Table:
   """Means and sums of n draws, a row an n.
 
@@ -106,13 +107,12 @@ def compare(
   to the Gaussian, its bound and its limit.
   """
   rows = []
-  for n, pmf in sums.items():
+  for n, total in sums.items():
     error, exact = np.abs(means[:, n - 1] - law.mean), law.scale / n**0.5
-    inside = np.abs(central_limit.standardised(law, n, pmf)) <= _BAND
     rows.append((n, float(np.sqrt(np.mean(error**2))), exact,
                  float(np.mean(error <= _BAND * exact)),
-                 float(pmf[inside].sum()),
-                 central_limit.kolmogorov_distance(law, n, pmf),
+                 float(total.pmf[np.abs(total.z) <= _BAND].sum()),
+                 central_limit.kolmogorov_distance(total),
                  central_limit.berry_esseen(law, n),
                  central_limit.esseen_limit(law, n)))
   return tables.make_table(
@@ -150,22 +150,20 @@ def _draw_large_numbers(
 
 
 def _draw_central_limit(
-    path: str, page: Page, sums: Mapping[int, np.ndarray],
+    path: str, page: Page, sums: Mapping[int, Sum],
     columns: Mapping[str, Any]
 ) -> None:
   z = np.linspace(-4, 4, 201)
   gaussian = np.exp(d.normal.log_prob(
       d.NormalParams(jnp.float32(0), jnp.float32(1)), jnp.asarray(z)))
-  drawn = {n: central_limit.standardised(page.law, n, sums[n])
-           for n in _SUMS_DRAWN}
-  heights = {n: sums[n] / (at[1] - at[0]) for n, at in drawn.items()}
-  top = 1.5 * max(np.max(height) for height in heights.values())
+  drawn = {n: Layer('bars', at, pmf / (at[1] - at[0]), 'sum')
+           for n, (at, pmf) in sums.items() if n in _SUMS_DRAWN}
+  top = 1.5 * max(np.max(np.asarray(bars.y)) for bars in drawn.values())
   shapes = [
       Panel(f'n = {n}', 'standardised sum', 'density', [
-          Layer('bars', at, heights[n], 'sum'),
-          Layer('line', z, gaussian, 'Gaussian', figures.ORANGE)],
+          bars, Layer('line', z, gaussian, 'Gaussian', figures.ORANGE)],
             x_limits=(-4, 4), y_limits=(0, top))
-      for n, at in drawn.items()]
+      for n, bars in drawn.items()]
   distance = Panel(
       f'{page.name}: distance of the sum of n draws to the Gaussian',
       'draws n', 'largest difference of cdfs', [

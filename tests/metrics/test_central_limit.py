@@ -49,35 +49,32 @@ def test_make_lattice_refuses_what_is_no_law(values, p, said):
 def test_sums_of_a_coin_are_binomial():
   found = central_limit.sums(law_of('coin'), 100)
   assert list(found) == [1, 2, 4, 8, 16, 32, 64]
-  for n, pmf in found.items():
+  for n, total in found.items():
     np.testing.assert_allclose(
-        pmf, stats.binom(n, 0.5).pmf(np.arange(n + 1)), rtol=1e-12)
+        total.pmf, stats.binom(n, 0.5).pmf(np.arange(n + 1)), rtol=1e-12)
 
 
 def test_standardised_sums_have_mean_zero_and_variance_one():
   for name in EXPERIMENTS:
-    one = law_of(name)
-    for n, pmf in central_limit.sums(one, 16).items():
-      z = central_limit.standardised(one, n, pmf)
+    for z, pmf in central_limit.sums(law_of(name), 16).values():
       np.testing.assert_allclose((pmf @ z, pmf @ z**2), (0, 1), atol=1e-12)
 
 
 def test_kolmogorov_distance_of_a_coin_is_half_its_central_probability():
   """At an even n the largest jump is that at the mean, of P(n/2 heads)."""
-  coin = law_of('coin')
-  for n, pmf in central_limit.sums(coin, 1024).items():
+  for n, total in central_limit.sums(law_of('coin'), 1024).items():
     want = special.ndtr(1) - 0.5 if n == 1 else stats.binom(n, 0.5).pmf(n // 2)
     np.testing.assert_allclose(
-        central_limit.kolmogorov_distance(coin, n, pmf),
-        want if n == 1 else want / 2, rtol=1e-10)
+        central_limit.kolmogorov_distance(total), want if n == 1 else want / 2,
+        rtol=1e-10)
 
 
 @pytest.mark.parametrize('name', EXPERIMENTS)
 def test_distance_stays_below_its_bound_and_falls_as_its_limit(name):
   law = law_of(name)
   distances = {}
-  for n, pmf in central_limit.sums(law, 4096).items():
-    distances[n] = central_limit.kolmogorov_distance(law, n, pmf)
+  for n, total in central_limit.sums(law, 4096).items():
+    distances[n] = central_limit.kolmogorov_distance(total)
     assert distances[n] < central_limit.berry_esseen(law, n)
   # The next term of the expansion is smaller by n^-1/2, here 1/64.
   assert abs(distances[4096] / central_limit.esseen_limit(law, 4096) - 1
