@@ -32,8 +32,8 @@ if _IN_HASTE:
       ' --xla_cpu_use_fusion_emitters=false'
       ' --xla_cpu_parallel_codegen_split_count=1')
 
-_FIRST = ('experiments', 'networks', 'vae', 'training', 'diffusion',
-          'distributions')
+_FIRST = ('experiments', 'runs', 'distributions', 'networks', 'vae',
+          'training', 'diffusion')
 
 
 def pytest_collection_modifyitems(items):

@@ -220,7 +220,9 @@ def command(workdir, *args):
 
 def alone(cache):
   """An environment of one device, for a process of its own."""
-  return {**{k: v for k, v in os.environ.items() if k != 'XLA_FLAGS'},
+  flags = [flag for flag in os.environ['XLA_FLAGS'].split()
+           if 'device_count' not in flag]
+  return {**os.environ, 'XLA_FLAGS': ' '.join(flags),
           'JAX_PLATFORMS': 'cpu', 'XDG_CACHE_HOME': str(cache),
           'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
 

@@ -55,6 +55,7 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
   def no_init(key, settings, model, objective, source, seed):
     batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
     params = jax.eval_shape(model.init, key, batch)
+    found['shapes'] = lambda: repr(params)
     programs['init'] = lambda: program_of(model.init, key, batch)
     programs.update(_functions(model, params, settings, batch))
     return jax.eval_shape(lambda params: init_state(
