@@ -8,9 +8,8 @@ Images are given by position in the run's held-out set (in its training set
 where it has none), or as files of the data's size. Four paths: `pixel` mixes
 the images themselves, `latent` the codes along a line, `slerp` along an arc,
 `geodesic` along a path that is short when decoded. A class-conditional model
-moves from class to class on the way: of a VAE's decoder the label is a share of
-both, of a diffusion model the denoisers are mixed. Written to the folder
-interpolation of the workdir are the paths and what is measured along them,
+moves from class to class on the way: a VAE's decoder is told a share of each, a
+diffusion model's denoisers are mixed. Written to the folder interpolation are the paths and what is measured along them,
 report.json and figures/interpolation.png, an animation,
 figures/interpolation.gif, and of class-conditional runs the style of each image
 in every class, and of the two in the other's, figures/styles.png.
@@ -49,7 +48,8 @@ def define_flags() -> None:
   shared.define_run('Folder of the trained run.')
   flags.DEFINE_string('first', '3', 'First image: its position in the test '
                       'data, or a PNG or JPEG file.')
-  flags.DEFINE_string('second', '17', 'Second image, likewise.')
+  flags.DEFINE_string('second', '17', 'Second image: its position in the test '
+                      'data, or a PNG or JPEG file.')
   flags.DEFINE_list('path', list(PATHS),
                     f'Paths between them: of {", ".join(PATHS)}.')
   flags.DEFINE_integer('num_points', 17, 'Images on a path, both ends '
