@@ -9,10 +9,10 @@ where it has none), or as files of the data's size. Four paths: `pixel` mixes
 the images themselves, `latent` the codes along a line, `slerp` along an arc,
 `geodesic` along a path that is short when decoded. A class-conditional model
 moves from class to class on the way: a VAE's decoder is told a share of each, a
-diffusion model's denoisers are mixed. Written to the folder interpolation are the paths and what is measured along them,
-report.json and figures/interpolation.png, an animation,
-figures/interpolation.gif, and of class-conditional runs the style of each image
-in every class, and of the two in the other's, figures/styles.png.
+diffusion model's denoisers are mixed. Written to <workdir>/interpolation are
+the paths and what is measured along them, report.json and interpolation.png; an
+animation, interpolation.gif; and of class-conditional runs the style of each
+image in every class, and of the two in the other's, styles.png.
 """
 
 import os

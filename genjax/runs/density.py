@@ -104,7 +104,9 @@ def build(settings: Settings) -> Model:
     sample, log_prob = of(params)
     return Functions(
         sample=lambda key, shape=(), cond=None: sample(key, tuple(shape)),
-        log_prob=lambda x, cond=None: log_prob(x))
+        log_prob=lambda x, cond=None: log_prob(x),
+        density='nats, exact' + (' but for the estimate of log Z' if (
+            settings.model == 'energy') else ''))
 
   trained = density.loss_fn is not None
   return Model(lambda key, batch: density.init(key), functions,
