@@ -10,8 +10,10 @@ import logging
 import os
 import pathlib
 import signal
+import sys
 import types
 from typing import Any, Iterable, NamedTuple
+from unittest import mock
 import warnings
 
 from absl import flags
@@ -109,7 +111,9 @@ def run_script(cache, module: types.ModuleType, *args: Any) -> Result:
   try:
     with (_compile_cache_in(cache), _compiled_fast(),
           contextlib.redirect_stdout(out), contextlib.redirect_stderr(err),
-          _absl_logs_to(err), warnings.catch_warnings()):
+          _absl_logs_to(err), warnings.catch_warnings(),
+          # This process has other threads, and goes on; see test_app.
+          mock.patch.object(app, '_leave', sys.exit)):
       warnings.simplefilter('error')
       module.define_flags()
       own = set(flags.FLAGS) - before

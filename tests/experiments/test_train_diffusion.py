@@ -152,7 +152,7 @@ def test_every_compilation_gives_the_same_losses(run, tmp_path, state_of):
   np.testing.assert_allclose(losses['fsdp'], losses['jit'], rtol=1e-5)
   np.testing.assert_allclose(losses['pmap'], losses['jit'], rtol=1e-5)
 
-  assert ink(workdir / 'figures' / 'samples_0000004.png', BLUE) > 1e-3
+  assert ink(workdir / 'figures' / 'samples_0000004.png', BLUE) > 5e-5
   assert 'test/loss' in read_metrics(workdir / 'metrics.jsonl')[-1]
   assert json.loads((workdir / 'settings.json').read_text())['guidance'] == 1
   state, _ = state_of(workdir)
