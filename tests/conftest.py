@@ -2,12 +2,11 @@
 
 There are eight virtual CPU devices: arrays live on the first of them unless a
 test says otherwise. Programs are compiled without most optimisations, as each
-runs a few times only, but for those of the scripts, which train, and by the
-emitter of LLVM code that is quickest to compile, in one part each.
-JAX_DISABLE_MOST_OPTIMIZATIONS=0 in the environment compiles all as users do.
-Programs are forgotten after every module. Python looks for cycles of garbage
-seldom, and never among what was imported. Rooms whose modules take longest come
-first, so that no worker is left alone with one.
+runs a few times only, and by the emitter of LLVM code that is quickest to
+compile, in one part each; JAX_DISABLE_MOST_OPTIMIZATIONS=0 in the environment
+compiles them as users do. They are forgotten after every module. Python looks
+for cycles of garbage seldom, and never among what was imported. Rooms whose
+modules take longest come first, so that no worker is left alone with one.
 """
 
 import ctypes
@@ -26,8 +25,8 @@ os.environ['XLA_FLAGS'] = (
 hypothesis.settings.register_profile(
     'house', derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile('house')
-_IN_HASTE = 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ
-if _IN_HASTE:
+if 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ:
+  jax.config.update('jax_disable_most_optimizations', True)
   os.environ['XLA_FLAGS'] += (
       ' --xla_cpu_use_fusion_emitters=false'
       ' --xla_cpu_parallel_codegen_split_count=1')
@@ -44,13 +43,6 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
   gc.set_threshold(50_000, 20, 20)
   gc.freeze()
-
-
-@pytest.hookimpl(tryfirst=True)  # before any fixture, of whatever scope
-def pytest_runtest_setup(item):
-  if _IN_HASTE:
-    jax.config.update('jax_disable_most_optimizations',
-                      item.path.parent.name != 'experiments')
 
 
 @pytest.fixture(scope='module', autouse=True)
