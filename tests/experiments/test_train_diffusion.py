@@ -138,14 +138,16 @@ def test_finished_run_stays_as_it_is(run, flags, trained, files_of, tmp_path):
                                                       'figures/training'))}
 
 
+RINGS = ('--preset=toy', '--data=toy:rings', '--width=8', '--batch_size=256',
+         '--steps=4', '--log_every=1', '--noconditional')
+
+
 def test_every_compilation_gives_the_same_losses(run, tmp_path, state_of):
-  """On points, without classes; for one device see the process below."""
+  """On points, without classes; for one device see the processes below."""
   losses = {}
   for how in ('jit', 'fsdp', 'pmap'):
     workdir = tmp_path / how
-    result = run(train_diffusion, f'--workdir={workdir}', '--preset=toy',
-                 '--data=toy:rings', '--width=8', '--batch_size=256',
-                 '--steps=4', '--log_every=1', '--noconditional',
+    result = run(train_diffusion, f'--workdir={workdir}', *RINGS,
                  f'--parallel={how}')
     assert result.code == 0 and result.err == ''
     losses[how] = losses_of(workdir)
@@ -218,13 +220,28 @@ def command(workdir, *args):
           f'--workdir={workdir}', *args]
 
 
-def alone(cache):
-  """An environment of one device, for a process of its own."""
+def alone(cache, *, hastily=True):
+  """An environment of one device, for a process of its own.
+
+  It compiles as these tests do, or as users do.
+  """
   flags = [flag for flag in os.environ['XLA_FLAGS'].split()
-           if 'device_count' not in flag]
+           if 'device_count' not in flag and (hastily or 'cpu_' not in flag)]
   return {**os.environ, 'XLA_FLAGS': ' '.join(flags),
           'JAX_PLATFORMS': 'cpu', 'XDG_CACHE_HOME': str(cache),
-          'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
+          'JAX_DISABLE_MOST_OPTIMIZATIONS': str(int(hastily))}
+
+
+def test_what_users_compile_gives_the_same_losses(run, cache, tmp_path):
+  """On one device, where the tests have eight and compile in haste."""
+  args = *RINGS, '--sampling_steps=3'
+  assert run(train_diffusion, f'--workdir={tmp_path}/a', *args).code == 0
+  result = subprocess.run(
+      command(tmp_path / 'b', *args), capture_output=True, text=True,
+      timeout=240, env=alone(cache, hastily=False), check=False)
+  assert result.returncode == 0 and result.stdout.startswith('finished')
+  np.testing.assert_allclose(losses_of(tmp_path / 'b'),
+                             losses_of(tmp_path / 'a'), rtol=1e-5)
 
 
 def test_process_stopped_by_sigterm_goes_on_as_the_same_run(
