@@ -101,7 +101,7 @@ def _image_strips():
 
 def _point_strips():
   panels = [
-      viz.PointPanel(_RNG.normal(size=(20, 2)), str(i), 2., density)
+      viz.PointPanel(_RNG.normal(size=(800, 2)), str(i), 2., density)
       for i, density in enumerate([None, lambda x: -.5 * (x**2).sum(-1)])]
   return {'forward': panels, 'reverse': panels[::-1]}
 
