@@ -10,11 +10,13 @@ modules take longest come first, so that no worker is left alone with one.
 """
 
 import ctypes
+import functools
 import gc
 import os
 
 import hypothesis
 import jax
+from jax._src.interpreters import mlir
 import pytest
 
 # Read when jax first asks for its devices, which importing it does not.
@@ -30,6 +32,11 @@ if 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ:
   os.environ['XLA_FLAGS'] += (
       ' --xla_cpu_use_fusion_emitters=false'
       ' --xla_cpu_parallel_codegen_split_count=1')
+
+# For every program jax makes a context to write it down in, which takes a third
+# of the time that a small one takes to compile. One serves all of a module. In
+# a jax that has no such function the lines that name it may go: they save time.
+mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 _FIRST = ('experiments', 'runs', 'distributions', 'networks', 'vae',
           'training', 'diffusion')
@@ -50,5 +57,6 @@ def forget_programs():
   """Those of one module are of little use to the next, and fill the memory."""
   yield
   jax.clear_caches()
+  mlir.make_ir_context.cache_clear()
   if trim := getattr(ctypes.CDLL(None), 'malloc_trim', None):
     trim(0)  # glibc keeps what was freed
