@@ -58,7 +58,7 @@ def main() -> None:
 
   ours = quality.judge(images, label)
   rows = {'these samples': ours, 'real train': quality.real_floor()}
-  write_json(os.path.join(workdir, 'quality.json'), rows)
+  write_json(os.path.join(workdir, 'report.json'), rows)
   recognised, ratio = ours['recognised'], ours['nn_ratio']
   training = os.path.join(figures, 'training.png')
   print(f"""

@@ -5,7 +5,7 @@
 Data turn to noise step by step, and noise to data: a filmstrip,
 figures/forward_reverse.png, and an animation, figures/forward_reverse.gif.
 For 2-D points also the distance of the samples to the exact marginal at each
-time, with its floor, in figures/forward_reverse.json; where the data are a
+time, with its floor, in report.json; where the data are a
 known mixture, its exact density is drawn over them.
 """
 
@@ -17,9 +17,11 @@ from experiments import app
 from experiments import flags
 from genjax.checks import check
 from genjax.reports import forward_reverse as report
+from genjax.reports.table import as_json
 from genjax.reports.table import as_text
 from genjax.runs.data import reopen_data
 from genjax.runs.diffusion_settings import num_classes
+from genjax.runs.workdir import write_json
 
 
 def define_flags() -> None:
@@ -39,6 +41,8 @@ def main() -> None:
     written, table = report.draw_points(
         parts, run.params, settings.data.partition(':')[2],
         num_classes(settings) is not None, values.seed, folder)
+    written.append(os.path.join(values.workdir, 'report.json'))
+    write_json(written[-1], as_json(table))
     print(f'energy distance of {report.POINTS} samples to {report.POINTS} '
           'exact draws of the marginal (floor: exact to exact)')
     print(as_text(table))

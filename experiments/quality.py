@@ -4,7 +4,7 @@
 
 Trains the digits preset for each seed, draws 1500 samples with the labels of
 the training split, and writes five measures beside those of real data to
-<workdir>/quality.json: what README.md reports.
+<workdir>/report.json: what README.md reports.
 """
 
 import os
@@ -43,7 +43,7 @@ def main() -> None:
   for name, reduce in (('mean', np.mean), ('least', np.min), ('most', np.max)):
     rows[name] = {k: float(reduce([run[k] for run in runs])) for k in runs[0]}
   print(as_text(report.table(rows)))
-  write_json(os.path.join(values.workdir, 'quality.json'), rows)
+  write_json(os.path.join(values.workdir, 'report.json'), rows)
 
 
 if __name__ == '__main__':

@@ -4,8 +4,11 @@
 
 On test images and on images that the model drew: bounds by codes from the
 encoder, and by chains over many temperatures that do not trust it. Writes
-bounds.json and a figure to the workdir, a run of train_vae.
+report.json and bounds.png to the folder bounds of the workdir, a run of
+train_vae.
 """
+
+import os
 
 from absl import flags as absl_flags
 
@@ -45,7 +48,8 @@ def main() -> None:
   check(run.task.kind == 'vae', 'workdir', f'{values.workdir!r} must hold a '
         'run of train_vae', f'one of kind {run.task.kind}')
   print(as_text(report.report(
-      run, reopen_data(values.workdir, run), values.workdir,
+      run, reopen_data(values.workdir, run),
+      os.path.join(values.workdir, 'bounds'),
       num_images=values.num_images,
       temperatures=sorted(set(map(int, temperatures))),
       num_chains=values.num_chains, seed=values.seed)))

@@ -16,7 +16,6 @@ from genjax.diffusion import exact
 from genjax.diffusion import process
 from genjax.metrics import kernel
 from genjax.reports.draws import told
-from genjax.reports.table import as_json
 from genjax.reports.table import Column
 from genjax.reports.table import make_table
 from genjax.reports.table import Table
@@ -24,7 +23,6 @@ from genjax.runs import keys
 from genjax.runs.diffusion import Parts
 from genjax.runs.diffusion_settings import num_classes
 from genjax.runs.task import Run
-from genjax.runs.workdir import write_json
 from genjax.types import Array
 from genjax.types import Params
 from genjax.types import Process
@@ -66,7 +64,7 @@ def draw_images(
   chosen = _chosen(times)
   captions = [f'{float(sigma[i] / alpha[i]):.2g}' for i in chosen]
   rows = np.linspace(0, num - 1, _ROWS).astype(int)  # a folder is by class
-  strip, movie = _paths(folder, 'png', 'gif')
+  strip, movie = _paths(folder)
   viz.save_filmstrips(strip, {
       'Forward process: data to noise (noise / signal below)':
           (forward[np.ix_(chosen, rows)], captions[::-1]),
@@ -91,7 +89,7 @@ def draw_points(
     spec: of the set, see `named.parse_toy`.
     classes: whether the model is told them.
     seed: of everything drawn.
-    folder: where forward_reverse.png, .gif and .json are written.
+    folder: where forward_reverse.png and .gif are written.
 
   Returns:
     Their paths; and by noise level the energy distance of as many samples as
@@ -115,7 +113,7 @@ def draw_points(
   alpha, sigma = np.asarray(proc.alpha(times)), np.asarray(proc.sigma(times))
   limits, ratios = 2.2 * alpha + 2.5 * sigma, sigma / alpha
   densities = _densities(proc, '' if options else name, times)
-  strip, movie, written = _paths(folder, 'png', 'gif', 'json')
+  strip, movie = _paths(folder)
   title = '; contours: exact density' if densities[0] else ''
 
   def panels(points, order):
@@ -138,8 +136,7 @@ def draw_points(
        Column('energy_distance', 'samples'), 'floor'],
       [(float(ratios[i]), *(kernel.energy_distance(x[i], forward[i])
                             for x in (reverse, other))) for i in chosen])
-  write_json(written, as_json(table))
-  return [strip, movie, written], table
+  return [strip, movie], table
 
 
 def _chosen(times: Array) -> np.ndarray:
@@ -147,8 +144,9 @@ def _chosen(times: Array) -> np.ndarray:
   return np.linspace(0, len(times) - 1, _COLUMNS).round().astype(int)
 
 
-def _paths(folder: str, *endings: str) -> list[str]:
-  return [os.path.join(folder, f'forward_reverse.{e}') for e in endings]
+def _paths(folder: str) -> list[str]:
+  return [os.path.join(folder, f'forward_reverse.{ending}')
+          for ending in ('png', 'gif')]
 
 
 def _densities(proc: Process, name: str, times: Array) -> list[Any]:

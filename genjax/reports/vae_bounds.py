@@ -67,12 +67,12 @@ def report(
     run: Run, data: named.Data, workdir: str, *, num_images: int,
     temperatures: Sequence[int], num_chains: int, seed: int = 0
 ) -> Table:
-  """Writes bounds.json and a figure; returns a table of mean bounds.
+  """Writes report.json and a figure; returns a table of mean bounds.
 
   Args:
     run: of a VAE, as opened.
     data: what it was trained on.
-    workdir: where bounds.json is written, and figures/bounds.png.
+    workdir: where report.json and bounds.png are written.
     num_images: of the test data, and as many drawn from the model; all their
       chains run at once.
     temperatures: of annealed importance sampling, rising.
@@ -87,8 +87,8 @@ def report(
   source = data.train if data.test is None else data.test
   most = 0 if data.test is None else len(source)
   check(most >= 2, 'workdir',
-        f'{workdir!r} must be a run with two test images or more (train_vae '
-        '--held_out)', most)
+        'must be of a run with two test images or more (train_vae --held_out)',
+        most)
   check(2 <= num_images <= most, 'num_images',
         f'must be in [2, {most}], the number of test images', num_images)
   settings, vae = run.settings, run.task.build(run.settings).parts
@@ -109,9 +109,10 @@ def report(
        Column('drawn', digits='.3f')],
       [(of, means['test'].get(of), mean)
        for of, mean in means['drawn'].items()])
-  write_json(os.path.join(workdir, 'bounds.json'), {
+  os.makedirs(workdir, exist_ok=True)
+  write_json(os.path.join(workdir, 'report.json'), {
       'step': run.step, 'num_images': num_images, 'num_chains': num_chains,
       'of': 'density of dequantised pixels' if is_density(settings) else
             'mass of pixels', 'acceptance': accepted, 'bounds': records(table)})
-  save_bounds(os.path.join(workdir, 'figures', 'bounds.png'), means)
+  save_bounds(os.path.join(workdir, 'bounds.png'), means)
   return table

@@ -12,6 +12,7 @@ from genjax import viz
 from genjax.data import toy
 from genjax.diffusion import exact
 from genjax.reports import forward_reverse as report
+from genjax.reports.table import as_json
 from genjax.runs import diffusion
 from genjax.runs import open_run
 from genjax.runs.data import reopen_data
@@ -49,7 +50,7 @@ def test_points_are_measured_against_their_exact_marginals(
   figures = toy_run / 'figures'
   assert frames_of(figures / 'forward_reverse.gif') == 20
   assert ink(figures / 'forward_reverse.png', BLUE) > 1e-3
-  rows = json.loads((figures / 'forward_reverse.json').read_text())
+  rows = json.loads((toy_run / 'report.json').read_text())
   ratios = [row['noise_to_signal'] for row in rows]
   assert len(rows) == 9 and ratios == sorted(ratios, reverse=True)
   assert ratios[-1] == 0 and ratios[0] > 10  # from noise to data
@@ -91,9 +92,9 @@ def test_a_perfect_model_is_as_near_as_the_floor(
       scale**2 * jnp.eye(2))
   parts = parts._replace(draw=diffusion.make_draw(
       settings, lambda params, cond=None: truth.denoiser, parts.process))
-  report.draw_points(parts, {}, 'eight_gaussians', False, 0, str(tmp_path))
-
-  for row in json.loads((tmp_path / 'forward_reverse.json').read_text()):
+  _, table = report.draw_points(parts, {}, 'eight_gaussians', False, 0,
+                                str(tmp_path))
+  for row in as_json(table):
     # Both are draws of one law: under it the ratio of two such statistics
     # seldom passes 6 in two dimensions.
     assert row['energy_distance'] < 6 * row['floor'], row

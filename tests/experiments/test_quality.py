@@ -88,7 +88,7 @@ def test_demo_leaves_all_that_it_promises(run, tiny_preset, tmp_path):
   assert list((workdir / 'tensorboard').iterdir())
   assert (workdir / 'checkpoints' / '2').is_dir()
 
-  rows = json.loads((workdir / 'quality.json').read_text())
+  rows = json.loads((workdir / 'report.json').read_text())
   assert list(rows) == ['these samples', 'real train']
   assert all(list(row) == MEASURES for row in rows.values())
   for part in ('figures/samples.png', 'figures/forward_reverse.png',
@@ -101,7 +101,7 @@ def test_demo_leaves_all_that_it_promises(run, tiny_preset, tmp_path):
 def test_quality_states_mean_and_range_over_seeds(run, tiny_preset, tmp_path):
   result = run(quality, f'--workdir={tmp_path}', '--num_seeds=2', '--seed=4')
   assert (result.code, result.err) == (0, '')
-  rows = json.loads((tmp_path / 'quality.json').read_text())
+  rows = json.loads((tmp_path / 'report.json').read_text())
   assert list(rows) == ['real train', 'seed 4', 'seed 5', 'mean', 'least',
                         'most']
   for name in MEASURES:

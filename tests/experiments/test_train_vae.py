@@ -260,7 +260,7 @@ def test_digits_recipe_beats_gaussians_and_is_recognised(
   # More codes, a higher bound of a trained model too.
   assert run(vae_bounds, f'--workdir={tmp_path}/run', '--temperatures=100',
              '--num_images=50').code == 0
-  bounds = json.loads((tmp_path / 'run' / 'bounds.json').read_text())
+  bounds = json.loads((tmp_path / 'run' / 'bounds' / 'report.json').read_text())
   for column in ('test', 'drawn'):
     value = [bounds['bounds'][name][column]['value'] for name in (
         'ELBO', 'IWAE-5', 'IWAE-50', 'IWAE-1000')]

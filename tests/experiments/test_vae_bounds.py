@@ -29,7 +29,7 @@ def test_vae_bounds_writes_what_it_prints(run, workdir):
           '--num_chains=2')
   result = run(vae_bounds, *args)
   assert result.code == 0, result.err
-  found = json.loads((workdir / 'bounds.json').read_text())
+  found = json.loads((workdir / 'bounds' / 'report.json').read_text())
   assert found['step'] == 2 and found['num_images'] == 6
   assert found['of'] == 'mass of pixels'
   assert list(found['acceptance']) == [
@@ -53,10 +53,10 @@ def test_vae_bounds_writes_what_it_prints(run, workdir):
   # Four standard errors, of which Student's 95 % of 6 images are 2.6.
   assert gap['value'] > -4 / 2.57 * (gap['high'] - gap['value'])
   for color in (BLUE, ORANGE, GREEN):
-    assert ink(workdir / 'figures' / 'bounds.png', color) > 2e-4
-  before = (workdir / 'bounds.json').read_bytes()
+    assert ink(workdir / 'bounds' / 'bounds.png', color) > 2e-4
+  before = (workdir / 'bounds' / 'report.json').read_bytes()
   assert run(vae_bounds, *args).code == 0
-  assert (workdir / 'bounds.json').read_bytes() == before
+  assert (workdir / 'bounds' / 'report.json').read_bytes() == before
 
 
 @pytest.mark.parametrize('args, said', [
