@@ -23,8 +23,8 @@ class Images(NamedTuple):
 
 def most() -> Any:
   """How many images of a set are compared."""
-  return setting(5000, low=1, high=10**7, help='Images of a set that are '
-                 'compared, chosen at random where there are more.')
+  return setting(5000, low=1, high=10**7, help='Largest number of images of '
+                 'a set to compare, chosen at random where there are more.')
 
 
 def classifier() -> Any:

@@ -53,8 +53,8 @@ class Settings:
   width: tuple[int, ...] = fields.width((16, 32))
   features: int = setting(64, low=1, high=2**16,
                           help='Number of features of an image.')
-  groups: int = setting(8, low=1, high=2**16, help='Groups of channels of an '
-                        'image that are normalised together, at most.')
+  groups: int = setting(8, low=1, high=2**16, help='Largest number of groups '
+                        'in which a network for images normalises channels.')
   activation: str = setting('relu', choices=tuple(sorted(ACTIVATIONS)),
                             help='Activation of the network for points.')
   dropout: float = fields.dropout(0.1)
@@ -62,8 +62,8 @@ class Settings:
                                    'label that is spread over all classes.')
   mixup: float = setting(0.0, low=0.0, high=1e3, help='Concentration of the '
                          'weights that mix two examples; 0 mixes none.')
-  shift: int = setting(1, low=0, high=4096, help='Pixels by which training '
-                       'images are moved at random, at most.')
+  shift: int = setting(1, low=0, high=4096, help='Largest number of pixels by '
+                       'which a training image is moved at random.')
   shape: tuple[int, ...] = fields.shape((8, 8, 1))
   class_names: tuple[str, ...] = fields.class_names()
   num_examples: int = fields.num_examples()

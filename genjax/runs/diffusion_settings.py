@@ -47,8 +47,8 @@ class Settings:
       'unet with self-attention; 0 is the finest.')
   head_dim: int = setting(8, low=1, high=2**16, help='Channels of a head of '
                           'self-attention.')
-  groups: int = setting(8, low=1, high=2**16, help='Groups of channels that a '
-                        'unet normalises together.')
+  groups: int = setting(8, low=1, high=2**16, help='Number of groups in which '
+                        'a unet normalises channels.')
   patch_size: int = setting(2, low=1, high=4096, help='Side in pixels of the '
                             'patches of a dit.')
   process: str = setting('edm', choices=tuple(PROCESSES), help='Noise process.')

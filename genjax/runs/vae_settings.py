@@ -43,8 +43,8 @@ class Settings:
   width: tuple[int, ...] = setting(
       (256, 256), low=1, high=2**16, lengths=(1, 64), help='Units of each '
       'layer of an mlp (256,256), or channels of each level of a conv (32,64).')
-  groups: int = setting(8, low=1, high=1024, help='Most groups of channels '
-                        'that a convolutional network normalises together.')
+  groups: int = setting(8, low=1, high=1024, help='Largest number of groups in '
+                        'which a convolutional network normalises channels.')
   likelihood: str = setting(
       'discretized_logistic', choices=tuple(named.LIKELIHOODS),
       help='Distribution p(x | z) of a pixel; a gaussian is a density of '
@@ -57,19 +57,19 @@ class Settings:
                        'of the decoder.')
   prior: str = setting('normal', choices=tuple(named.PRIORS),
                        help='Distribution p(z) of codes.')
-  components: int = setting(50, low=1, high=10**5, help='Components of the '
-                            'prior vamp, a mixture.')
+  components: int = setting(50, low=1, high=10**5, help='Number of '
+                            'components of the prior vamp, a mixture.')
   posterior: str = setting('diagonal', choices=tuple(named.POSTERIORS),
                            help='Distribution q(z | x) of the codes of an '
                            'image.')
   flow_layers: int = setting(4, low=1, high=256, help='Layers of a prior or a '
                              'posterior that is a flow.')
-  context: int = setting(32, low=1, high=2**16, help='Outputs of the encoder '
-                         'that a posterior flow is told.')
+  context: int = setting(32, low=1, high=2**16, help='Number of outputs of the '
+                         'encoder that a posterior flow is told.')
   objective: str = setting('elbo', choices=('elbo', 'iwae'), help='Lower bound '
                            'of log p(x) that training raises.')
-  importance_samples: int = setting(5, low=1, high=10**5, help='Codes of an '
-                                    'image in the objective iwae.')
+  importance_samples: int = setting(5, low=1, high=10**5, help='Number of '
+                                    'codes of an image in the objective iwae.')
   beta: float = setting(1.0, low=0.0, high=_LARGE, help='Weight of the KL '
                         'divergence in the objective elbo.')
   free_bits: float = setting(0.0, low=0.0, high=_LARGE, help='Nats of KL '
