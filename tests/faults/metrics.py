@@ -89,7 +89,7 @@ FAULTS = (
     Fault('recognition: far from the origin',
           'genjax/metrics/classification.py',
           'x, seen = x - seen.mean(0), seen - seen.mean(0)', 'pass',
-          room('metrics/laws')),
+          room('metrics/classification')),
     Fault('share by halves: NaN dropped', 'genjax/metrics/estimate.py',
           'float(np.minimum(num, middle * (1 - middle) / error**2))',
           'min(num, middle * (1 - middle) / error**2)',

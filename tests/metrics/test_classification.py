@@ -41,6 +41,21 @@ def test_recognition_rate_is_by_the_machine_that_it_names():
   assert abs(np.mean(other.predict(x - centre) == intended) - want) > 0.05
 
 
+def test_recognition_rate_is_the_same_far_from_the_origin():
+  """Of whole numbers, which float64 moves by 2^40 without rounding them."""
+  rng = np.random.default_rng(1)
+  train = rng.integers(0, 17, (60, 4)).astype(float)
+  labels = (train.sum(1) > 32).astype(int)
+  x = rng.integers(0, 17, (300, 4)).astype(float)
+  intended = (x.sum(1) > 32).astype(int)
+  rate = classification.recognition_rate
+  near = rate(x, intended, train, labels)
+  assert 0.7 < near < 1
+  far = [rate(x + away, intended, train + away, labels)
+         for away in 2.0**np.arange(20, 41, 4)]
+  np.testing.assert_allclose(far, near, atol=1.5 / 300)  # a tie, by rounding
+
+
 def test_classification_accuracy_score_trains_on_samples_only():
   """Samples with labels turned round teach all of the test set wrong."""
   score = classification.classification_accuracy_score
