@@ -34,9 +34,22 @@ if 'JAX_DISABLE_MOST_OPTIMIZATIONS' not in os.environ:
       ' --xla_cpu_parallel_codegen_split_count=1')
 
 # For every program jax makes a context to write it down in, which takes a third
-# of the time that a small one takes to compile. One serves all of a module. In
-# a jax that has no such function the lines that name it may go: they save time.
-mlir.make_ir_context = functools.cache(mlir.make_ir_context)
+# of the time that a small one takes to compile. One serves all of a module, but
+# for what is compiled while another is being written down. In a jax that has no
+# such function the lines that name it may go: they only save time.
+_new_context = mlir.make_ir_context
+_one_context = functools.cache(_new_context)
+
+
+def _context():
+  try:
+    mlir.ir.InsertionPoint.current
+  except ValueError:
+    return _one_context()
+  return _new_context()
+
+
+mlir.make_ir_context = _context
 
 _FIRST = ('experiments', 'runs', 'distributions', 'networks', 'vae',
           'training', 'diffusion')
@@ -57,6 +70,6 @@ def forget_programs():
   """Those of one module are of little use to the next, and fill the memory."""
   yield
   jax.clear_caches()
-  mlir.make_ir_context.cache_clear()
+  _one_context.cache_clear()
   if trim := getattr(ctypes.CDLL(None), 'malloc_trim', None):
     trim(0)  # glibc keeps what was freed
