@@ -22,6 +22,7 @@ from genjax.checks import check
 from genjax.data import sample_files
 from genjax.reports.draws import classes_of
 from genjax.reports.draws import draw
+from genjax.reports.draws import sampler_of
 from genjax.runs.workdir import check_output
 from genjax.runs.workdir import write_json
 
@@ -88,6 +89,7 @@ def write_samples(
 def main() -> None:
   values = absl_flags.FLAGS
   run = flags.opened()
+  sampler_of('workdir', run)  # before anything else is said
   num, classes = values.num_samples, classes_of(run.settings)
   label = parse_labels(classes, values.labels, num)
   out = values.out or os.path.join(values.workdir, 'samples.npz')

@@ -9,6 +9,7 @@ from genjax.data import pipeline
 from genjax.runs import keys
 from genjax.runs.open import open_run
 from genjax.runs.task import Run
+from genjax.runs.task import Sample
 from genjax.types import Cond
 
 
@@ -42,6 +43,18 @@ def in_turn(classes: Sequence[str], num: int) -> np.ndarray | None:
                    num) if classes else None
 
 
+def sampler_of(where: str, run: Run) -> Sample:
+  """What draws from a run that the argument `where` named.
+
+  Raises:
+    ValueError: the run is of a kind that does not sample.
+  """
+  if run.sample is None:
+    raise ValueError(f'{where}: must be of a model that samples, got a '
+                     f'{run.task.kind}')
+  return run.sample
+
+
 def draw(
     where: str, run: Run, num: int, label: np.ndarray | None, seed: int
 ) -> np.ndarray:
@@ -57,8 +70,6 @@ def draw(
   Raises:
     ValueError: the run is of a kind that does not sample.
   """
-  if run.sample is None:
-    raise ValueError(f'{where}: must be of a model that samples, got a '
-                     f'{run.task.kind}')
-  x = np.asarray(run.sample(keys.key(seed, 'sample'), (num,), told(label)))
+  x = np.asarray(sampler_of(where, run)(
+      keys.key(seed, 'sample'), (num,), told(label)))
   return pipeline.to_uint8(x) if x.ndim == 4 else x

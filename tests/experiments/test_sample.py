@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import os
+import zipfile
 
 import chex
 import numpy as np
@@ -20,6 +21,7 @@ from genjax.runs import density
 from genjax.runs import open_run
 from genjax.runs.density_fits import fit_density
 from genjax.runs.diffusion_settings import Settings
+from tests.runs.keep import KEPT
 
 FEW = '--steps=3'
 
@@ -243,3 +245,11 @@ def test_sample_draws_from_a_density_which_knows_no_classes(run, tmp_path):
   assert np.all(np.abs(x.mean(0) - points.mean(0)) < error)
   result = run(sample, f'--workdir={tmp_path}/run', '--labels=0')
   result.check_refusal('sample', ['--labels', 'unconditional'])
+
+
+def test_a_run_that_does_not_sample_is_refused_before_its_flags(run, tmp_path):
+  with zipfile.ZipFile(KEPT / 'classifier.zip') as kept:
+    kept.extractall(tmp_path)
+  result = run(sample, f'--workdir={tmp_path}', '--labels=none')
+  result.check_refusal('sample', ['--workdir', 'a model that samples',
+                                  'a classifier'])
