@@ -30,32 +30,32 @@ held_out = functools.partial(
 seed = functools.partial(
     setting, 0, low=0, high=2**31 - 1, help='Seed of everything random.')
 batch_size = functools.partial(
-    setting, low=1, high=2**20, help='Examples in a training step, over all '
-    'devices.')
+    setting, low=1, high=2**20, help='Number of examples in a training step, '
+    'over all devices.')
 steps = functools.partial(
     setting, low=1, high=_MANY, free=True, help='Length of the whole run in '
     'training steps.')
 log_every = functools.partial(
-    setting, low=1, high=_MANY, free=True, help='Steps between two lines of '
-    'the logs.')
+    setting, low=1, high=_MANY, free=True, help='Number of steps between two '
+    'lines of the logs.')
 save_every = functools.partial(
-    setting, low=1, high=_MANY, free=True, help='Steps between two '
-    'checkpoints, sample grids and test losses.')
+    setting, low=1, high=_MANY, free=True, help='Number of steps between '
+    'two checkpoints, sample grids and test losses.')
 parallel = functools.partial(
     setting, 'jit', choices=('jit', 'fsdp', 'pmap'), free=True, help='How '
     'devices share a step: jit splits the batch, fsdp the parameters too, pmap '
     'runs one program a device.')
 micro_batches = functools.partial(
-    setting, 1, low=1, high=4096, free=True, help='Parts of a batch whose '
-    'gradients are computed one after the other to save memory.')
+    setting, 1, low=1, high=4096, free=True, help='Number of parts of a '
+    'batch whose gradients are computed one after the other to save memory.')
 
 # Of the optimizer.
 learning_rate = functools.partial(
     setting, above=0, high=100.0, help='Largest learning rate, reached after '
     'the warm-up.')
 warmup = functools.partial(
-    setting, low=0, high=_MANY, help='Steps in which the learning rate rises '
-    'to its largest.')
+    setting, low=0, high=_MANY, help='Number of steps in which the learning '
+    'rate rises to its largest.')
 b2 = functools.partial(
     setting, low=0.0, high=0.999999, help='Decay of the second moment of the '
     'gradient in Adam.')
@@ -75,8 +75,8 @@ width = functools.partial(
     'of a convolutional network (16,32), or units of the layers of another '
     '(128).')
 depth = functools.partial(
-    setting, low=1, high=1024, help='Layers of the network, or blocks of each '
-    'of its levels.')
+    setting, low=1, high=1024, help='Number of layers of the network, or of '
+    'blocks of each of its levels.')
 conditional = functools.partial(
     setting, True, help='Whether the model is told the class of an example, '
     'where there are classes.')

@@ -26,6 +26,7 @@ import pytest
 
 from experiments import app
 from experiments import sample
+from experiments import train_classifier
 from experiments import train_diffusion
 from genjax.data import embedded
 from genjax.data import pipeline
@@ -262,6 +263,16 @@ def digits_run(tmp_path_factory):
   """The workdir of a class-conditional run on digits."""
   return _write_run(tmp_path_factory.mktemp('digits') / 'run', 'digits',
                     network='dit', width=(8,), batch_size=8)
+
+
+@pytest.fixture(scope='session')
+def classifier_run(run, tmp_path_factory):
+  """The workdir of a classifier of digits that has learnt next to nothing."""
+  workdir = tmp_path_factory.mktemp('classifier') / 'run'
+  result = run(train_classifier, f'--workdir={workdir}', '--steps=2',
+               '--batch_size=8', '--width=8')
+  assert result.code == 0, result.err
+  return workdir
 
 
 @pytest.fixture(scope='session')

@@ -10,7 +10,6 @@ from PIL import Image
 import pytest
 
 from experiments import evaluate
-from experiments import train_classifier
 from genjax.data import embedded
 from genjax.data import named
 from genjax.data import sample_files
@@ -182,15 +181,6 @@ def samples(tmp_path_factory):
   train = embedded.digits('train').arrays
   return write_npz(tmp_path_factory.mktemp('samples') / 'x.npz',
                    train['image'], train['label'].astype(np.int64))
-
-
-@pytest.fixture(scope='module')
-def classifier_run(run, tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('classifier') / 'run'
-  result = run(train_classifier, f'--workdir={workdir}', '--steps=2',
-               '--batch_size=8', '--width=8')
-  assert result.code == 0, result.err
-  return workdir
 
 
 def test_evaluate_of_the_training_set_has_its_cas(

@@ -10,7 +10,6 @@ from PIL import Image
 import pytest
 
 from experiments import interpolate
-from experiments import train_classifier
 from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.interpolation import slerp
@@ -50,15 +49,6 @@ def plain(tmp_path_factory):
   """A VAE of dequantised pixels that knows no classes."""
   return write_vae(tmp_path_factory.mktemp('plain') / 'run', conditional=False,
                    likelihood='gaussian')
-
-
-@pytest.fixture(scope='module')
-def classifier(run, tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('classifier') / 'run'
-  result = run(train_classifier, f'--workdir={workdir}', '--steps=2',
-               '--batch_size=8', '--width=8')
-  assert result.code == 0, result.err
-  return workdir
 
 
 @pytest.fixture(scope='module')
@@ -143,7 +133,7 @@ def test_read_image_takes_positions_and_files(tmp_path):
 
 @pytest.mark.parametrize('kind', ['vae', 'diffusion'])
 def test_interpolate_leaves_all_that_it_promises(
-    run, vae, digits_run, classifier, files_of, tmp_path, kind):
+    run, vae, digits_run, classifier_run, files_of, tmp_path, kind):
   workdir = tmp_path / 'run'
   shutil.copytree({'vae': vae, 'diffusion': digits_run}[kind], workdir)
   before = files_of(workdir)
@@ -151,7 +141,7 @@ def test_interpolate_leaves_all_that_it_promises(
   Image.fromarray(DIGITS[5]['image'][..., 0]).save(picture)
   result = run(interpolate, f'--workdir={workdir}', *TINY, '--first=2',
                f'--second={picture}', '--path=slerp,pixel',
-               f'--classifier={classifier}')
+               f'--classifier={classifier_run}')
   assert (result.code, result.err) == (0, '')
   written = files_of(workdir)
   assert {name for name in written if written[name] != before.get(name)} == {
@@ -241,12 +231,12 @@ def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
     ('--classifier={vae}', ['--classifier', '{vae}']),
 ])
 def test_interpolate_says_what_is_wrong_in_one_line(
-    run, vae, classifier, toy_run, files_of, tmp_path, args, said):
+    run, vae, classifier_run, toy_run, files_of, tmp_path, args, said):
   at = {name: tmp_path / name for name in ('missing', 'empty', 'text', 'large')}
   at['empty'].mkdir()
   at['text'].write_text('no picture')
   Image.fromarray(np.zeros((8, 9), np.uint8)).save(at['large'], 'PNG')
-  at |= {'classifier': classifier, 'toy': toy_run, 'vae': vae}
+  at |= {'classifier': classifier_run, 'toy': toy_run, 'vae': vae}
   before = files_of(vae)
   if '--workdir' not in args:
     args = f'--workdir={vae} {args}'
