@@ -84,8 +84,9 @@ def define_drawing() -> None:
                     'the training steps, or those of the last.')
   flags.DEFINE_enum('sampler', None, list(SAMPLERS), 'Method by which a '
                     "diffusion run draws; the run's own where absent.")
-  flags.DEFINE_integer('steps', None, 'Steps in which a diffusion run draws a '
-                       "sample; the run's own where absent.", lower_bound=2)
+  flags.DEFINE_integer('steps', None, 'Number of steps in which a diffusion '
+                       "run draws a sample; the run's own where absent.",
+                       lower_bound=2)
   flags.DEFINE_float('guidance', None, 'Scale of classifier-free guidance of a '
                      "diffusion run, 1 for none; the run's own where absent.",
                      lower_bound=0.0)

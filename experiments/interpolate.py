@@ -52,11 +52,11 @@ def define_flags() -> None:
                       'data, or a PNG or JPEG file.')
   flags.DEFINE_list('path', list(PATHS),
                     f'Paths between them: of {", ".join(PATHS)}.')
-  flags.DEFINE_integer('num_points', 17, 'Images on a path, both ends '
-                       'included; of fewer than 9 the length says little.',
+  flags.DEFINE_integer('num_points', 17, 'Number of images on a path, '
+                       'both ends included; its length wants 9 or more.',
                        lower_bound=9)
-  flags.DEFINE_integer('descent', None, 'Steps that shorten a geodesic; of a '
-                       'diffusion model each takes a second or two.',
+  flags.DEFINE_integer('descent', None, 'Number of steps that shorten a '
+                       'geodesic; of a diffusion model one takes seconds.',
                        lower_bound=1)
   flags.DEFINE_string('classifier', None, 'Workdir of train_classifier, whose '
                       'features are used; absent, one is trained.')

@@ -38,9 +38,9 @@ class Settings:
   """Of a benchmark."""
 
   num_points: int = setting(1_000_000, low=1, high=10**9,
-                            help='Points of a call.')
-  rounds: int = setting(15, low=3, high=10**6, help='Rounds, in each of which '
-                        'every library is timed.')
+                            help='Number of points in a call.')
+  rounds: int = setting(15, low=3, high=10**6, help='Number of rounds, in each '
+                        'of which every library is timed.')
   seed: int = fields.seed()
 
 
