@@ -88,7 +88,7 @@ def make_draw(
   check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
         settings.guidance_log_snr)
   return drawing.make_draw(
-      denoiser, process, named.SAMPLERS[settings.sampler](process),
+      denoiser, process, named.make_sampler(settings.sampler, process),
       check_grid(process, process.grid(settings.sampling_steps)),
       settings.shape, data_std=settings.data_std,
       guided=drawing.Guidance(settings.guidance, low, high))

@@ -88,16 +88,17 @@ def test_trajectory_is_every_state_from_first_to_last(sampler):
     np.testing.assert_allclose(short.x, states[i], rtol=1e-6)
     assert short.states is None
   if sampler == 'dpm_solver_2m':  # remembers where it was before the last step
-    np.testing.assert_allclose(carry[0], denoiser(states[2], grid[2]),
+    np.testing.assert_array_equal(carry.times, grid[2:3])
+    np.testing.assert_array_equal(carry.x[0], states[2])
+    np.testing.assert_allclose(carry.x0[0], denoiser(states[2], grid[2]),
                                rtol=1e-6)
-    np.testing.assert_allclose(carry[1], p.log_snr(grid[2]), rtol=1e-6)
 
 
 def test_every_step_is_told_its_place_in_the_grid():
   """A sampler that is the place itself: t, s, index and count, and what its
   carry has of all of them."""
 
-  def step(keys, carry, x, denoiser, span):
+  def step(noise, carry, x, denoiser, span):
     assert isinstance(span.count, int)
     here = jnp.stack([span.t, span.s, span.index * 1.0, span.count * 1.0])
     return carry + here, here + 0 * x

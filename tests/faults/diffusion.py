@@ -7,7 +7,9 @@ from tests.faults.fault import room
 PROCESS = 'genjax/diffusion/process.py'
 PREDICTION = 'genjax/diffusion/prediction.py'
 LOSS = 'genjax/diffusion/loss.py'
-SAMPLERS = 'genjax/diffusion/samplers.py'
+SOLVE = 'genjax/diffusion/samplers/solve.py'
+ONE_STEP = 'genjax/diffusion/samplers/one_step.py'
+MULTISTEP = 'genjax/diffusion/samplers/multistep.py'
 TIMES = 'genjax/diffusion/times.py'
 MODEL = 'genjax/diffusion/model.py'
 FIELDS = 'genjax/diffusion/fields.py'
@@ -72,29 +74,30 @@ FAULTS = (
           'given = None if cond is None else present(cond) | '
           "{'absent': jnp.zeros_like(present(cond)['absent'])}",
           room('diffusion/model')),
-    Fault('key used twice: every step', SAMPLERS,
-          'jax.random.fold_in(k, step)', 'jax.random.fold_in(k, 0)', KEYS),
-    Fault('last step dropped', SAMPLERS,
-          '(steps, times[:-1], times[1:])',
-          '(steps[:-1], times[:-2], times[1:-1])',
+    Fault('key used twice: every step', SOLVE,
+          'jax.random.fold_in(k, step), number)',
+          'jax.random.fold_in(k, 0), number)', KEYS),
+    Fault('last step dropped', SOLVE,
+          '(steps, times[first:-1], times[first + 1:])',
+          '(steps[:-1], times[first:-2], times[first + 1:-1])',
           room('diffusion/samplers')),
-    Fault('denoiser asked at the wrong end', SAMPLERS,
+    Fault('denoiser asked at the wrong end', ONE_STEP,
           'x0 = denoiser(x, t)\n    if eta == 0:',
           'x0 = denoiser(x, s)\n    if eta == 0:',
           room('diffusion/samplers')),
-    Fault('ancestral: std of the larger variance', SAMPLERS,
+    Fault('ancestral: std of the larger variance', ONE_STEP,
           'std = eta * sigma_s * jnp.sqrt(fresh)',
           'std = eta * process.sigma(t) * jnp.sqrt(fresh)',
           room('diffusion/samplers')),
-    Fault('heun: slope at the old time', SAMPLERS,
+    Fault('heun: slope at the old time', ONE_STEP,
           'flow_velocity(process, denoiser(x_s, end), x_s, end)',
           'flow_velocity(process, denoiser(x_s, end), x_s, t)',
           room('diffusion/samplers')),
-    Fault('heun: all churn in every step', SAMPLERS, 'churn / span.count',
+    Fault('heun: all churn in every step', ONE_STEP, 'churn / span.count',
           'churn', room('diffusion/samplers')),
-    Fault('spans counted from one', SAMPLERS, 'Span(t, s, step, count)',
+    Fault('spans counted from one', SOLVE, 'Span(t, s, step, count)',
           'Span(t, s, step + 1, count)', room('diffusion/sample')),
-    Fault('states without the first', SAMPLERS,
+    Fault('states without the first', SOLVE,
           'jnp.concatenate([x[None], states])', 'states',
           room('diffusion/sample')),
     Fault('divergence: sum of the Jacobian, not its trace', FIELDS,
@@ -116,8 +119,9 @@ FAULTS = (
           'high = process.t_max', room('diffusion/times')),
     Fault('invert: the wrong half', TIMES, 'jnp.where(right, middle, below)',
           'jnp.where(right, below, middle)', room('diffusion/times')),
-    Fault('2M: extrapolated twice as far', SAMPLERS,
-          '0.5 * ahead / back', 'ahead / back', room('diffusion/order')),
+    Fault('2M: extrapolated twice as far', MULTISTEP,
+          'jnp.full_like(step, 0.5)', 'jnp.full_like(step, 1.0)',
+          room('diffusion/order')),
     Fault('guidance: scale 0 is conditional',
           'genjax/diffusion/guidance.py',
           'without + s * (cond(x, t) - without)',
@@ -130,10 +134,10 @@ FAULTS = (
           'np.linspace(high, low, num_steps)**rho',
           'np.linspace(high, low, num_steps + 1)[:-1]**rho',
           room('diffusion/times')),
-    Fault('sample: times in the dtype of x', SAMPLERS,
+    Fault('sample: times in the dtype of x', SOLVE,
           'times = times.astype(x.dtype)',
           'times = times.astype(given).astype(x.dtype)', DTYPES),
-    Fault('sample: state in the dtype of x', SAMPLERS,
+    Fault('sample: state in the dtype of x', SOLVE,
           'given, x = x.dtype, widen(x)', 'given = x.dtype', DTYPES),
     Fault('diffuse: times in the dtype of x', PROCESS,
           'times = times.astype(x0.dtype)',
