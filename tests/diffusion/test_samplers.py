@@ -1,5 +1,7 @@
 """Laws of the samplers, each over the table of processes or samplers."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,18 +20,25 @@ each_process = pytest.mark.parametrize('name', PROCESSES)
 _KEY = jax.random.key(0)
 
 
-@each_process
+@pytest.mark.parametrize('name', ['edm', 've', 'vp_cosine', 'ddpm'])
 @laws.float64
-def test_ddim_is_exact_for_a_single_data_point(name):
-  """It lands on alpha_s x_0 + sigma_s eps, from t_max, in any steps."""
+def test_exponential_samplers_are_exact_for_a_single_data_point(name):
+  """They land on alpha_s x_0 + sigma_s eps, from t_max, in any steps."""
   p = PROCESSES[name]
   point, eps = jnp.asarray([[.3, -.9]]), jnp.asarray([[1.2, .4]])
+  methods = tables.EXPONENTIAL if name != 'ddpm' else ('ddim', 'unipc')
+
+  @functools.partial(jax.jit, static_argnums=2)
+  def run(start, grid, methods):
+    return [samplers.sample(_KEY, SAMPLERS[method](p), lambda x, t: point,
+                            start, grid).x for method in methods]
+
   for steps in (1, 7):
     grid = jnp.linspace(p.t_max, 0.1 * p.t_max, steps + 1)
     start, want = (process.perturb(p, point, eps, grid[i]) for i in (0, -1))
-    got = samplers.sample(_KEY, samplers.ddim(p), lambda x, t: point, start,
-                          grid).x
-    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
+    for method, got in zip(methods, run(start, grid, methods)):
+      np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11,
+                                 err_msg=method)
 
 
 @pytest.mark.parametrize('name', [n for n in PROCESSES if 'short' not in n])
@@ -47,15 +56,18 @@ def test_samplers_are_finite_at_both_ends(name):
 
   @jax.jit
   def run(x, grid):
-    return [samplers.sample(_KEY, SAMPLERS[sampler](p), denoiser, x, grid).x
-            for sampler in tables.DISTINCT]
+    return {sampler: samplers.sample(
+        _KEY, SAMPLERS[sampler](p), denoiser, x, grid).x
+            for sampler in (SAMPLERS if name in ('edm', 've', 'vp_cosine')
+                            else tables.DISTINCT)
+            if tables.starts(sampler, name)}
 
   x = process.prior_sample(_KEY, p, (3, 2), 0.5)
   uneven = p.t_max * jnp.asarray([1.0, .9, .1, .001, 0.])
   for grid in (tables.grid(p, 4), uneven):
-    for sampler, out in zip(tables.DISTINCT, run(x, grid)):
+    for sampler, out in run(x, grid).items():
       assert np.all(np.isfinite(out)), sampler
-      if name in tables.NOISELESS and sampler != 'heun_churn':
+      if name in tables.NOISELESS and sampler not in ('heun_churn', 'restart'):
         want = jnp.tanh(p.log_snr(grid[-2]))
         np.testing.assert_allclose(out, want, rtol=1e-5, err_msg=sampler)
 
@@ -257,7 +269,7 @@ def _variance_out(p, var, start, factors, stds):
 
 
 @pytest.mark.parametrize('sampler, ratio', [
-    ('euler', .716), ('ddim', .716), ('heun', 1.114), ('ancestral', .541)])
+    ('euler', .716), ('ddim', .716), ('heun', 1.114), ('ddpm', .541)])
 @laws.float64
 def test_samplers_have_the_known_variance_on_gaussian_data(sampler, ratio):
   """18 steps of the EDM grid to 0, data N(0, .25); known to half a unit."""

@@ -50,10 +50,10 @@ def adaptive(
           solver, t, end, None, x, stepsize_controller=controller,
           max_steps=max_steps, throw=False)
       right = solution.result == diffrax.RESULTS.successful
-      # Six a step, for its last stage is the first of the next, and two that
-      # choose the first step.
+      # Six a step, for its last stage is the first of the next, and one that
+      # the length of the first is chosen by.
       return (jnp.where(right, solution.ys[0], jnp.nan),
-              6 * solution.stats['num_steps'] + 2)
+              6 * solution.stats['num_steps'] + 1)
 
     def many(_):
       moved, more = jax.vmap(one)(x)

@@ -75,7 +75,7 @@ def restart(
     process: the noise process.
     inner: `heun` where absent; it begins anew with each repeat.
     low: sigma / alpha below which a restart is made, once on a grid that
-      crosses it.
+      crosses it, by a step that does not end at sigma = 0.
     high: sigma / alpha to which noise is raised.
     num_steps: from there back.
     repeats: how often.
@@ -118,7 +118,7 @@ def restart(
     t, s = span.t, span.s
     carry, x = solver.step(_every(noise, 2, 0), carry, x, denoiser, span)
     crossed = (process.log_snr(t) < log_snr_low) & (
-        process.log_snr(s) >= log_snr_low)
+        process.log_snr(s) >= log_snr_low) & (process.sigma(s) > 0)
     own = _every(noise, 2, 1)
     return carry, jax.lax.cond(
         crossed, lambda x: again(own, x, denoiser, s), lambda x: x, x)

@@ -239,7 +239,8 @@ def deis(process: Process, *, degree: int = 2) -> Sampler:
   """DEIS: Zhang & Chen, arXiv:2204.13902, rho-AB. Order degree + 1.
 
   The Adams-Bashforth method in sigma / alpha: the noise, not x_0, is continued
-  by a polynomial. First order in its first step and in one from alpha = 0.
+  by a polynomial. First order in its first step, and in steps from alpha = 0 or
+  to sigma = 0.
 
   Raises:
     ValueError: degree is not 0, 1, 2 or 3.
@@ -262,10 +263,11 @@ def deis(process: Process, *, degree: int = 2) -> Sampler:
     nodes = (ratios - ratios[0]) / step
     weights = _mean_weights(nodes, [jnp.full_like(t, 1 / (k + 1))
                                     for k in range(degree + 1)])
-    # Beside DDIM's step, which continues the last eps; none from alpha = 0.
+    # Beside DDIM's step, which continues the last eps alone.
     pull = process.sigma(s) - process.alpha(s) * process.sigma(t) / jnp.where(
         finite, process.alpha(t), 1.0)
-    more = jnp.where(finite, pull * (_mean(weights, eps) - eps[0]), 0.0)
+    more = jnp.where(finite & (process.sigma(s) > 0),
+                     pull * (_mean(weights, eps) - eps[0]), 0.0)
     return _without_oldest(now), toward(process, x, x0, t, s) + more
 
   return Sampler(lambda x: no_history(x, degree), step)

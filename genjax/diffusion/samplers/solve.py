@@ -112,16 +112,17 @@ def _check_shape(where: str, times: Array) -> None:
         'times must be [T + 1] with T >= 1', f'shape {times.shape}')
 
 
-def check_start(sampler: Sampler, process: Process, times: Array) -> None:
+def check_start(
+    where: str, sampler: Sampler, process: Process, times: Array
+) -> None:
   """Raises ValueError where `sampler` cannot start at the first of `times`.
 
   Times and schedules that are traced pass, and give NaN.
   """
   if sampler.needs_alpha and known(times) is not None:
     alpha = known(process.alpha(times[0]))
-    check(alpha is None or bool(alpha > 0), 'check_start', 'the sampler needs '
-          'alpha > 0 at the first time (take another sampler or process)',
-          'alpha = 0')
+    check(alpha is None or bool(alpha > 0), where, 'must be one that can start '
+          'at alpha = 0 (or take another process)', 'one that needs alpha > 0')
 
 
 def _solve(where: str, key: Key, sampler: Sampler, denoiser: Denoiser, x: Array,
