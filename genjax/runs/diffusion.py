@@ -23,6 +23,7 @@ from genjax.diffusion.loss import make_loss
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
 from genjax.diffusion.model import MakeDenoiser
+from genjax.diffusion.samplers import check_start
 from genjax.diffusion.times import check_grid
 from genjax.diffusion.weighting import Weighting
 from genjax.runs import keys
@@ -87,10 +88,13 @@ def make_draw(
   low, high = settings.guidance_log_snr
   check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
         settings.guidance_log_snr)
+  sampler = named.make_sampler(settings.sampler, process, eta=settings.eta,
+                               churn=settings.churn, tau=settings.tau)
+  grid = check_grid(process, process.grid(settings.sampling_steps))
+  check_start('sampler', sampler, process, grid)
   return drawing.make_draw(
-      denoiser, process, named.SAMPLERS[settings.sampler](process),
-      check_grid(process, process.grid(settings.sampling_steps)),
-      settings.shape, data_std=settings.data_std,
+      denoiser, process, sampler, grid, settings.shape,
+      data_std=settings.data_std,
       guided=drawing.Guidance(settings.guidance, low, high))
 
 
