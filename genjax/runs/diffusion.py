@@ -1,22 +1,15 @@
 """Diffusion models of images or points as runs.
 
-`sample` draws by the sampler, steps and guidance of the settings, of classes
-drawn at random where the model is told some and no condition says which.
-`encode` gives the noise to which the probability-flow ODE takes an example, at
-unit scale; `decode` goes back; without a condition the model is told none.
-Under shares of classes both go by the denoisers of the two largest, mixed.
+What a trained one can do is `diffusion_functions`'s to say.
 """
 
-import functools
 from typing import NamedTuple, Sequence
 
 import jax
 
 from genjax.checks import check
-from genjax.diffusion import codes
 from genjax.diffusion import conditions
 from genjax.diffusion import drawing
-from genjax.diffusion import guidance
 from genjax.diffusion import named
 from genjax.diffusion.loss import evaluate
 from genjax.diffusion.loss import make_loss
@@ -27,10 +20,10 @@ from genjax.diffusion.samplers import check_start
 from genjax.diffusion.times import check_grid
 from genjax.diffusion.weighting import Weighting
 from genjax.runs import keys
+from genjax.runs.diffusion_functions import make_functions
 from genjax.runs.diffusion_settings import num_classes
 from genjax.runs.diffusion_settings import RECIPES
 from genjax.runs.diffusion_settings import Settings
-from genjax.runs.task import Functions
 from genjax.runs.task import Model
 from genjax.runs.task import Objective
 from genjax.runs.task import Session
@@ -38,13 +31,8 @@ from genjax.runs.task import Task
 from genjax.training import averages
 from genjax.training.loop import Hook
 from genjax.training.optimizers import make_optimizer
-from genjax.types import Array
-from genjax.types import Cond
-from genjax.types import Key
 from genjax.types import LossFn
-from genjax.types import Params
 from genjax.types import Process
-from genjax.types import Shape
 
 
 class Parts(NamedTuple):
@@ -70,7 +58,8 @@ def build(settings: Settings) -> Model:
   parts = Parts(made.diffusion, made.process, made.weighting, make_draw(
       settings, make_denoiser(made.diffusion), made.process))
   return Model(lambda key, batch: made.init(key),
-               functools.partial(_functions, settings, parts),
+               make_functions(settings, parts.diffusion, parts.process,
+                              parts.draw),
                {'ema': averages.ema(settings.ema_decay)}, parts)
 
 
@@ -96,38 +85,6 @@ def make_draw(
       denoiser, process, sampler, grid, settings.shape,
       data_std=settings.data_std,
       guided=drawing.Guidance(settings.guidance, low, high))
-
-
-def make_flow(settings: Settings, process: Process) -> codes.Flow:
-  """Data to codes and back in the sampling steps of the settings."""
-  return codes.make_flow(
-      process, settings.sampling_steps, data_std=settings.data_std,
-      sigma_min=settings.sigma_min, sigma_max=settings.sigma_max)
-
-
-def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
-  classes = num_classes(settings)
-  denoiser = guidance.mixing(make_denoiser(parts.diffusion))
-
-  def told(where: str, cond: Cond | None) -> Cond | None:
-    check(cond is None or classes is not None, where,
-          'cond must be None for a model that is told no class', cond)
-    return cond
-
-  def sample(key: Key, shape: Shape = (), cond: Cond | None = None) -> Array:
-    return drawing.sample(parts.draw, params, key, shape, told('sample', cond),
-                          classes)
-
-  @functools.partial(jax.jit, static_argnames='back')
-  def coded(params: Params, x: Array, cond: Cond | None, back: bool) -> Array:
-    flow = make_flow(settings, parts.process)
-    return (flow.decode if back else flow.encode)(denoiser(params, cond), x)
-
-  return Functions(
-      sample=sample,
-      encode=lambda x, cond=None: coded(params, x, told('encode', cond), False),
-      decode=lambda z, cond=None: coded(params, z, told('decode', cond), True),
-      denoiser=lambda cond=None: denoiser(params, told('denoiser', cond)))
 
 
 def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:
