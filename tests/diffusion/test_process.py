@@ -219,7 +219,8 @@ def test_shifted_processes_have_the_log_snr_of_another_resolution():
     np.testing.assert_allclose(at(p.time, at(p.log_snr, t)), t, rtol=1e-9)
     ends = jnp.asarray([p.t_min, p.t_max])
     for schedule in (p.alpha, p.sigma):
-      np.testing.assert_allclose(np.sort(at(schedule, ends)), [0, 1], rtol=1e-15)
+      np.testing.assert_allclose(np.sort(at(schedule, ends)), [0, 1],
+                                 rtol=1e-15)
       slopes = jax.vmap(jax.grad(schedule))(ends)
       # A cosine's own noise rises infinitely fast at first.
       assert np.isfinite(slopes if power == 1 else slopes[-1:]).all()
@@ -328,7 +329,7 @@ def test_ends_in_noise_tells_where_alpha_ends(name):
     (lambda: process.vp_linear(2., 1.), 'vp_linear: 0 < beta_min < beta_max'),
     (lambda: process.vp_linear(0.), 'vp_linear: 0 < beta_min'),
     (lambda: process.sub_vp(2., 1.), 'sub_vp: 0 < beta_min < beta_max'),
-    (lambda: shift.shifted(process.vp_cosine(), 21.), r'shifted: shift must be'),
+    (lambda: shift.shifted(process.vp_cosine(), 21.), 'shifted: shift must'),
     (lambda: shift.shifted(process.vp_cosine(), 1., power=0),
      'shifted: power must be positive'),
     (lambda: shift.resolution_shift(0), 'resolution_shift: size must be'),
