@@ -14,9 +14,13 @@ from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import predict
 from genjax.diffusion.prediction import check_defined
 from genjax.diffusion.process import perturb
+from genjax.diffusion.schedule import interior_alone
+from genjax.diffusion.schedule import interior_stopped
+from genjax.diffusion.times import FIRST
 from genjax.diffusion.times import invert
 from genjax.diffusion.times import stratified
 from genjax.diffusion.weighting import Weighting
+from genjax.numerics import batch_mean
 from genjax.numerics import broadcast_right
 from genjax.numerics import fold_in_each
 from genjax.numerics import mean_per_example
@@ -38,7 +42,10 @@ from genjax.types import Source
 # Edges of the log-SNR bins in which the loss is reported.
 LOG_SNR_EDGES = (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)
 
-_FIRST = 2.0**-24  # the least of `stratified`'s numbers
+# (process, params) -> quantile function of the training times.
+TimesOf = Callable[[Process, Params], Quantile]
+# (params['weighting'], log_snr [B]) -> log of the expected loss there [B].
+Uncertainty = Callable[[Params, Array], Array]
 
 
 class Errors(NamedTuple):
@@ -61,11 +68,14 @@ class Errors(NamedTuple):
 
 def make_errors(
     model: Diffusion, *, times: Quantile | None = None,
-    null: Null | None = None, drop: float = 0.0, train: bool = True
+    times_of: TimesOf | None = None, null: Null | None = None,
+    drop: float = 0.0, train: bool = True
 ) -> Callable[[Params, Key, Batch], Errors]:
   """(params, key, batch) -> Errors; arguments as of `make_loss`."""
   check(0 <= drop < 1, 'make_loss', 'drop must be in [0, 1)', drop)
   check(null is not None or drop == 0, 'make_loss', 'drop needs null', drop)
+  check(times is None or times_of is None, 'make_loss', 'times must be absent '
+        'where there is times_of', times)
 
   def errors(params: Params, key: Key, batch: Batch) -> Errors:
     process = model.process_of(params)
@@ -83,7 +93,8 @@ def make_errors(
       cond = drop_some(batch.get('cond', {}), dropped | (mask == 0), null)
 
     u = stratified(key_time, index)
-    t, log_snr, rate, importance = _levels(process, times, u)
+    t, log_snr, rate, importance = _levels(
+        process, times_of(process, params) if times_of else times, u)
     keys = fold_in_each(key_eps, index)
     eps = normal_each(keys, x0.shape[1:], x0.dtype)
     mean, rest = predict(
@@ -113,15 +124,17 @@ def _levels(
     return t, *through(process.times, u), jnp.ones_like(t)
   t = times(u)
   log_snr, drawn_rate = through(times, u)
-  low, high = process.times(jnp.asarray([_FIRST, 1 - _FIRST], t.dtype))
+  low, high = process.times(jnp.asarray([FIRST, 1 - FIRST], t.dtype))
   # Where `process.times` would have had this level.
-  _, rate = through(process.times, invert(process.times, t, _FIRST, 1 - _FIRST))
+  _, rate = through(process.times, invert(process.times, t, FIRST, 1 - FIRST))
   importance = jnp.where((t >= low) & (t <= high), drawn_rate / rate, 0.0)
   return t, log_snr, rate, importance
 
 
 def make_loss(
     model: Diffusion, *, weighting: Weighting, times: Quantile | None = None,
+    times_of: TimesOf | None = None, uncertainty: Uncertainty | None = None,
+    balanced: bool = True, least_variance: bool = False,
     null: Null | None = None, drop: float = 0.0, train: bool = True
 ) -> LossFn:
   """Weighted squared error of E[x_0 | x_t], a mean over data dimensions.
@@ -129,6 +142,9 @@ def make_loss(
   w(log_snr, rate) |x0_hat - x0|^2 at the times of the process. Other training
   times change how often a level is seen, not the expectation: what they see
   more often weighs less, and beyond the process's times nothing.
+
+  With an uncertainty u(log_snr) the loss L of an example becomes L exp(-u) + u
+  (arXiv:2312.02696, eq. 14, 15), least where exp(u) is the expected loss.
 
   Noise, time and dropout of the condition of an example come from the key
   folded with its global index: the same loss on any number of devices.
@@ -138,6 +154,14 @@ def make_loss(
     weighting: w(log_snr, rate) on the x_0 error.
     times: quantile function of the training times; those of the process where
       absent, which it has to cover.
+    times_of: the same of (process, params), where it depends on these.
+    uncertainty: (params['weighting'], log_snr) -> u, learned.
+    balanced: whether the network is trained on L exp(-u); on L if False, and u
+      beside it.
+    least_variance: whether a learned schedule is trained by the variance of
+      L, between its ends, and not by its mean, which does not depend on it
+      where the weighting is a measure over levels: arXiv:2107.00630, appendix
+      I.2. Takes a second pass through the network.
     null: the condition that stands for none, `conditions.null`; where absent
       the model is told no condition, whatever the batch holds.
     drop: share of examples that the model is told none of, for guidance.
@@ -147,27 +171,52 @@ def make_loss(
     LossFn over batches {'x' [B, ...], 'index' [B], 'cond' of a conditional
     model, 'mask' [B] if some examples are to be left out, whatever they hold}.
     Data of any dtype is taken as float32, or float64 where it is that. Its
-    metrics are the loss by log-SNR bin; the bins' totals and counts add up to
+    metrics are the loss L by log-SNR bin; the bins' totals and counts add up to
     those of the batch.
 
   Raises:
-    ValueError: `drop` outside [0, 1), or without `null`.
+    ValueError: `drop` outside [0, 1), or without `null`; both times.
     ValueError: when it is called, if the prediction divides by alpha and alpha
       is 0 at t_max, or the batch of a conditional model has no condition.
   """
-  errors_of = make_errors(model, times=times, null=null, drop=drop, train=train)
+  errors_of = make_errors(model, times=times, times_of=times_of, null=null,
+                          drop=drop, train=train)
+
+  def weighted(params: Params, key: Key, batch: Batch) -> tuple[Array, Errors]:
+    errors = errors_of(params, key, batch)
+    weight = weighting(errors.log_snr, errors.rate) * jnp.square(errors.slope)
+    return weight * errors.target, errors
 
   def loss_fn(
       params: Params, key: Key, batch: Batch, context: Context
   ) -> tuple[Array, Metrics]:
     del context
-    errors = errors_of(params, key, batch)
-    weight = weighting(errors.log_snr, errors.rate) * jnp.square(errors.slope)
-    losses = weight * errors.target * errors.importance
-    loss = jnp.sum(errors.mask * losses) / jnp.sum(errors.mask)
+    still = interior_stopped(params) if least_variance else params
+    plain, errors = weighted(still, key, batch)
+    losses = plain * errors.importance
+    loss = batch_mean(batch, losses)
+    if uncertainty is not None:
+      u = uncertainty(params['weighting'],
+                      jax.lax.stop_gradient(errors.log_snr))
+      each = plain if balanced else jax.lax.stop_gradient(plain)
+      total = batch_mean(
+          batch, errors.importance * (each * jnp.exp(-u) + u))
+      loss = total if balanced else loss + _gradient_alone(total)
+    if least_variance:
+      again, _ = weighted(interior_alone(params), key, batch)
+      again = again * jax.lax.stop_gradient(errors.importance)
+      # Over the squared mean, so that its size is that of the loss's logarithm.
+      size = jax.lax.stop_gradient(batch_mean(batch, losses))
+      loss += _gradient_alone(
+          batch_mean(batch, jnp.square(again)) / jnp.square(size))
     return loss, _by_log_snr(losses, errors.log_snr, errors.mask)
 
   return loss_fn
+
+
+def _gradient_alone(x: Array) -> Array:
+  """0, with the gradient of x."""
+  return x - jax.lax.stop_gradient(x)
 
 
 def evaluate(

@@ -86,7 +86,38 @@ def vp_linear(beta_min: float = 0.1, beta_max: float = 20.0) -> Process:
   The VP-SDE of Song et al., arXiv:2011.13456, eq. 32, 33: alpha(t) =
   exp(-(beta_max - beta_min) t^2 / 4 - beta_min t / 2).
   """
+  return _from_log_alpha(
+      *_linear_betas('vp_linear', beta_min, beta_max), 0.0, 1.0)
+
+
+def sub_vp(beta_min: float = 0.1, beta_max: float = 20.0) -> Process:
+  """The sub-VP process, sigma = 1 - alpha^2, with the alpha of `vp_linear`.
+
+  Song et al., arXiv:2011.13456, eq. 29: of less noise than any
+  variance-preserving process of that alpha, most of all next to the data.
+  """
+  log_alpha, time_of = _linear_betas('sub_vp', beta_min, beta_max)
+
+  def log_sigma(t):
+    return jnp.log(-jnp.expm1(2 * log_alpha(t)))
+
+  return from_schedules(
+      alpha=lambda t: jnp.exp(log_alpha(t)),
+      sigma=lambda t: -jnp.expm1(2 * log_alpha(t)),
+      log_snr=lambda t: 2 * (log_alpha(t) - log_sigma(t)),
+      # sigma / alpha is 1 / alpha - alpha, twice the sinh of -log alpha.
+      time=lambda log_snr: time_of(
+          2 * jnp.arcsinh(0.5 * jnp.exp(-0.5 * log_snr))),
+      t_min=0.0, t_max=1.0)
+
+
+def _linear_betas(
+    where: str, beta_min: float, beta_max: float
+) -> tuple[Schedule, Schedule]:
+  """log alpha(t) of beta(t) linear on [0, 1], and t of -2 log alpha."""
   slope = beta_max - beta_min
+  check(beta_min > 0 and slope > 0, where, '0 < beta_min < beta_max',
+        (beta_min, beta_max))
 
   def log_alpha(t):
     return -0.25 * slope * jnp.square(t) - 0.5 * beta_min * t
@@ -94,9 +125,7 @@ def vp_linear(beta_min: float = 0.1, beta_max: float = 20.0) -> Process:
   def time_of(b):  # the root of slope t^2 / 2 + beta_min t = b, not cancelling
     return 2 * b / (beta_min + jnp.sqrt(beta_min**2 + 2 * slope * b))
 
-  check(beta_min > 0 and slope > 0, 'vp_linear', '0 < beta_min < beta_max',
-        (beta_min, beta_max))
-  return _from_log_alpha(log_alpha, time_of, 0.0, 1.0)
+  return log_alpha, time_of
 
 
 def vp_cosine(offset: float = 0.008, t_max: float = 1.0) -> Process:

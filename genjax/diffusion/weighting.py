@@ -4,8 +4,8 @@ Every weighting is said on the x_0 error, whatever the network predicts; the
 loss carries it over to the target's space by the slope of `to_x0`. The rate is
 that at which the training times go through the levels, |d log_snr / du| where u
 is uniform on (0, 1): one over the density of log_snr. A weight that is a
-measure over levels, as that of a likelihood is, has it as a factor; those here
-do not depend on it.
+measure over levels, as `elbo` is, has it as a factor; the others do not depend
+on it.
 """
 
 import math
@@ -49,6 +49,15 @@ def flow_matching(log_snr: Array, rate: Array) -> Array:
   return jnp.square(1 + jnp.exp(0.5 * log_snr))
 
 
+def elbo(log_snr: Array, rate: Array) -> Array:
+  """SNR rate / 2: the variational bound, nats a data dimension.
+
+  The loss is a mean over dimensions, and its expectation the integral of half
+  the error over SNR: Kingma et al., arXiv:2107.00630, eq. 17, 18.
+  """
+  return 0.5 * jnp.exp(log_snr) * rate
+
+
 def edm(data_std: float) -> Weighting:
   """SNR + 1 / data_std^2: lambda(sigma) of arXiv:2206.00364, table 1."""
   check_positive('weighting.edm', 'data_std', data_std)
@@ -59,6 +68,18 @@ def min_snr(gamma: float = 5.0) -> Weighting:
   """min(SNR, gamma): Hang et al., arXiv:2303.09556, sec. 3.4."""
   check_positive('weighting.min_snr', 'gamma', gamma)
   return lambda log_snr, rate: jnp.minimum(jnp.exp(log_snr), gamma)
+
+
+def p2(k: float = 1.0, gamma: float = 1.0) -> Weighting:
+  """SNR / (k + SNR)^gamma: Choi et al., arXiv:2204.00227, eq. 8.
+
+  1 / (k + SNR)^gamma on the noise error.
+  """
+  check_positive('weighting.p2', 'k', k)
+  check_positive('weighting.p2', 'gamma', gamma)
+  # In logs: a ratio of what overflows is none.
+  return lambda log_snr, rate: jnp.exp(
+      log_snr - gamma * jnp.logaddexp(math.log(k), log_snr))
 
 
 def sigmoid(bias: float = 2.0) -> Weighting:

@@ -10,19 +10,22 @@ from genjax.diffusion import named
 from genjax.diffusion import prediction
 from genjax.diffusion import process
 from genjax.diffusion import samplers
+from genjax.diffusion import shift
 
 PROCESSES = {
     'vp_linear': process.vp_linear(),
+    'sub_vp': process.sub_vp(),
     'vp_cosine': process.vp_cosine(),
     'vp_cosine_short': process.vp_cosine(t_max=0.98),
     've': process.ve(),
     'edm': process.edm(),
     'flow_matching': process.flow_matching(),
+    'shifted_flow': shift.shifted(process.flow_matching(), -2.2, power=1),
     'ddpm': process.discretize(process.linear_betas()),
     'improved_ddpm': process.discretize(process.cosine_betas()),
 }
 VP = ('vp_linear', 'vp_cosine', 'vp_cosine_short', 'ddpm', 'improved_ddpm')
-ZERO_TERMINAL_SNR = ('vp_cosine', 'flow_matching')
+ZERO_TERMINAL_SNR = ('vp_cosine', 'flow_matching', 'shifted_flow')
 # Those whose sigma is 0 at time 0.
 NOISELESS = tuple(name for name in PROCESSES if name != 've')
 

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from genjax.diffusion import process
+from genjax.diffusion import shift
 from genjax.numerics import fold_in_each
 from genjax.numerics import normal_each
 from tests import laws
@@ -72,8 +73,9 @@ def test_schedules_keep_the_sum_of_their_kind():
   for name, p in PROCESSES.items():
     t = tables.interior(p)
     alpha, sigma = at(p.alpha, t), at(p.sigma, t)
-    total = {'ve': alpha, 'edm': alpha, 'flow_matching': alpha + sigma}.get(
-        name, alpha**2 + sigma**2)
+    total = {'ve': alpha, 'edm': alpha, 'flow_matching': alpha + sigma,
+             'shifted_flow': alpha + sigma, 'sub_vp': alpha**2 + sigma}.get(
+                 name, alpha**2 + sigma**2)
     np.testing.assert_allclose(total, 1, rtol=1e-12, err_msg=name)
 
 
@@ -89,12 +91,19 @@ def _vp_cosine(t):
   return alpha, np.sqrt(1 - alpha**2)
 
 
+def _shifted_flow(t):  # of arXiv:2403.03206, eq. 23, by 3.004
+  factor = np.exp(np.longdouble(1.1))
+  return (1 - t) / (1 + (factor - 1) * t), factor * t / (1 + (factor - 1) * t)
+
+
 REFERENCES = {
     'vp_linear': _vp_linear,
+    'sub_vp': lambda t: (_vp_linear(t)[0], _vp_linear(t)[1]**2),
     'vp_cosine': _vp_cosine,
     've': lambda t: (np.ones_like(t), .01 * 5000**t),
     'edm': lambda t: (np.ones_like(t), t),
     'flow_matching': lambda t: (1 - t, t),
+    'shifted_flow': _shifted_flow,
 }
 
 
@@ -181,6 +190,44 @@ def test_vp_linear_has_the_published_coefficients():
   np.testing.assert_allclose(
       [at(p.alpha, .5), at(p.alpha, 1.), at(p.sigma, 1.)],
       [.2811828808, .006571586495, .9999784069], rtol=1e-9)
+
+
+@laws.float64
+def test_sub_vp_is_the_process_of_score_sde():
+  """arXiv:2011.13456, eq. 29: standard deviation 1 - exp(-int beta)."""
+  p, t = PROCESSES['sub_vp'], np.array([.01, .5, 1.])
+  integral = .5 * (20 - .1) * t**2 + .1 * t
+  np.testing.assert_allclose(at(p.alpha, t), np.exp(-.5 * integral), rtol=1e-12)
+  np.testing.assert_allclose(at(p.sigma, t), 1 - np.exp(-integral), rtol=1e-12)
+
+
+@laws.float64
+def test_shifted_processes_have_the_log_snr_of_another_resolution():
+  """arXiv:2301.11093, eq. 4, 5: the SNR times (64 / d)^2, variance preserved;
+  of the straight path, t -> s t / (1 + (s - 1) t) with s = d / 64.
+
+  Values and slopes are finite at both ends, where alpha or sigma is 0.
+  """
+  for base, power in ((PROCESSES['vp_cosine'], 2),
+                      (PROCESSES['flow_matching'], 1)):
+    p = shift.shifted(base, shift.resolution_shift(128), power=power)
+    t = tables.interior(base)
+    np.testing.assert_allclose(
+        np.exp(at(p.log_snr, t) - at(base.log_snr, t)), 1 / 4, rtol=1e-9)
+    np.testing.assert_allclose(at(p.alpha, t)**power + at(p.sigma, t)**power, 1,
+                               rtol=1e-12)
+    np.testing.assert_allclose(at(p.time, at(p.log_snr, t)), t, rtol=1e-9)
+    ends = jnp.asarray([p.t_min, p.t_max])
+    for schedule in (p.alpha, p.sigma):
+      np.testing.assert_allclose(np.sort(at(schedule, ends)), [0, 1],
+                                 rtol=1e-15)
+      slopes = jax.vmap(jax.grad(schedule))(ends)
+      # A cosine's own noise rises infinitely fast at first.
+      assert np.isfinite(slopes if power == 1 else slopes[-1:]).all()
+    assert p.grid(5)[0] == p.t_max and p.ends_in_noise
+    # Even in time through the levels of the new process.
+    np.testing.assert_allclose(p.log_snr(p.times(jnp.asarray(1.0))), -20,
+                               rtol=1e-9)
 
 
 @each_process
@@ -281,6 +328,11 @@ def test_ends_in_noise_tells_where_alpha_ends(name):
 @pytest.mark.parametrize('make, message', [
     (lambda: process.vp_linear(2., 1.), 'vp_linear: 0 < beta_min < beta_max'),
     (lambda: process.vp_linear(0.), 'vp_linear: 0 < beta_min'),
+    (lambda: process.sub_vp(2., 1.), 'sub_vp: 0 < beta_min < beta_max'),
+    (lambda: shift.shifted(process.vp_cosine(), 21.), 'shifted: shift must'),
+    (lambda: shift.shifted(process.vp_cosine(), 1., power=0),
+     'shifted: power must be positive'),
+    (lambda: shift.resolution_shift(0), 'resolution_shift: size must be'),
     (lambda: process.vp_cosine(-.1), 'vp_cosine: offset must not be negative'),
     (lambda: process.vp_cosine(t_max=1.1), r'vp_cosine: t_max must be in \(0'),
     (lambda: process.ve(1., .1), 've: 0 < sigma_min < sigma_max'),

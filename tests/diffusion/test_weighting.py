@@ -1,5 +1,6 @@
 """A weighting of the x_0 error is the plain error of the space it names."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -46,6 +47,35 @@ def test_min_snr_is_the_smaller_of_snr_and_gamma():
 
 
 @laws.float64
+def test_p2_weighs_the_noise_error():
+  """arXiv:2204.00227, eq. 8: 1 / (k + SNR)^gamma on the eps error."""
+  p, log_snr = PROCESSES['vp_linear'], jnp.asarray(_LOG_SNR)
+  slope = _slope_squared(p, 'eps', p.time(log_snr))
+  for k, gamma in ((1., 1.), (.5, .7)):
+    got = weighting.p2(k, gamma)(log_snr, None) * slope
+    np.testing.assert_allclose(got, (k + np.exp(_LOG_SNR))**-gamma, rtol=1e-9)
+  np.testing.assert_allclose(
+      weighting.p2(2., 1.)(jnp.asarray([-400., 400.]), None), [0, 1],
+      atol=1e-99)
+
+
+@laws.float64
+def test_elbo_integrates_the_error_over_snr():
+  """Half of it: of E = std^2 / (1 + SNR std^2), the least of a Gaussian,
+  log(1 + SNR std^2) / 2 between the ends, whatever the times."""
+  for name, ends in (('vp_linear', (0.01, 1.)), ('edm', (.1, 10.))):
+    p, var = PROCESSES[name], .49
+    t, step = np.linspace(*ends, 40_001, retstep=True)
+    rate = jnp.abs(jax.vmap(jax.grad(p.log_snr))(jnp.asarray(t)))  # u is t
+    log_snr = p.log_snr(jnp.asarray(t))
+    error = var / (1 + np.exp(log_snr) * var)
+    got = np.trapezoid(weighting.elbo(log_snr, rate) * error, dx=step)
+    high, low = np.exp(log_snr[jnp.asarray([0, -1])])
+    want = .5 * np.log((1 + high * var) / (1 + low * var))
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
+@laws.float64
 def test_sigmoid_is_a_sigmoid_of_the_noise_error():
   """arXiv:2410.19324, eq. 8: sigmoid(bias - log_snr) on the eps error."""
   p = PROCESSES['vp_linear']
@@ -62,7 +92,9 @@ def test_sigmoid_is_bounded_where_the_snr_is_infinite():
   np.testing.assert_allclose(got, [0, 0, np.exp(1.5), np.exp(1.5)], rtol=1e-6)
 
 
-@pytest.mark.parametrize('make', [weighting.edm, weighting.min_snr])
+@pytest.mark.parametrize('make', [
+    weighting.edm, weighting.min_snr, weighting.p2,
+    lambda gamma: weighting.p2(1.0, gamma)])
 def test_weightings_refuse_numbers_that_are_not_positive(make):
   with pytest.raises(ValueError, match='must be positive, got 0'):
     make(0)
