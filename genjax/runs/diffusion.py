@@ -8,22 +8,25 @@ Under shares of classes both go by the denoisers of the two largest, mixed.
 """
 
 import functools
-from typing import NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import jax
 
 from genjax.checks import check
+from genjax.data.levels import dequantise
+from genjax.data.levels import on_levels
 from genjax.diffusion import codes
 from genjax.diffusion import conditions
 from genjax.diffusion import drawing
 from genjax.diffusion import guidance
 from genjax.diffusion import named
+from genjax.diffusion import uncertainty
 from genjax.diffusion.loss import evaluate
 from genjax.diffusion.loss import make_loss
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
 from genjax.diffusion.model import MakeDenoiser
-from genjax.diffusion.times import check_grid
+from genjax.diffusion.model import ProcessOf
 from genjax.diffusion.weighting import Weighting
 from genjax.runs import keys
 from genjax.runs.diffusion_settings import num_classes
@@ -38,9 +41,12 @@ from genjax.training import averages
 from genjax.training.loop import Hook
 from genjax.training.optimizers import make_optimizer
 from genjax.types import Array
+from genjax.types import Batch
 from genjax.types import Cond
+from genjax.types import Context
 from genjax.types import Key
 from genjax.types import LossFn
+from genjax.types import Metrics
 from genjax.types import Params
 from genjax.types import Process
 from genjax.types import Shape
@@ -50,7 +56,7 @@ class Parts(NamedTuple):
   """What a diffusion run consists of."""
 
   diffusion: Diffusion
-  process: Process  # that of `diffusion`, whose schedule is fixed
+  process: Process | None  # that of `diffusion` if its schedule is fixed
   weighting: Weighting
   draw: drawing.Draw
 
@@ -66,21 +72,28 @@ def build(settings: Settings) -> Model:
       if name != 'num_classes'}))
   check(len(settings.shape) > 1 or not settings.horizontal_flip,
         'horizontal_flip', 'must be false for points: it needs images', True)
+  check(len(settings.shape) > 1 or not settings.dequantise, 'dequantise',
+        'must be false for points, which have no levels', True)
   parts = Parts(made.diffusion, made.process, made.weighting, make_draw(
-      settings, make_denoiser(made.diffusion), made.process))
+      settings, make_denoiser(made.diffusion), made.diffusion.process_of))
+  # What a grid is refused for is said before anything is compiled.
+  refuse = lambda key: parts.draw.times({'schedule': made.init_schedule(key)})
+  if made.process is None:
+    jax.eval_shape(refuse, jax.random.key(0))
+  else:
+    refuse(jax.random.key(0))
   return Model(lambda key, batch: made.init(key),
                functools.partial(_functions, settings, parts),
                {'ema': averages.ema(settings.ema_decay)}, parts)
 
 
 def make_draw(
-    settings: Settings, denoiser: MakeDenoiser, process: Process
+    settings: Settings, denoiser: MakeDenoiser, process_of: ProcessOf
 ) -> drawing.Draw:
   """Noise to data by the sampler, steps and guidance of the settings.
 
   Raises:
-    ValueError: a grid that the process has not; guidance of a model that is
-      told nothing.
+    ValueError: guidance of a model that is told nothing.
   """
   check(settings.guidance == 1 or num_classes(settings) is not None, 'guidance',
         'must be 1 for an unconditional model', settings.guidance)
@@ -88,9 +101,8 @@ def make_draw(
   check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
         settings.guidance_log_snr)
   return drawing.make_draw(
-      denoiser, process, named.SAMPLERS[settings.sampler](process),
-      check_grid(process, process.grid(settings.sampling_steps)),
-      settings.shape, data_std=settings.data_std,
+      denoiser, process_of, named.SAMPLERS[settings.sampler],
+      settings.sampling_steps, settings.shape, data_std=settings.data_std,
       guided=drawing.Guidance(settings.guidance, low, high))
 
 
@@ -116,7 +128,7 @@ def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
 
   @functools.partial(jax.jit, static_argnames='back')
   def coded(params: Params, x: Array, cond: Cond | None, back: bool) -> Array:
-    flow = make_flow(settings, parts.process)
+    flow = make_flow(settings, parts.diffusion.process_of(params))
     return (flow.decode if back else flow.encode)(denoiser(params, cond), x)
 
   return Functions(
@@ -127,11 +139,31 @@ def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
 
 
 def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:
-  """The training loss, or the same without dropout, for test data."""
+  """The training loss; or that of test data, without dropout and at the times
+  of the process, and no more than the error."""
   null = None if num_classes(settings) is None else conditions.null
-  return make_loss(parts.diffusion, weighting=parts.weighting, null=null,
-                   drop=settings.label_dropout if null and train else 0.0,
-                   train=train)
+  options: dict[str, Any] = dict(null=null, train=train)
+  if train:
+    drawn = settings.times == 'importance'
+    options |= dict(
+        drop=settings.label_dropout if null else 0.0,
+        times_of=uncertainty.times_of if drawn else None,
+        uncertainty=(uncertainty.log_size if settings.uncertainty or drawn
+                     else None),
+        balanced=settings.uncertainty, least_variance=parts.process is None)
+  of_levels = make_loss(parts.diffusion, weighting=parts.weighting, **options)
+  if not settings.dequantise:
+    return of_levels
+
+  def dequantised(
+      params: Params, key: Key, batch: Batch, context: Context
+  ) -> tuple[Array, Metrics]:
+    key_noise, key_loss = jax.random.split(key)
+    x = dequantise(key_noise, on_levels(batch['x'], settings.levels),
+                   batch['index'], settings.levels)
+    return of_levels(params, key_loss, {**batch, 'x': x}, context)
+
+  return dequantised
 
 
 def loss(settings: Settings, model: Model) -> Objective:

@@ -99,6 +99,64 @@ def test_a_trained_run_opens_with_its_data_gone(tmp_path):
   assert x.shape == (3, 2) and np.isfinite(x).all()
 
 
+def test_a_learned_schedule_is_trained_kept_drawn_and_encoded(tmp_path):
+  """By times that are the params' own, at levels that only its ends decide: so
+  another path between them gives the same samples."""
+  settings = settings_of(
+      process='learned', steps=2, batch_size=64, sigma_min=.02,
+      sampler='ddim', sampling_steps=32, learning_rate=.05)
+  workdir = str(tmp_path / 'run')
+  assert fit_run(ONE, settings, named.open_data(settings.data), workdir)
+  runs = [open_run(workdir, weights) for weights in ('ema', 'raw')]
+  model = diffusion.build(settings)
+  first = model.init(jax.random.key(0), None)['schedule']
+  x, cond = np.float32([[.5, -1], [1, .2]]), {'label': np.arange(2)}
+  for run in runs:
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(),
+                         run.params['schedule'], first)
+    assert max(jax.tree.leaves(moved)) > 1e-3
+    z = run.encode(x, cond)
+    np.testing.assert_allclose(run.decode(z, cond), x, atol=.1)
+    assert np.isfinite(run.sample(jax.random.key(0), (3,))).all()
+    times = np.asarray(model.parts.draw.times(run.params))
+    assert times[0] == 1 and times[-1] == 0 and np.all(np.diff(times) < 0)
+    log_snr = model.parts.diffusion.process_of(run.params).log_snr(times)
+    np.testing.assert_allclose(np.asarray(log_snr)[[0, -1]],
+                               -2 * np.log([20, .02]), rtol=1e-5)
+  other = {**runs[0].params, 'schedule': jax.tree.map(
+      lambda x: x + (x.ndim > 0), first)}
+  times = [np.asarray(model.parts.draw.times(params))
+           for params in (runs[0].params, other)]
+  assert np.abs(times[0] - times[1]).max() > .01
+  drawn, moved = (model.functions(params).sample(jax.random.key(0), (3,))
+                  for params in (runs[0].params, other))
+  np.testing.assert_allclose(drawn, moved, atol=1e-4)
+
+
+def test_pixels_are_dequantised_by_the_index_and_the_levels_of_the_data():
+  """Told by a network that cannot but see them: the loss of a model that says
+  nothing, weighted by 1, is the mean square of what it is given."""
+  settings = diffusion_settings.choose('digits', {
+      'dequantise': True, 'prediction': 'x0', 'weighting': 'x0', 'width': (8,),
+      'conditional': False, 'guidance': 1.0, 'process': 'flow_matching'})
+  assert settings.levels == 17
+  model = diffusion.build(settings)
+  params = model.init(jax.random.key(0), None)  # whose output is 0
+  x = np.random.default_rng(0).choice(np.linspace(-1, 1, 17), (64, 8, 8, 1))
+  loss_fn = jax.jit(diffusion.loss(settings, model).loss_fn)
+  nearly = np.round(127.5 * (x + 1)) / 127.5 - 1  # as pixels are stored
+  value, _ = loss_fn(params, jax.random.key(1), {
+      'x': nearly.astype(np.float32), 'index': np.arange(64)}, None)
+  noise = .125**2 / 12
+  # The cross term's scatter, and that of the squared noise, of 4096 pixels.
+  scatter = 4 * np.sqrt(4 * np.mean(x**2) * noise + noise**2) / 64
+  np.testing.assert_allclose(value, np.mean(x**2) + noise, atol=scatter)
+  assert abs(value - np.mean(nearly**2)) > 1e-5
+  binary = diffusion_settings.choose('digits', {
+      'dequantise': True, 'data': 'binarized_digits'})
+  assert binary.levels == 2
+
+
 def test_samples_do_not_depend_on_how_many_are_drawn(run, monkeypatch):
   key, label = jax.random.key(1), np.arange(12) % 2
   x = run.sample(key, (12,), {'label': label})
@@ -181,6 +239,18 @@ def test_a_run_is_opened_with_what_is_free_alone(workdir, given, message):
     open_run(workdir, settings=given)
 
 
+def test_times_are_even_in_log_snr_between_the_noise_levels():
+  settings = settings_of(times='log_snr', sigma_min=.1, sigma_max=10.0)
+  p, u = diffusion.build(settings).parts.process, np.float32([0, .25, 1])
+  np.testing.assert_allclose(np.exp(-.5 * np.asarray(p.log_snr(p.times(u)))),
+                             [.1, 10**-.5, 10], rtol=1e-5)
+
+
+def test_points_have_no_levels():
+  with pytest.raises(ValueError, match='^dequantise: must be false for points'):
+    diffusion.build(settings_of(dequantise=True))
+
+
 def test_what_a_model_is_not_told_is_refused():
   settings = settings_of(conditional=False)
   functions = diffusion.build(settings).functions({})
@@ -210,6 +280,16 @@ def test_recipes_are_whole(name):
     ({'network': 'dit', 'width': (8, 8)}, 'width: must be one number'),
     ({'attention_levels': (2,)}, 'attention_levels: must be below 2'),
     ({'process': 'vp_cosine', 'prediction': 'eps'}, 'prediction: eps'),
+    ({'process': 'vp_cosine', 'log_snr_shift': 1.0, 'prediction': 'eps'},
+     'prediction: eps'),
+    ({'log_snr_shift': 1.0}, 'log_snr_shift: must be 0 but for vp_cosine'),
+    ({'process': 'learned', 'weighting': 'v'}, 'weighting: must be elbo or'),
+    ({'process': 'learned', 'uncertainty': True}, 'uncertainty: must be false'),
+    ({'process': 'learned', 'times': 'importance'}, 'times: must be process'),
+    ({'process': 'learned', 'sigma_min': 1e-6}, 'sigma_min: and sigma_max'),
+    ({'times': 'log_snr', 'process': 'ddpm', 'sigma_max': 1e4},
+     'uniform_log_snr: low and high'),
+    ({'process': 'learned', 'sigma_min': 30.0}, 'sigma_min: must be below'),
     ({'sigma_min': 30.0}, 'sigma_min: must be below sigma_max')])
 def test_settings_that_do_not_go_together_are_refused(chosen, message):
   with pytest.raises(ValueError, match=f'^{message}'):

@@ -104,7 +104,9 @@ KINDS = {
         {'image_size': _IMAGES, 'held_out': _IMAGES, 'network': _IMAGES,
          'shape': _IMAGES, 'attention_levels': _IMAGES, 'groups': _IMAGES,
          'horizontal_flip': _IMAGES, 'head_dim': _DIT, 'patch_size': _DIT,
-         'guidance_log_snr': {'guidance': 2.0}}),
+         'guidance_log_snr': {'guidance': 2.0}, 'dequantise': _IMAGES,
+         'levels': {**_IMAGES, 'dequantise': True},
+         'log_snr_shift': {'process': 'flow_matching'}}),
     'vae': Kind(
         vae.TASK, open_data,
         {'data': 'digits', 'width': (8,), 'latents': 3, 'batch_size': 16,
