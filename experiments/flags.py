@@ -15,6 +15,9 @@ from genjax.runs.task import Run
 # Settings that the data decide.
 FACTS = ('shape', 'class_names', 'num_examples', 'data_std')
 
+# Settings of a diffusion run that flags of the same names say anew.
+_OF_DRAWING = ('sampler', 'eta', 'churn', 'tau', 'guidance')
+
 
 def define_run(workdir: str, default: str | None = None) -> None:
   """Flags of every script; `workdir` says what the folder is for."""
@@ -87,6 +90,12 @@ def define_drawing() -> None:
   flags.DEFINE_integer('steps', None, 'Number of steps in which a diffusion '
                        "run draws a sample; the run's own where absent.",
                        lower_bound=2)
+  flags.DEFINE_float('eta', None, 'Share of the noise, 0 to 1, that the '
+                     'sampler ddim draws afresh in each step.')
+  flags.DEFINE_float('churn', None, 'Noise that the sampler heun adds over all '
+                     'steps (S_churn of EDM), 0 for none.')
+  flags.DEFINE_float('tau', None, 'Scale of the noise of the samplers whose '
+                     'name ends in sde, 0 for none.')
   flags.DEFINE_float('guidance', None, 'Scale of classifier-free guidance of a '
                      "diffusion run, 1 for none; the run's own where absent.",
                      lower_bound=0.0)
@@ -99,21 +108,24 @@ def opened() -> Run:
     ValueError: see `open_run`.
   """
   values = flags.FLAGS
-  given = {'sampler': values.sampler, 'sampling_steps': values.steps,
-           'guidance': values.guidance}
+  given = {'sampling_steps': values.steps, **{
+      name: getattr(values, name) for name in _OF_DRAWING}}
+  # Options of the run's own method are not another's.
+  kept = () if values.sampler is None else ('eta', 'churn', 'tau')
   return open_run(values.workdir, values.weights, settings={
-      name: value for name, value in given.items() if value is not None})
+      name: value for name, value in given.items()
+      if value is not None or name in kept})
 
 
 def drawn_by(run: Run) -> dict[str, Any]:
   """What samples of the run that `opened` gave depend on, beside their number.
   """
-  names = ('sampler', 'sampling_steps', 'guidance')
+  names = ('sampling_steps', *_OF_DRAWING)
   values = flags.FLAGS
   return {'workdir': values.workdir, 'step': run.step,
           'weights': values.weights, 'seed': values.seed,
           **{name: getattr(run.settings, name) for name in names
-             if hasattr(run.settings, name)}}
+             if getattr(run.settings, name, None) is not None}}
 
 
 def numbers(name: str, words: Any, num: int | None = None) -> list[float]:

@@ -32,13 +32,13 @@ from genjax.types import (Apply, Array, Batch, Cond, Context, Denoiser, Key,
 # have no such line.
 FILES = {
     'sampler': '''
-def step(keys: Key, carry: Any, x: Array, denoiser: Denoiser,
+def step(noise: samplers.Noise, carry: Any, x: Array, denoiser: Denoiser,
          span: samplers.Span) -> tuple[Any, Array]:
   return carry, denoiser(x, span.t)
 sampler = samplers.Sampler(lambda x: None, step)
 ''',
     'wrong_sampler': '''
-def step(keys: Key, carry: Any, x: Array, denoiser: Denoiser,
+def step(noise: samplers.Noise, carry: Any, x: Array, denoiser: Denoiser,
          t: Array, s: Array) -> tuple[Any, Array]:
   return carry, denoiser(x, t)
 sampler = samplers.Sampler(lambda x: None, step)  # wrong

@@ -47,13 +47,37 @@ def divergence(
     x: [B, ...].
     t: [] or [B].
   """
+  return value_and_divergence(field, x, t)[1]
+
+
+def value_and_divergence(
+    field: Callable[[Array, Array], Array], x: Array, t: Array,
+    probes: Array | None = None
+) -> tuple[Array, Array]:
+  """A field [B, ...] at x, and the trace of its Jacobian there.
+
+  Args:
+    field: as of `divergence`.
+    x: [B, ...].
+    t: [] or [B].
+    probes: [R, B, ...] of covariance I, each of which estimates the trace by
+      one derivative (Hutchinson; arXiv:1810.01367, eq. 7): those of entries
+      -1 and 1 with the least variance. None is the exact trace.
+
+  Returns:
+    The value, and the trace [B]; with probes [R, B], one estimate a probe.
+  """
   x = widen(x)
+  value, slopes = jax.linearize(lambda x: field(x, t), x)
+  axes = tuple(range(1, x.ndim))
+  if probes is not None:
+    return value, jax.lax.map(
+        lambda probe: jnp.sum(probe * slopes(probe), axis=axes), probes)
   size = math.prod(x.shape[1:])
   row = jnp.arange(size).reshape(x.shape[1:])
 
   def along(i: Array) -> Array:
     axis = jnp.broadcast_to((row == i).astype(x.dtype), x.shape)
-    slope = jax.jvp(lambda x: field(x, t), (x,), (axis,))[1]
-    return jnp.sum(axis * slope, axis=tuple(range(1, x.ndim)))
+    return jnp.sum(axis * slopes(axis), axis=axes)
 
-  return jnp.sum(jax.lax.map(along, jnp.arange(size)), axis=0)
+  return value, jnp.sum(jax.lax.map(along, jnp.arange(size)), axis=0)

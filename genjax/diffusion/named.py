@@ -149,14 +149,55 @@ WEIGHTINGS: Mapping[str, Callable[[Parts], weighting.Weighting]] = {
 # sigma_min and sigma_max; or more often where the loss is larger.
 TIMES = ('process', 'log_snr', 'importance')
 
-# Methods of drawing; no part of a model.
-SAMPLERS: Mapping[str, Callable[[Process], samplers.Sampler]] = {
-    'ddpm': samplers.ancestral,
-    'ddim': samplers.ddim,
-    'euler': samplers.euler,
-    'heun': samplers.heun,
-    'dpm_solver_2m': samplers.dpm_solver_2m,
+
+class Method(NamedTuple):
+  """A method of drawing; no part of a model."""
+
+  make: Callable[..., samplers.Sampler]  # (process, **options) -> Sampler
+  options: tuple[str, ...] = ()  # that may be given
+
+
+SAMPLERS: Mapping[str, Method] = {
+    'ddpm': Method(samplers.ancestral),
+    'ddim': Method(samplers.ddim, ('eta',)),
+    'euler': Method(samplers.euler),
+    'euler_maruyama': Method(samplers.euler_maruyama),
+    'heun': Method(samplers.heun, ('churn',)),
+    'dpm_2': Method(samplers.dpm_2),
+    'dpm_solver_2s': Method(samplers.dpm_solver_2s),
+    'dpm_solver_2m': Method(samplers.dpm_solver_2m),
+    'dpm_solver_3m': Method(samplers.dpm_solver_3m),
+    'dpm_solver_2m_sde': Method(samplers.dpm_solver_2m_sde, ('tau',)),
+    'dpm_solver_3m_sde': Method(samplers.dpm_solver_3m_sde, ('tau',)),
+    'unipc': Method(samplers.unipc),
+    'deis': Method(samplers.deis),
+    'predictor_corrector': Method(samplers.predictor_corrector),
+    'restart': Method(samplers.restart),
+    'adaptive': Method(samplers.adaptive),
 }
+
+
+def make_sampler(
+    name: str, proc: Process, **options: float | None
+) -> samplers.Sampler:
+  """The sampler of a row of SAMPLERS.
+
+  Args:
+    name: of the row.
+    proc: the process.
+    **options: of the method; None where they are left to it.
+
+  Raises:
+    ValueError: an unknown name, an option that the method has not, or one out
+      of range; the message begins with the field.
+  """
+  check_choice('sampler', 'it', name, SAMPLERS)
+  method = SAMPLERS[name]
+  given = {key: value for key, value in options.items() if value is not None}
+  for key, value in given.items():
+    check(key in method.options, key,
+          f'must be absent for the sampler {name}', value)
+  return method.make(proc, **given)
 
 
 class Made(NamedTuple):

@@ -20,6 +20,7 @@ from genjax.diffusion import conditions
 from genjax.diffusion import drawing
 from genjax.diffusion import guidance
 from genjax.diffusion import named
+from genjax.diffusion import samplers
 from genjax.diffusion import uncertainty
 from genjax.diffusion.loss import evaluate
 from genjax.diffusion.loss import make_loss
@@ -27,6 +28,7 @@ from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
 from genjax.diffusion.model import MakeDenoiser
 from genjax.diffusion.model import ProcessOf
+from genjax.diffusion.samplers import check_start
 from genjax.diffusion.weighting import Weighting
 from genjax.runs import keys
 from genjax.runs.diffusion_settings import num_classes
@@ -76,8 +78,14 @@ def build(settings: Settings) -> Model:
         'must be false for points, which have no levels', True)
   parts = Parts(made.diffusion, made.process, made.weighting, make_draw(
       settings, make_denoiser(made.diffusion), made.diffusion.process_of))
-  # What a grid is refused for is said before anything is compiled.
-  refuse = lambda key: parts.draw.times({'schedule': made.init_schedule(key)})
+
+  def refuse(key: Key) -> None:
+    params = {'schedule': made.init_schedule(key)}
+    process = made.diffusion.process_of(params)
+    check_start('sampler', _sampler(settings, process), process,
+                parts.draw.times(params))
+
+  # What sampler and grid are refused for is said before anything is compiled.
   if made.process is None:
     jax.eval_shape(refuse, jax.random.key(0))
   else:
@@ -101,9 +109,14 @@ def make_draw(
   check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
         settings.guidance_log_snr)
   return drawing.make_draw(
-      denoiser, process_of, named.SAMPLERS[settings.sampler],
+      denoiser, process_of, functools.partial(_sampler, settings),
       settings.sampling_steps, settings.shape, data_std=settings.data_std,
       guided=drawing.Guidance(settings.guidance, low, high))
+
+
+def _sampler(settings: Settings, process: Process) -> samplers.Sampler:
+  return named.make_sampler(settings.sampler, process, eta=settings.eta,
+                            churn=settings.churn, tau=settings.tau)
 
 
 def make_flow(settings: Settings, process: Process) -> codes.Flow:

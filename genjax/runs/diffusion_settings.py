@@ -92,6 +92,15 @@ class Settings:
                          help='Method by which samples are drawn.')
   sampling_steps: int = setting(18, low=2, high=10**5, free=True, help='Steps '
                                 'in which a sample is drawn.')
+  eta: float | None = setting(
+      None, low=0.0, high=1.0, free=True, help='Share of the noise that the '
+      'sampler ddim draws afresh in each step; absent, 0.')
+  churn: float | None = setting(
+      None, low=0.0, high=1e4, free=True, help='Noise that the sampler heun '
+      'adds over all steps (S_churn of EDM); absent, 0.')
+  tau: float | None = setting(
+      None, low=0.0, high=10.0, free=True, help='Scale of the noise of the '
+      'samplers whose name ends in sde, 0 for none; absent, 1.')
   guidance: float = setting(1.15, low=0.0, high=1e3, free=True, help='Scale of '
                             'classifier-free guidance; 1 is none.')
   guidance_log_snr: tuple[float, ...] = setting(

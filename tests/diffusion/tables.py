@@ -6,6 +6,7 @@ from typing import Callable
 import jax.numpy as jnp
 import numpy as np
 
+from genjax.diffusion import named
 from genjax.diffusion import prediction
 from genjax.diffusion import process
 from genjax.diffusion import samplers
@@ -37,18 +38,32 @@ PREDICTIONS = {
     'edm': prediction.edm(0.5),
 }
 
+# All that the library has by name, and what else their options make of them.
 SAMPLERS = {
-    'ancestral': samplers.ancestral,
-    'ddim': samplers.ddim,
+    **{name: method.make for name, method in named.SAMPLERS.items()},
     'ddim_half': lambda p: samplers.ddim(p, eta=0.5),
-    'euler': samplers.euler,
-    'heun': samplers.heun,
     'heun_churn': lambda p: samplers.heun(p, churn=1.4),
-    'dpm_solver_2m': samplers.dpm_solver_2m,
+    'unipc_1': lambda p: samplers.unipc(p, order=1),
+    'unipc_2': lambda p: samplers.unipc(p, order=2),
+    'unip_2': lambda p: samplers.unipc(p, order=2, corrector=False),
+    'deis_1': lambda p: samplers.deis(p, degree=1),
+    'deis_3': lambda p: samplers.deis(p, degree=3),
 }
-# The rest are the same code with other numbers.
-DISTINCT = ('ancestral', 'ddim', 'euler', 'heun_churn', 'dpm_solver_2m')
-DETERMINISTIC = ('ddim', 'euler', 'heun', 'dpm_solver_2m')
+# One of each kind, for where all of them would be too many.
+DISTINCT = ('ddpm', 'ddim', 'heun_churn', 'dpm_solver_2m', 'unipc')
+STOCHASTIC = ('ddpm', 'ddim_half', 'euler_maruyama', 'heun_churn',
+              'dpm_solver_2m_sde', 'dpm_solver_3m_sde', 'predictor_corrector',
+              'restart')
+DETERMINISTIC = tuple(name for name in SAMPLERS if name not in STOCHASTIC)
+# Those without noise that a constant denoiser makes exact, from any step count.
+EXPONENTIAL = tuple(name for name in DETERMINISTIC
+                    if name not in ('euler', 'heun', 'adaptive'))
+
+
+def starts(sampler: str, process_name: str) -> bool:
+  """Whether the method can start at t_max."""
+  return not (process_name in ZERO_TERMINAL_SNR
+              and sampler == 'euler_maruyama')
 
 
 def defined(process_name: str, prediction_name: str) -> bool:

@@ -26,6 +26,7 @@ from genjax.diffusion.model import init_model
 from genjax.diffusion.model import make_denoiser
 from tests import laws
 from tests.diffusion.tables import PROCESSES
+from tests.diffusion.tables import SAMPLERS
 
 NARROW = (jnp.bfloat16, jnp.float16, jnp.int32)
 TWO = (jnp.bfloat16, jnp.int32)
@@ -89,6 +90,28 @@ def test_sampling_in_half_precision_is_that_in_float32(steps):
       error = np.abs(y.astype(jnp.float32) - want).max()
       allowed = 3 * _roundings(dtype) * np.abs(want).max()
       assert error <= allowed, (method, error, allowed)  # NaN is not
+
+
+@pytest.mark.parametrize('steps', [
+    2, pytest.param(1000, marks=pytest.mark.slow)])
+def test_every_sampler_has_its_spread_in_half_precision(steps):
+  """Finite, and its standard deviation that of float32 to 2 %."""
+  p = PROCESSES['vp_linear']
+  denoiser = exact.gaussian(p, jnp.full(1, _MEAN), jnp.full((1, 1), _VAR))[0]
+  # Within a short step the adaptive one and restarts do what they do in a long.
+  methods = [name for name in SAMPLERS
+             if steps == 2 or name not in ('adaptive', 'restart')]
+
+  @jit
+  def run(x):
+    return [samplers.sample(_KEY, SAMPLERS[name](p), denoiser, x,
+                            times.even(p, steps)).x for name in methods]
+
+  x = process.prior_sample(_KEY, p, (256, 1))
+  for name, got, want in zip(methods, run(x.astype(jnp.bfloat16)), run(x)):
+    assert got.dtype == jnp.bfloat16
+    np.testing.assert_allclose(got.astype(jnp.float32).std(), want.std(),
+                               rtol=.02, err_msg=name)  # NaN is not
 
 
 def test_encode_diffuse_and_trajectories_keep_the_dtype_of_x():

@@ -33,7 +33,7 @@ def test_sample_compiles_once_for_all_params_keys_conditions_and_grids():
     traces.append(grid.shape)
     return [samplers.sample(key, SAMPLERS[sampler](p),
                             make(params, {'label': label}), x, grid).x[0, 0]
-            for sampler in tables.DISTINCT]
+            for sampler in (*tables.DISTINCT, 'restart', 'adaptive')]
 
   outputs = np.stack([run(
       init_model(jnp.float32(.1 * i)), jax.random.key(i), jnp.ones((2, 1)) * i,
@@ -51,14 +51,16 @@ def test_samples_do_not_depend_on_the_batch_size():
   def run(x, index=None):
     return [samplers.sample(_KEY, SAMPLERS[name](p), tables.gaussian(p, 1.), x,
                             tables.grid(p, 3), index=index).x
-            for name in ('ancestral', 'heun_churn')]
+            for name in ('adaptive', *tables.STOCHASTIC)]
 
   x, rows = process.prior_sample(_KEY, p, (5, 2)), jnp.asarray([4, 1])
-  for whole, first, some, same_start in zip(
-      run(x), run(x[:2]), run(x[rows], rows), run(jnp.ones((5, 2)))):
+  names = ('adaptive', *tables.STOCHASTIC)
+  for name, whole, first, some, same_start in zip(
+      names, run(x), run(x[:2]), run(x[rows], rows), run(jnp.ones((5, 2)))):
     np.testing.assert_array_equal(first, whole[:2])
     np.testing.assert_array_equal(some, whole[rows])
-    assert len(np.unique(np.asarray(same_start))) == 10
+    assert len(np.unique(np.asarray(same_start))) == (
+        1 if name == 'adaptive' else 10), name
 
 
 def test_sample_draws_new_noise_at_every_step():
@@ -73,7 +75,7 @@ def test_sample_draws_new_noise_at_every_step():
   assert len(np.unique(np.round(z, 3))) == z.size
 
 
-@pytest.mark.parametrize('sampler', tables.DETERMINISTIC)
+@pytest.mark.parametrize('sampler', ['ddim', 'heun', 'dpm_solver_2m', 'unipc'])
 def test_trajectory_is_every_state_from_first_to_last(sampler):
   p, denoiser = PROCESSES['edm'], tables.gaussian(PROCESSES['edm'], 1.)
   x, grid = jnp.ones((2, 3)), jnp.asarray([2., 1., .5, .2])
@@ -88,16 +90,17 @@ def test_trajectory_is_every_state_from_first_to_last(sampler):
     np.testing.assert_allclose(short.x, states[i], rtol=1e-6)
     assert short.states is None
   if sampler == 'dpm_solver_2m':  # remembers where it was before the last step
-    np.testing.assert_allclose(carry[0], denoiser(states[2], grid[2]),
+    np.testing.assert_array_equal(carry.times, grid[2:3])
+    np.testing.assert_array_equal(carry.x[0], states[2])
+    np.testing.assert_allclose(carry.x0[0], denoiser(states[2], grid[2]),
                                rtol=1e-6)
-    np.testing.assert_allclose(carry[1], p.log_snr(grid[2]), rtol=1e-6)
 
 
 def test_every_step_is_told_its_place_in_the_grid():
   """A sampler that is the place itself: t, s, index and count, and what its
   carry has of all of them."""
 
-  def step(keys, carry, x, denoiser, span):
+  def step(noise, carry, x, denoiser, span):
     assert isinstance(span.count, int)
     here = jnp.stack([span.t, span.s, span.index * 1.0, span.count * 1.0])
     return carry + here, here + 0 * x

@@ -1,5 +1,7 @@
 """Laws of the samplers, each over the table of processes or samplers."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,6 @@ import pytest
 from genjax.diffusion import process
 from genjax.diffusion import samplers
 from genjax.diffusion import times
-from genjax.numerics import normal_each
 from tests import laws
 from tests.diffusion import tables
 from tests.diffusion.tables import at
@@ -19,18 +20,25 @@ each_process = pytest.mark.parametrize('name', PROCESSES)
 _KEY = jax.random.key(0)
 
 
-@each_process
+@pytest.mark.parametrize('name', ['edm', 've', 'vp_cosine', 'ddpm'])
 @laws.float64
-def test_ddim_is_exact_for_a_single_data_point(name):
-  """It lands on alpha_s x_0 + sigma_s eps, from t_max, in any steps."""
+def test_exponential_samplers_are_exact_for_a_single_data_point(name):
+  """They land on alpha_s x_0 + sigma_s eps, from t_max, in any steps."""
   p = PROCESSES[name]
   point, eps = jnp.asarray([[.3, -.9]]), jnp.asarray([[1.2, .4]])
+  methods = tables.EXPONENTIAL if name != 'ddpm' else ('ddim', 'unipc')
+
+  @functools.partial(jax.jit, static_argnums=2)
+  def run(start, grid, methods):
+    return [samplers.sample(_KEY, SAMPLERS[method](p), lambda x, t: point,
+                            start, grid).x for method in methods]
+
   for steps in (1, 7):
     grid = jnp.linspace(p.t_max, 0.1 * p.t_max, steps + 1)
     start, want = (process.perturb(p, point, eps, grid[i]) for i in (0, -1))
-    got = samplers.sample(_KEY, samplers.ddim(p), lambda x, t: point, start,
-                          grid).x
-    np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11)
+    for method, got in zip(methods, run(start, grid, methods)):
+      np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-11,
+                                 err_msg=method)
 
 
 @pytest.mark.parametrize('name', [n for n in PROCESSES if 'short' not in n])
@@ -48,25 +56,27 @@ def test_samplers_are_finite_at_both_ends(name):
 
   @jax.jit
   def run(x, grid):
-    return [samplers.sample(_KEY, SAMPLERS[sampler](p), denoiser, x, grid).x
-            for sampler in tables.DISTINCT]
+    return {sampler: samplers.sample(
+        _KEY, SAMPLERS[sampler](p), denoiser, x, grid).x
+            for sampler in (SAMPLERS if name in ('edm', 've', 'vp_cosine')
+                            else tables.DISTINCT)
+            if tables.starts(sampler, name)}
 
   x = process.prior_sample(_KEY, p, (3, 2), 0.5)
   uneven = p.t_max * jnp.asarray([1.0, .9, .1, .001, 0.])
   for grid in (tables.grid(p, 4), uneven):
-    for sampler, out in zip(tables.DISTINCT, run(x, grid)):
+    for sampler, out in run(x, grid).items():
       assert np.all(np.isfinite(out)), sampler
-      if name in tables.NOISELESS and sampler != 'heun_churn':
+      if name in tables.NOISELESS and sampler not in ('heun_churn', 'restart'):
         want = jnp.tanh(p.log_snr(grid[-2]))
         np.testing.assert_allclose(out, want, rtol=1e-5, err_msg=sampler)
 
 
-def _keys():
-  return jax.random.split(jax.random.key(7), 1)
+_DRAWN = -1.37  # the noise of every step that is looked at alone
 
 
-def _step_noise():
-  return normal_each(_keys(), (1,), jnp.float64)[0, 0]
+def _noise(number=0):
+  return jnp.full((1, 1), _DRAWN)
 
 
 def _span(t, s, count=1):
@@ -78,7 +88,7 @@ def _step_many(sampler, x, x0, t, s):
 
   def step(x, x0, t, s):
     x = x.reshape(1, 1)
-    return sampler.step(_keys(), sampler.init(x), x,
+    return sampler.step(_noise, sampler.init(x), x,
                         lambda _x, _t: x0.reshape(1, 1), _span(t, s))[1][0, 0]
 
   return np.asarray(jax.vmap(step)(*map(jnp.asarray, (x, x0, t, s))))
@@ -93,7 +103,7 @@ def test_ancestral_step_has_the_published_variance_of_ddpm():
   """beta-tilde at index 487 of the linear chain."""
   noise = _step_many(samplers.ancestral(PROCESSES['ddpm']),
                      *np.array([[0.], [0.], [.488], [.487]]))
-  np.testing.assert_allclose(np.square(noise / _step_noise()), .00979157,
+  np.testing.assert_allclose(np.square(noise / _DRAWN), .00979157,
                              rtol=1e-6)
 
 
@@ -115,7 +125,7 @@ def test_ancestral_step_is_the_posterior_of_ddpm(name):
   var = 1 / (1 / sigma_s**2 + scale**2 / fresh)
   mean = var * (alpha_s * x0 / sigma_s**2 + scale * x / fresh)
   got = _step_many(samplers.ancestral(p), x, x0, t, s)
-  np.testing.assert_allclose(got, mean + np.sqrt(var) * _step_noise(),
+  np.testing.assert_allclose(got, mean + np.sqrt(var) * _DRAWN,
                              rtol=1e-8)
   if name in tables.VP:
     beta, bar_t, bar_s = 1 - scale**2, alpha_t**2, alpha_s**2
@@ -139,7 +149,7 @@ def test_ddim_step_is_equation_12(name, eta):
   eps = (x - alpha_t * x0) / sigma_t
   want = alpha_s * x0 + np.sqrt(sigma_s**2 - std**2) * eps
   got = _step_many(samplers.ddim(p, eta=eta), x, x0, t, s)
-  np.testing.assert_allclose(got, want + std * _step_noise(), rtol=1e-7)
+  np.testing.assert_allclose(got, want + std * _DRAWN, rtol=1e-7)
 
 
 @pytest.mark.parametrize('name', ['edm', 'flow_matching'])
@@ -170,7 +180,7 @@ def test_euler_and_heun_step_in_the_time_of_the_process():
   euler = x + (s - t) * slope(x, t)
   heun = x + (s - t) * (slope(x, t) + slope(euler, s)) / 2
   for sampler, want in ((samplers.euler(p), euler), (samplers.heun(p), heun)):
-    _, got = sampler.step(_keys(), None, jnp.full((1, 1), x), denoiser,
+    _, got = sampler.step(_noise, None, jnp.full((1, 1), x), denoiser,
                           _span(t, s))
     np.testing.assert_allclose(got, [[want]], rtol=1e-10)
 
@@ -179,7 +189,7 @@ def _churn_once(p, t, x, **options):
   """(x, t) that the denoiser is first asked about in a churned step."""
   seen = []
   sampler = samplers.heun(p, order=1, **options)
-  sampler.step(_keys(), None, x, lambda x, t: seen.append((x, t)) or x,
+  sampler.step(_noise, None, x, lambda x, t: seen.append((x, t)) or x,
                _span(t, .5 * t, count=10))
   return seen[0]
 
@@ -193,7 +203,7 @@ def test_churn_raises_the_noise_and_keeps_the_law(name):
   t, zero, one = .4 * p.t_max, jnp.zeros((1, 1)), jnp.ones((1, 1))
   noise, raised = _churn_once(p, t, zero, churn=3.0)
   scale = _churn_once(p, t, one, churn=3.0)[0] - noise
-  std = noise / _step_noise()
+  std = noise / _DRAWN
   np.testing.assert_allclose(p.log_snr(raised) - at(p.log_snr, t),
                              -2 * np.log(1.3), rtol=1e-6)
   np.testing.assert_allclose(scale * at(p.alpha, t), [[p.alpha(raised)]],
@@ -217,7 +227,7 @@ def test_churn_keeps_to_its_bounds():
   got, t = _churn_once(p, 75., x, churn=1.)
   np.testing.assert_allclose(t, 80.)
   np.testing.assert_allclose(
-      got, 1 + np.sqrt(80**2 - 75**2) * _step_noise(), rtol=1e-9)
+      got, 1 + np.sqrt(80**2 - 75**2) * _DRAWN, rtol=1e-9)
   got, t = _churn_once(PROCESSES['flow_matching'], 1., x, churn=1.)
   assert t == 1 and got == 1  # alpha = 0: nothing is left to be raised
 
@@ -242,13 +252,13 @@ def _affine(sampler, p, var, t, s):
   def many(x, t, s):
     def step(x, t, s):
       x = jnp.full((1, 1), x)
-      return sampler.step(_keys(), sampler.init(x), x, denoiser,
+      return sampler.step(_noise, sampler.init(x), x, denoiser,
                           _span(t, s))[1][0, 0]
 
     return jax.vmap(jax.vmap(step, (None, 0, 0)), (0, None, None))(x, t, s)
 
   offset, moved = many(jnp.asarray([0., 1.]), jnp.asarray(t), jnp.asarray(s))
-  return np.asarray(moved - offset), np.asarray(offset / _step_noise())
+  return np.asarray(moved - offset), np.asarray(offset / _DRAWN)
 
 
 def _variance_out(p, var, start, factors, stds):
@@ -259,7 +269,7 @@ def _variance_out(p, var, start, factors, stds):
 
 
 @pytest.mark.parametrize('sampler, ratio', [
-    ('euler', .716), ('ddim', .716), ('heun', 1.114), ('ancestral', .541)])
+    ('euler', .716), ('ddim', .716), ('heun', 1.114), ('ddpm', .541)])
 @laws.float64
 def test_samplers_have_the_known_variance_on_gaussian_data(sampler, ratio):
   """18 steps of the EDM grid to 0, data N(0, .25); known to half a unit."""

@@ -136,6 +136,10 @@ RUNS = [
     (sample, '--workdir={digits} --steps=1', ['steps', '1']),
     (sample, '--workdir={digits} --guidance=-1', ['guidance', '-1']),
     (sample, '--workdir={digits} --guidance=nan', ['guidance', 'nan']),
+    (sample, '--workdir={digits} --sampler=ddim --eta=1.5', ['eta', '1.5']),
+    (sample, '--workdir={digits} --churn=1', ['churn', 'dpm_solver_2m']),
+    (train_diffusion, '--workdir={fresh} --preset=toy --process=flow_matching '
+     '--prediction=velocity --sampler=euler_maruyama', ['sampler', 'alpha']),
     (sample, '--workdir={digits} --num_samples=0', ['num_samples', '0']),
     (sample, '--workdir={digits} --out={file}/x.npz', ['{file}']),
     (sample, '--workdir={digits} --out={digits}/settings.npz',

@@ -115,7 +115,8 @@ def test_sample_depends_on_every_flag_that_it_should(draw, digits_run):
   np.testing.assert_array_equal(first, again)
   np.testing.assert_array_equal(labels, np.arange(16) % 10)
   assert len(np.unique(first.reshape(16, -1), axis=0)) == 16
-  for other in ('--seed=1', '--weights=raw', '--guidance=2', '--labels=0'):
+  for other in ('--seed=1', '--weights=raw', '--guidance=2', '--labels=0',
+                '--eta=0.5'):
     images, _ = draw(digits_run, *flags, other)
     differ = (images != first).reshape(16, -1).any(1)
     # The first and the eleventh have the label 0 either way.
@@ -123,6 +124,16 @@ def test_sample_depends_on_every_flag_that_it_should(draw, digits_run):
     assert differ.tolist() == want.tolist(), other
 
 
+@pytest.mark.parametrize('flag', ['--sampler=heun --churn=2',
+                                  '--sampler=dpm_solver_2m_sde --tau=0.5'])
+def test_samples_depend_on_the_options_of_a_method(draw, toy_run, flag):
+  method, option = flag.split()
+  with_it, without = (draw(toy_run, '--num_samples=8', FEW, method, *more)[0]
+                      for more in ((option,), ()))
+  assert (with_it != without).any(1).all()
+
+
+@pytest.mark.slow  # every one of them alone has its laws in tests/diffusion
 def test_sample_runs_every_sampler(draw, toy_run):
   drawn = {name: draw(toy_run, '--num_samples=8', f'--sampler={name}', FEW)[0]
            for name in SAMPLERS}

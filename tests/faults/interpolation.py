@@ -19,7 +19,7 @@ FAULTS = (
     Fault('norm: none of what is no number', 'genjax/numerics.py',
           'zero = squared == 0', 'zero = ~(squared > 0)',
           ('tests/test_numerics.py', 'tests/test_interpolation.py')),
-    Fault('encode: from noise to data', 'genjax/diffusion/samplers.py',
+    Fault('encode: from noise to data', 'genjax/diffusion/samplers/solve.py',
           'falling=True)[::-1]', 'falling=True)', room('diffusion/encode')),
     Fault('decode: of the larger share only', GUIDANCE,
           "'label': classes[:, i]}) for i in (0, -1))",

@@ -106,7 +106,10 @@ KINDS = {
          'horizontal_flip': _IMAGES, 'head_dim': _DIT, 'patch_size': _DIT,
          'guidance_log_snr': {'guidance': 2.0}, 'dequantise': _IMAGES,
          'levels': {**_IMAGES, 'dequantise': True},
-         'log_snr_shift': {'process': 'flow_matching'}}),
+         'log_snr_shift': {'process': 'flow_matching'},
+         'eta': {'sampler': 'ddim'},
+         'churn': {'sampler': 'heun'},
+         'tau': {'sampler': 'dpm_solver_2m_sde'}}),
     'vae': Kind(
         vae.TASK, open_data,
         {'data': 'digits', 'width': (8,), 'latents': 3, 'batch_size': 16,
