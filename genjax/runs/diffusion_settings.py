@@ -126,7 +126,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     'likelihood': dict(
         dequantise=True, weighting='elbo', times='log_snr', fourier=(3, 4),
         sigma_min=0.0015, conditional=False, guidance=1.0, width=(32,),
-        batch_size=64, steps=13_000, ema_decay=0.999, sampling_steps=32),
+        batch_size=64, steps=8000, ema_decay=0.999, sampling_steps=32),
     # DDPM's U-Net by EDM's recipe (arXiv:2206.00364, table 7); for a GPU or
     # TPU. Its published FID, by the authors' own network, is 1.79.
     'cifar10': dict(

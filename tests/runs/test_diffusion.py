@@ -8,11 +8,14 @@ import shutil
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from genjax.data import named
 from genjax.diffusion import drawing
+from genjax.diffusion import named as named_parts
+from genjax.diffusion.model import make_denoiser
 from genjax.runs import diffusion
 from genjax.runs import diffusion_settings
 from genjax.runs import open_run
@@ -237,6 +240,34 @@ def test_decode_goes_from_class_to_class(run):
 def test_a_run_is_opened_with_what_is_free_alone(workdir, given, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     open_run(workdir, settings=given)
+
+
+def test_a_network_is_given_waves_of_the_data_beside_it(monkeypatch):
+  """sin and cos of 2^n pi x where there is no noise: arXiv:2107.00630, app. C;
+  what it makes of the waves is not looked at."""
+  seen = []
+
+  class Spy:
+
+    def init(self, key, x, noise):
+      return {'params': {}}
+
+    def apply(self, variables, x, noise, cond):
+      seen.append(x)
+      return jnp.concatenate([0 * x[..., :1], 1 + x[..., 1:]], -1)
+
+  monkeypatch.setitem(named_parts.NETWORKS, 'unet', lambda p, **common: Spy())
+  settings = diffusion_settings.choose('digits', {
+      'fourier': (1, 3), 'prediction': 'x0', 'conditional': False,
+      'guidance': 1.0, 'sigma_min': 1e-3})
+  settings = dataclasses.replace(settings, data_std=.6)
+  x = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 1))
+  denoise = make_denoiser(diffusion.build(settings).parts.diffusion)(
+      {'network': {}})
+  np.testing.assert_array_equal(denoise(jnp.asarray(x), jnp.asarray(1e-3)), 0)
+  angle = np.pi * x * 2.0**np.array([1, 1, 3, 3])
+  want = np.where(np.arange(4) % 2, np.cos(angle), np.sin(angle))
+  np.testing.assert_allclose(seen[0][..., 1:], want, atol=1e-3)
 
 
 def test_times_are_even_in_log_snr_between_the_noise_levels():
