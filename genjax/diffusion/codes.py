@@ -1,5 +1,6 @@
 """Codes of data: the noise to which the probability-flow ODE takes them."""
 
+import math
 from typing import Callable, NamedTuple
 
 import jax
@@ -34,19 +35,21 @@ def make_flow(
     num_steps: of the solver.
     data_std: standard deviation of the data.
     sigma_min: noise over signal next to the data.
-    sigma_max: noise over signal at the codes, at most.
+    sigma_max: noise over signal at the codes, at most; those of a learned
+      process are at its levels.
 
   Raises:
-    ValueError: noise levels that the process has not.
+    ValueError: noise levels that the process has not. Those that a learned
+      process has not give NaN.
   """
   sampler = samplers.dpm_solver_2m(proc)
-  with jax.ensure_compile_time_eval():
-    # At infinite noise over signal codes are not defined.
-    most = float(jnp.exp(-0.5 * proc.log_snr(jnp.asarray(proc.t_max))))
-    grid = times.karras(proc, num_steps + 1, sigma_min=sigma_min,
-                        sigma_max=min(sigma_max, most))
-    alpha = proc.alpha(grid[-1])
-    scale = jnp.hypot(proc.alpha(grid[0]) * data_std, proc.sigma(grid[0]))
+  # At infinite noise over signal codes are not defined.
+  if (reach := times.reach(proc)) is not None:
+    sigma_max = min(sigma_max, math.exp(-0.5 * reach[0]))
+  grid = times.karras(proc, num_steps + 1, sigma_min=sigma_min,
+                      sigma_max=sigma_max)
+  alpha = proc.alpha(grid[-1])
+  scale = jnp.hypot(proc.alpha(grid[0]) * data_std, proc.sigma(grid[0]))
 
   def encode(denoiser: Denoiser, x: Array) -> Array:
     return samplers.encode(sampler, denoiser, alpha * x, grid).x / scale

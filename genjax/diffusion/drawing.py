@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import NamedTuple, Protocol
+from typing import Callable, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,8 @@ from genjax.diffusion import guidance
 from genjax.diffusion import process
 from genjax.diffusion import samplers
 from genjax.diffusion.model import MakeDenoiser
+from genjax.diffusion.model import ProcessOf
+from genjax.diffusion.times import check_grid
 from genjax.numerics import fold_in_each
 from genjax.training import parallel
 from genjax.types import Array
@@ -42,7 +44,7 @@ class Draw(NamedTuple):
 
   last: DrawBatch
   trajectory: DrawBatch  # x at each of the times
-  times: Array  # [T + 1]
+  times: Callable[[Params], Array]  # params -> [T + 1]
 
 
 class Guidance(NamedTuple):
@@ -54,25 +56,31 @@ class Guidance(NamedTuple):
 
 
 def make_draw(
-    denoiser: MakeDenoiser, proc: Process, sampler: samplers.Sampler,
-    times: Array, shape: Shape, *, data_std: float, guided: Guidance
+    denoiser: MakeDenoiser, process_of: ProcessOf,
+    make_sampler: Callable[[Process], samplers.Sampler], num_steps: int,
+    shape: Shape, *, data_std: float, guided: Guidance
 ) -> Draw:
   """Noise to data, in one program for all params, keys and conditions.
 
   Args:
     denoiser: (params, cond) -> the denoiser of the model.
-    proc: the process.
-    sampler: the method.
-    times: [T + 1], the grid.
+    process_of: (params) -> the process, asked within that program.
+    make_sampler: (process) -> the method.
+    num_steps: T, of the process's own grid.
     shape: of an example.
     data_std: standard deviation of the data.
     guided: how a condition is followed.
   """
   scale, low, high = guided
 
+  def times_of(params: Params) -> Array:
+    proc = process_of(params)
+    return check_grid(proc, proc.grid(num_steps))
+
   @functools.partial(jax.jit, static_argnames='trajectory')
   def draw(params: Params, key: Key, index: Array, cond: Cond | None,
-           scale: float, times: Array, trajectory: bool) -> Array:
+           scale: float, trajectory: bool) -> Array:
+    proc, times = process_of(params), times_of(params)
     key_prior, key_steps = jax.random.split(key)
     denoise: Denoiser = denoiser(params, cond)
     if guided.scale != 1:
@@ -81,7 +89,7 @@ def make_draw(
           denoise, log_snr_low=low, log_snr_high=high)
     x = process.prior_sample(key_prior, proc, (index.shape[0], *shape),
                              data_std, index=index)
-    sampled = samplers.sample(key_steps, sampler, denoise, x, times,
+    sampled = samplers.sample(key_steps, make_sampler(proc), denoise, x, times,
                               index=index, trajectory=trajectory)
     return sampled.x if sampled.states is None else sampled.states
 
@@ -89,10 +97,10 @@ def make_draw(
            cond: Cond | None = None) -> Array:
     # Samples are independent: where the devices divide the batch, they share.
     index, cond = parallel.split_batch((index, cond), parallel.make_mesh())
-    return draw(params, key, index, cond, scale, times, trajectory)
+    return draw(params, key, index, cond, scale, trajectory)
 
   return Draw(functools.partial(call, False), functools.partial(call, True),
-              times)
+              times_of)
 
 
 def sample(

@@ -50,7 +50,7 @@ def draw_images(
   Returns:
     Their paths.
   """
-  proc, times, num = parts.process, parts.draw.times, len(x0)
+  (proc, times), num = _path(parts, params), len(x0)
   alpha, sigma = proc.alpha(times), proc.sigma(times)
   # At unit scale, so that pure noise has contrast too.
   unit = np.asarray(1 / jnp.sqrt(alpha**2 + sigma**2)).reshape(-1, 1, 1, 1, 1)
@@ -95,7 +95,7 @@ def draw_points(
     Their paths; and by noise level the energy distance of as many samples as
     there are exact draws of the marginal to these, and that of other draws.
   """
-  proc, times = parts.process, parts.draw.times
+  proc, times = _path(parts, params)
   name, _, options = named.parse_toy(spec, toy.SETS, POINTS)
   key = jax.random.split(keys.key(seed, 'figure'), 4)
   # Two fresh draws: one to compare with, one for the floor of the comparison.
@@ -137,6 +137,11 @@ def draw_points(
       [(float(ratios[i]), *(kernel.energy_distance(x[i], forward[i])
                             for x in (reverse, other))) for i in chosen])
   return [strip, movie], table
+
+
+def _path(parts: Parts, params: Params) -> tuple[Process, Array]:
+  """The process and the times of its grid, of the params."""
+  return parts.diffusion.process_of(params), parts.draw.times(params)
 
 
 def _chosen(times: Array) -> np.ndarray:

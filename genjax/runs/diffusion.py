@@ -3,24 +3,27 @@
 What a trained one can do is `diffusion_functions`'s to say.
 """
 
-from typing import NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
 
 import jax
 
 from genjax.checks import check
+from genjax.data.levels import dequantise
+from genjax.data.levels import on_levels
 from genjax.diffusion import conditions
 from genjax.diffusion import drawing
 from genjax.diffusion import named
+from genjax.diffusion import uncertainty
 from genjax.diffusion.loss import evaluate
 from genjax.diffusion.loss import make_loss
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
-from genjax.diffusion.model import MakeDenoiser
 from genjax.diffusion.samplers import check_start
-from genjax.diffusion.times import check_grid
 from genjax.diffusion.weighting import Weighting
 from genjax.runs import keys
+from genjax.runs.diffusion_functions import make_draw
 from genjax.runs.diffusion_functions import make_functions
+from genjax.runs.diffusion_functions import sampler_of
 from genjax.runs.diffusion_settings import num_classes
 from genjax.runs.diffusion_settings import RECIPES
 from genjax.runs.diffusion_settings import Settings
@@ -31,7 +34,13 @@ from genjax.runs.task import Task
 from genjax.training import averages
 from genjax.training.loop import Hook
 from genjax.training.optimizers import make_optimizer
+from genjax.types import Array
+from genjax.types import Batch
+from genjax.types import Context
+from genjax.types import Key
 from genjax.types import LossFn
+from genjax.types import Metrics
+from genjax.types import Params
 from genjax.types import Process
 
 
@@ -39,7 +48,7 @@ class Parts(NamedTuple):
   """What a diffusion run consists of."""
 
   diffusion: Diffusion
-  process: Process  # that of `diffusion`, whose schedule is fixed
+  process: Process | None  # that of `diffusion` if its schedule is fixed
   weighting: Weighting
   draw: drawing.Draw
 
@@ -55,44 +64,53 @@ def build(settings: Settings) -> Model:
       if name != 'num_classes'}))
   check(len(settings.shape) > 1 or not settings.horizontal_flip,
         'horizontal_flip', 'must be false for points: it needs images', True)
+  check(len(settings.shape) > 1 or not settings.dequantise, 'dequantise',
+        'must be false for points, which have no levels', True)
   parts = Parts(made.diffusion, made.process, made.weighting, make_draw(
-      settings, make_denoiser(made.diffusion), made.process))
+      settings, make_denoiser(made.diffusion), made.diffusion.process_of))
+
+  def refuse(key: Key) -> None:
+    params = {'schedule': made.init_schedule(key)}
+    process = made.diffusion.process_of(params)
+    check_start('sampler', sampler_of(settings, process), process,
+                parts.draw.times(params))
+
+  # What sampler and grid are refused for is said before anything is compiled.
+  if made.process is None:
+    jax.eval_shape(refuse, jax.random.key(0))
+  else:
+    refuse(jax.random.key(0))
   return Model(lambda key, batch: made.init(key),
-               make_functions(settings, parts.diffusion, parts.process,
-                              parts.draw),
+               make_functions(settings, parts.diffusion, parts.draw),
                {'ema': averages.ema(settings.ema_decay)}, parts)
 
 
-def make_draw(
-    settings: Settings, denoiser: MakeDenoiser, process: Process
-) -> drawing.Draw:
-  """Noise to data by the sampler, steps and guidance of the settings.
-
-  Raises:
-    ValueError: a grid that the process has not; guidance of a model that is
-      told nothing.
-  """
-  check(settings.guidance == 1 or num_classes(settings) is not None, 'guidance',
-        'must be 1 for an unconditional model', settings.guidance)
-  low, high = settings.guidance_log_snr
-  check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
-        settings.guidance_log_snr)
-  sampler = named.make_sampler(settings.sampler, process, eta=settings.eta,
-                               churn=settings.churn, tau=settings.tau)
-  grid = check_grid(process, process.grid(settings.sampling_steps))
-  check_start('sampler', sampler, process, grid)
-  return drawing.make_draw(
-      denoiser, process, sampler, grid, settings.shape,
-      data_std=settings.data_std,
-      guided=drawing.Guidance(settings.guidance, low, high))
-
-
 def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:
-  """The training loss, or the same without dropout, for test data."""
+  """The training loss; or that of test data, without dropout and at the times
+  of the process, and no more than the error."""
   null = None if num_classes(settings) is None else conditions.null
-  return make_loss(parts.diffusion, weighting=parts.weighting, null=null,
-                   drop=settings.label_dropout if null and train else 0.0,
-                   train=train)
+  options: dict[str, Any] = dict(null=null, train=train)
+  if train:
+    drawn = settings.times == 'importance'
+    options |= dict(
+        drop=settings.label_dropout if null else 0.0,
+        times_of=uncertainty.times_of if drawn else None,
+        uncertainty=(uncertainty.log_size if settings.uncertainty or drawn
+                     else None),
+        balanced=settings.uncertainty, least_variance=parts.process is None)
+  of_levels = make_loss(parts.diffusion, weighting=parts.weighting, **options)
+  if not settings.dequantise:
+    return of_levels
+
+  def dequantised(
+      params: Params, key: Key, batch: Batch, context: Context
+  ) -> tuple[Array, Metrics]:
+    key_noise, key_loss = jax.random.split(key)
+    x = dequantise(key_noise, on_levels(batch['x'], settings.levels),
+                   batch['index'], settings.levels)
+    return of_levels(params, key_loss, {**batch, 'x': x}, context)
+
+  return dequantised
 
 
 def loss(settings: Settings, model: Model) -> Objective:

@@ -21,8 +21,12 @@ from genjax.diffusion import codes
 from genjax.diffusion import distribution
 from genjax.diffusion import drawing
 from genjax.diffusion import guidance
+from genjax.diffusion import named
+from genjax.diffusion import samplers
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
+from genjax.diffusion.model import MakeDenoiser
+from genjax.diffusion.model import ProcessOf
 from genjax.runs import keys
 from genjax.runs.diffusion_settings import num_classes
 from genjax.runs.diffusion_settings import Settings
@@ -35,6 +39,31 @@ from genjax.types import Process
 from genjax.types import Shape
 
 _STEPS = 16  # of the ODE in log_prob: of digits 1e-4 nats a dimension off
+
+
+def make_draw(
+    settings: Settings, denoiser: MakeDenoiser, process_of: ProcessOf
+) -> drawing.Draw:
+  """Noise to data by the sampler, steps and guidance of the settings.
+
+  Raises:
+    ValueError: guidance of a model that is told nothing.
+  """
+  check(settings.guidance == 1 or num_classes(settings) is not None, 'guidance',
+        'must be 1 for an unconditional model', settings.guidance)
+  low, high = settings.guidance_log_snr
+  check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
+        settings.guidance_log_snr)
+  return drawing.make_draw(
+      denoiser, process_of, functools.partial(sampler_of, settings),
+      settings.sampling_steps, settings.shape, data_std=settings.data_std,
+      guided=drawing.Guidance(settings.guidance, low, high))
+
+
+def sampler_of(settings: Settings, process: Process) -> samplers.Sampler:
+  """The method by which a run draws."""
+  return named.make_sampler(settings.sampler, process, eta=settings.eta,
+                            churn=settings.churn, tau=settings.tau)
 
 
 def make_flow(settings: Settings, process: Process) -> codes.Flow:
@@ -54,14 +83,13 @@ def density(settings: Settings) -> str:
 
 
 def make_functions(
-    settings: Settings, model: Diffusion, process: Process, draw: drawing.Draw
+    settings: Settings, model: Diffusion, draw: drawing.Draw
 ) -> Callable[[Params], Functions]:
   """(params) -> what a model of the settings can do.
 
   Args:
     settings: of the run.
     model: the model.
-    process: its process.
     draw: how it draws.
   """
   classes = num_classes(settings)
@@ -74,7 +102,7 @@ def make_functions(
 
   @functools.partial(jax.jit, static_argnames='back')
   def coded(params: Params, x: Array, cond: Cond | None, back: bool) -> Array:
-    flow = make_flow(settings, process)
+    flow = make_flow(settings, model.process_of(params))
     return (flow.decode if back else flow.encode)(denoiser(params, cond), x)
 
   @jax.jit

@@ -5,10 +5,13 @@ from typing import Any, Mapping
 
 from genjax.checks import check
 from genjax.data import named
+from genjax.diffusion.named import LEARNED
 from genjax.diffusion.named import NETWORKS
 from genjax.diffusion.named import PREDICTIONS
 from genjax.diffusion.named import PROCESSES
 from genjax.diffusion.named import SAMPLERS
+from genjax.diffusion.named import TIMES
+from genjax.diffusion.named import WEIGHTINGS
 from genjax.runs import fields
 from genjax.runs.settings import setting
 
@@ -51,11 +54,20 @@ class Settings:
                         'a unet normalises channels.')
   patch_size: int = setting(2, low=1, high=4096, help='Side in pixels of the '
                             'patches of a dit.')
-  process: str = setting('edm', choices=tuple(PROCESSES), help='Noise process.')
+  fourier: tuple[int, ...] = setting(
+      (), low=0, high=16, lengths=(0, 16), distinct=True, help='Powers n of '
+      'the waves sin and cos of 2^n pi x that the network is given beside its '
+      'input x.')
+  process: str = setting('edm', choices=(*PROCESSES, *LEARNED),
+                         help='Noise process.')
   sigma_min: float = setting(0.01, above=0.0, high=1e6, help='Noise over '
-                             'signal at the first time of edm and ve.')
+                             'signal at the first time of edm, ve and learned.')
   sigma_max: float = setting(20.0, above=0.0, high=1e6, help='Noise over '
-                             'signal at the last time of edm and ve.')
+                             'signal at the last time of edm, ve and learned.')
+  log_snr_shift: float = setting(
+      0.0, low=-20.0, high=20.0, help='Nats by which the log-SNR of vp_cosine '
+      'and flow_matching is higher at every time: 2 ln(64 / d) for images of '
+      'side d.')
   times_mean: float = setting(-0.9, low=-20.0, high=20.0, help='Mean of ln '
                               '(noise over signal) in training, of edm and ve.')
   times_std: float = setting(1.2, above=0.0, high=20.0, help='Standard '
@@ -63,6 +75,19 @@ class Settings:
                              'of edm and ve.')
   prediction: str = setting('edm', choices=tuple(PREDICTIONS), help='What the '
                             'network predicts.')
+  weighting: str | None = setting(
+      None, choices=tuple(WEIGHTINGS), help='Weights of the noise levels in '
+      'the training loss; absent, those that go with the prediction.')
+  uncertainty: bool = setting(False, help='Whether the expected loss of each '
+                              'noise level is learned, and divides the loss.')
+  times: str = setting('process', choices=TIMES, help='Training times: those '
+                       'of the process; even in log-SNR between sigma_min and '
+                       'sigma_max; or by importance, more often where the loss '
+                       'is larger.')
+  dequantise: bool = setting(False, help='Whether pixels are trained on with '
+                             'uniform noise of the width of a level, as for '
+                             'their likelihood.')
+  levels: int = fields.levels()
   sampler: str = setting('dpm_solver_2m', choices=tuple(SAMPLERS), free=True,
                          help='Method by which samples are drawn.')
   sampling_steps: int = setting(18, low=2, high=10**5, free=True, help='Steps '
@@ -95,6 +120,13 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         data='toy:moons', network='mlp', width=(128,), depth=3, steps=2000,
         batch_size=256, learning_rate=2e-3, times_mean=-1.0, times_std=1.6,
         sigma_min=0.002, sampling_steps=32, sampler='heun', guidance=1.0),
+    # 8x8 digits by the variational bound of their likelihood, after VDM
+    # (arXiv:2107.00630): pixels with noise, waves of the width of a level, no
+    # downsampling. Of levels of 1 / 8 the least noise is a hundredth.
+    'likelihood': dict(
+        dequantise=True, weighting='elbo', times='log_snr', fourier=(3, 4),
+        sigma_min=0.0015, conditional=False, guidance=1.0, width=(32,),
+        batch_size=64, steps=8000, ema_decay=0.999, sampling_steps=32),
     # DDPM's U-Net by EDM's recipe (arXiv:2206.00364, table 7); for a GPU or
     # TPU. Its published FID, by the authors' own network, is 1.79.
     'cifar10': dict(
@@ -106,6 +138,9 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         save_every=10_000),
 }
 
+# Number of values of a pixel; of other images 256.
+_LEVELS = {'digits': 17, 'binarized_digits': 2}
+
 # Where a network other than the recipe's is chosen.
 _WIDTHS = {'unet': (24, 32), 'dit': (64,), 'mlp': (128,)}
 
@@ -114,7 +149,8 @@ def choose(recipe: str, chosen: Mapping[str, Any]) -> Settings:
   """The settings of a recipe of RECIPES, with what is `chosen` over it.
 
   Where only the network is chosen, the width goes with it; levels of attention
-  that the width has not are left out unless they are chosen.
+  that the width has not are left out unless they are chosen. Pixels that are
+  dequantised have the levels of the data.
   """
   found = Settings(**{**RECIPES[recipe], **chosen})
   before = Settings(**RECIPES[recipe])
@@ -124,6 +160,8 @@ def choose(recipe: str, chosen: Mapping[str, Any]) -> Settings:
   if 'attention_levels' not in chosen:
     found = dataclasses.replace(found, attention_levels=tuple(
         level for level in found.attention_levels if level < len(found.width)))
+  if found.dequantise and 'levels' not in chosen:
+    found = dataclasses.replace(found, levels=_LEVELS.get(found.data, 256))
   return found
 
 

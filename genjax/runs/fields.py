@@ -26,6 +26,10 @@ held_out = functools.partial(
     setting, 0.0, low=0, high=0.9, help='Share of the files of a folder that '
     'are not trained on: its test data.')
 
+levels = functools.partial(
+    setting, 17, low=2, high=2**16, help='Number of values that a pixel may '
+    'have.')
+
 # Of the run.
 seed = functools.partial(
     setting, 0, low=0, high=2**31 - 1, help='Seed of everything random.')

@@ -91,7 +91,8 @@ def test_a_perfect_model_is_as_near_as_the_floor(
       parts.process, jnp.log(weights), jnp.asarray(means, jnp.float32),
       scale**2 * jnp.eye(2))
   parts = parts._replace(draw=diffusion.make_draw(
-      settings, lambda params, cond=None: truth.denoiser, parts.process))
+      settings, lambda params, cond=None: truth.denoiser,
+      parts.diffusion.process_of))
   _, table = report.draw_points(parts, {}, 'eight_gaussians', False, 0,
                                 str(tmp_path))
   for row in as_json(table):

@@ -8,12 +8,15 @@ import shutil
 
 import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from genjax.data import named
 from genjax.diffusion import drawing
 from genjax.diffusion import likelihood
+from genjax.diffusion import named as named_parts
+from genjax.diffusion.model import make_denoiser
 from genjax.runs import diffusion
 from genjax.runs import diffusion_functions
 from genjax.runs import diffusion_settings
@@ -101,6 +104,64 @@ def test_a_trained_run_opens_with_its_data_gone(tmp_path):
   assert x.shape == (3, 2) and np.isfinite(x).all()
 
 
+def test_a_learned_schedule_is_trained_kept_drawn_and_encoded(tmp_path):
+  """By times that are the params' own, at levels that only its ends decide: so
+  another path between them gives the same samples."""
+  settings = settings_of(
+      process='learned', steps=2, batch_size=64, sigma_min=.02,
+      sampler='ddim', sampling_steps=32, learning_rate=.05)
+  workdir = str(tmp_path / 'run')
+  assert fit_run(ONE, settings, named.open_data(settings.data), workdir)
+  runs = [open_run(workdir, weights) for weights in ('ema', 'raw')]
+  model = diffusion.build(settings)
+  first = model.init(jax.random.key(0), None)['schedule']
+  x, cond = np.float32([[.5, -1], [1, .2]]), {'label': np.arange(2)}
+  for run in runs:
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(),
+                         run.params['schedule'], first)
+    assert max(jax.tree.leaves(moved)) > 1e-3
+    z = run.encode(x, cond)
+    np.testing.assert_allclose(run.decode(z, cond), x, atol=.1)
+    assert np.isfinite(run.sample(jax.random.key(0), (3,))).all()
+    times = np.asarray(model.parts.draw.times(run.params))
+    assert times[0] == 1 and times[-1] == 0 and np.all(np.diff(times) < 0)
+    log_snr = model.parts.diffusion.process_of(run.params).log_snr(times)
+    np.testing.assert_allclose(np.asarray(log_snr)[[0, -1]],
+                               -2 * np.log([20, .02]), rtol=1e-5)
+  other = {**runs[0].params, 'schedule': jax.tree.map(
+      lambda x: x + (x.ndim > 0), first)}
+  times = [np.asarray(model.parts.draw.times(params))
+           for params in (runs[0].params, other)]
+  assert np.abs(times[0] - times[1]).max() > .01
+  drawn, moved = (model.functions(params).sample(jax.random.key(0), (3,))
+                  for params in (runs[0].params, other))
+  np.testing.assert_allclose(drawn, moved, atol=1e-4)
+
+
+def test_pixels_are_dequantised_by_the_index_and_the_levels_of_the_data():
+  """Told by a network that cannot but see them: the loss of a model that says
+  nothing, weighted by 1, is the mean square of what it is given."""
+  settings = diffusion_settings.choose('digits', {
+      'dequantise': True, 'prediction': 'x0', 'weighting': 'x0', 'width': (8,),
+      'conditional': False, 'guidance': 1.0, 'process': 'flow_matching'})
+  assert settings.levels == 17
+  model = diffusion.build(settings)
+  params = model.init(jax.random.key(0), None)  # whose output is 0
+  x = np.random.default_rng(0).choice(np.linspace(-1, 1, 17), (64, 8, 8, 1))
+  loss_fn = jax.jit(diffusion.loss(settings, model).loss_fn)
+  nearly = np.round(127.5 * (x + 1)) / 127.5 - 1  # as pixels are stored
+  value, _ = loss_fn(params, jax.random.key(1), {
+      'x': nearly.astype(np.float32), 'index': np.arange(64)}, None)
+  noise = .125**2 / 12
+  # The cross term's scatter, and that of the squared noise, of 4096 pixels.
+  scatter = 4 * np.sqrt(4 * np.mean(x**2) * noise + noise**2) / 64
+  np.testing.assert_allclose(value, np.mean(x**2) + noise, atol=scatter)
+  assert abs(value - np.mean(nearly**2)) > 1e-5
+  binary = diffusion_settings.choose('digits', {
+      'dequantise': True, 'data': 'binarized_digits'})
+  assert binary.levels == 2
+
+
 def test_samples_do_not_depend_on_how_many_are_drawn(run, monkeypatch):
   key, label = jax.random.key(1), np.arange(12) % 2
   x = run.sample(key, (12,), {'label': label})
@@ -186,9 +247,9 @@ def test_log_prob_is_that_of_the_flow_under_its_condition(run):
             sigma_min=settings.sigma_min), data_std=settings.data_std))(x, cond)
     np.testing.assert_allclose(found, want.value, rtol=1e-2)
   assert np.abs(nats - run.log_prob(x)).min() > 1e-3
-  assert run.density == ('nats, an estimate: by the flow from noise of 0.002 of '
-                         'the signal, its divergence exact, a density of x as '
-                         'it is given')
+  assert run.density == (
+      'nats, an estimate: by the flow from noise of 0.002 of the signal, its '
+      'divergence exact, a density of x as it is given')
 
 
 @pytest.mark.parametrize('given, message', [
@@ -200,6 +261,46 @@ def test_log_prob_is_that_of_the_flow_under_its_condition(run):
 def test_a_run_is_opened_with_what_is_free_alone(workdir, given, message):
   with pytest.raises(ValueError, match=f'^{message}'):
     open_run(workdir, settings=given)
+
+
+def test_a_network_is_given_waves_of_the_data_beside_it(monkeypatch):
+  """sin and cos of 2^n pi x where there is no noise: arXiv:2107.00630, app. C;
+  what it makes of the waves is not looked at."""
+  seen = []
+
+  class Spy:
+
+    def init(self, key, x, noise):
+      return {'params': {}}
+
+    def apply(self, variables, x, noise, cond):
+      seen.append(x)
+      return jnp.concatenate([0 * x[..., :1], 1 + x[..., 1:]], -1)
+
+  monkeypatch.setitem(named_parts.NETWORKS, 'unet', lambda p, **common: Spy())
+  settings = diffusion_settings.choose('digits', {
+      'fourier': (1, 3), 'prediction': 'x0', 'conditional': False,
+      'guidance': 1.0, 'sigma_min': 1e-3})
+  settings = dataclasses.replace(settings, data_std=.6)
+  x = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 1))
+  denoise = make_denoiser(diffusion.build(settings).parts.diffusion)(
+      {'network': {}})
+  np.testing.assert_array_equal(denoise(jnp.asarray(x), jnp.asarray(1e-3)), 0)
+  angle = np.pi * x * 2.0**np.array([1, 1, 3, 3])
+  want = np.where(np.arange(4) % 2, np.cos(angle), np.sin(angle))
+  np.testing.assert_allclose(seen[0][..., 1:], want, atol=1e-3)
+
+
+def test_times_are_even_in_log_snr_between_the_noise_levels():
+  settings = settings_of(times='log_snr', sigma_min=.1, sigma_max=10.0)
+  p, u = diffusion.build(settings).parts.process, np.float32([0, .25, 1])
+  np.testing.assert_allclose(np.exp(-.5 * np.asarray(p.log_snr(p.times(u)))),
+                             [.1, 10**-.5, 10], rtol=1e-5)
+
+
+def test_points_have_no_levels():
+  with pytest.raises(ValueError, match='^dequantise: must be false for points'):
+    diffusion.build(settings_of(dequantise=True))
 
 
 def test_what_a_model_is_not_told_is_refused():
@@ -231,6 +332,16 @@ def test_recipes_are_whole(name):
     ({'network': 'dit', 'width': (8, 8)}, 'width: must be one number'),
     ({'attention_levels': (2,)}, 'attention_levels: must be below 2'),
     ({'process': 'vp_cosine', 'prediction': 'eps'}, 'prediction: eps'),
+    ({'process': 'vp_cosine', 'log_snr_shift': 1.0, 'prediction': 'eps'},
+     'prediction: eps'),
+    ({'log_snr_shift': 1.0}, 'log_snr_shift: must be 0 but for vp_cosine'),
+    ({'process': 'learned', 'weighting': 'v'}, 'weighting: must be elbo or'),
+    ({'process': 'learned', 'uncertainty': True}, 'uncertainty: must be false'),
+    ({'process': 'learned', 'times': 'importance'}, 'times: must be process'),
+    ({'process': 'learned', 'sigma_min': 1e-6}, 'sigma_min: and sigma_max'),
+    ({'times': 'log_snr', 'process': 'ddpm', 'sigma_max': 1e4},
+     'uniform_log_snr: low and high'),
+    ({'process': 'learned', 'sigma_min': 30.0}, 'sigma_min: must be below'),
     ({'sigma_min': 30.0}, 'sigma_min: must be below sigma_max')])
 def test_settings_that_do_not_go_together_are_refused(chosen, message):
   with pytest.raises(ValueError, match=f'^{message}'):

@@ -104,7 +104,10 @@ KINDS = {
         {'image_size': _IMAGES, 'held_out': _IMAGES, 'network': _IMAGES,
          'shape': _IMAGES, 'attention_levels': _IMAGES, 'groups': _IMAGES,
          'horizontal_flip': _IMAGES, 'head_dim': _DIT, 'patch_size': _DIT,
-         'guidance_log_snr': {'guidance': 2.0}, 'eta': {'sampler': 'ddim'},
+         'guidance_log_snr': {'guidance': 2.0}, 'dequantise': _IMAGES,
+         'levels': {**_IMAGES, 'dequantise': True},
+         'log_snr_shift': {'process': 'flow_matching'},
+         'eta': {'sampler': 'ddim'},
          'churn': {'sampler': 'heun'},
          'tau': {'sampler': 'dpm_solver_2m_sde'}}),
     'vae': Kind(
