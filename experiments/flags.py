@@ -16,7 +16,7 @@ from genjax.runs.task import Run
 FACTS = ('shape', 'class_names', 'num_examples', 'data_std')
 
 # Settings of a diffusion run that flags of the same names say anew.
-_OF_DRAWING = ('sampler', 'eta', 'churn', 'tau', 'guidance')
+_OF_DRAWING = ('sampler', 'rho', 'eta', 'churn', 'tau', 'guidance')
 
 
 def define_run(workdir: str, default: str | None = None) -> None:
@@ -90,6 +90,9 @@ def define_drawing() -> None:
   flags.DEFINE_integer('steps', None, 'Number of steps in which a diffusion '
                        "run draws a sample; the run's own where absent.",
                        lower_bound=2)
+  flags.DEFINE_float('rho', None, 'Power of the noise levels that a diffusion '
+                     'run draws on, even in (noise over signal)^(1 / rho); the '
+                     "run's own where absent.")
   flags.DEFINE_float('eta', None, 'Share of the noise, 0 to 1, that the '
                      'sampler ddim draws afresh in each step.')
   flags.DEFINE_float('churn', None, 'Noise that the sampler heun adds over all '

@@ -57,8 +57,9 @@ class Guidance(NamedTuple):
 
 def make_draw(
     denoiser: MakeDenoiser, process_of: ProcessOf,
-    make_sampler: Callable[[Process], samplers.Sampler], num_steps: int,
-    shape: Shape, *, data_std: float, guided: Guidance
+    make_sampler: Callable[[Process], samplers.Sampler],
+    grid: Callable[[Process], Array], shape: Shape, *, data_std: float,
+    guided: Guidance
 ) -> Draw:
   """Noise to data, in one program for all params, keys and conditions.
 
@@ -66,7 +67,7 @@ def make_draw(
     denoiser: (params, cond) -> the denoiser of the model.
     process_of: (params) -> the process, asked within that program.
     make_sampler: (process) -> the method.
-    num_steps: T, of the process's own grid.
+    grid: (process) -> the times [T + 1].
     shape: of an example.
     data_std: standard deviation of the data.
     guided: how a condition is followed.
@@ -75,7 +76,7 @@ def make_draw(
 
   def times_of(params: Params) -> Array:
     proc = process_of(params)
-    return check_grid(proc, proc.grid(num_steps))
+    return check_grid(proc, grid(proc))
 
   @functools.partial(jax.jit, static_argnames='trajectory')
   def draw(params: Params, key: Key, index: Array, cond: Cond | None,

@@ -213,6 +213,20 @@ def to_zero(times: Array) -> Array:
                      falling=True)
 
 
+def to_no_noise(
+    process: Process, num_steps: int, *, rho: float = 7.0
+) -> Array:
+  """Grid [num_steps + 1]: `karras`, and time 0 where that is free of noise.
+
+  Raises:
+    ValueError: as `karras`.
+  """
+  sigma = _known(process.sigma, 0.0)
+  if sigma is not None and sigma > 0:
+    return karras(process, num_steps + 1, rho=rho)
+  return to_zero(karras(process, num_steps, rho=rho))
+
+
 def check_grid(process: Process, times: Array) -> Array:
   """`times` if they are a grid of `process`; NaN if they are traced and not.
 

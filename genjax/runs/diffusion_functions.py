@@ -23,6 +23,7 @@ from genjax.diffusion import drawing
 from genjax.diffusion import guidance
 from genjax.diffusion import named
 from genjax.diffusion import samplers
+from genjax.diffusion import times
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
 from genjax.diffusion.model import MakeDenoiser
@@ -54,9 +55,12 @@ def make_draw(
   low, high = settings.guidance_log_snr
   check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
         settings.guidance_log_snr)
+  check(settings.rho is None or settings.process not in named.LEARNED, 'rho',
+        'must be absent for a learned process', settings.rho)
   return drawing.make_draw(
       denoiser, process_of, functools.partial(sampler_of, settings),
-      settings.sampling_steps, settings.shape, data_std=settings.data_std,
+      functools.partial(_grid_of, settings), settings.shape,
+      data_std=settings.data_std,
       guided=drawing.Guidance(settings.guidance, low, high))
 
 
@@ -64,6 +68,12 @@ def sampler_of(settings: Settings, process: Process) -> samplers.Sampler:
   """The method by which a run draws."""
   return named.make_sampler(settings.sampler, process, eta=settings.eta,
                             churn=settings.churn, tau=settings.tau)
+
+
+def _grid_of(settings: Settings, process: Process) -> Array:
+  if settings.rho is None:
+    return process.grid(settings.sampling_steps)
+  return times.to_no_noise(process, settings.sampling_steps, rho=settings.rho)
 
 
 def make_flow(settings: Settings, process: Process) -> codes.Flow:

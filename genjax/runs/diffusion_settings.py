@@ -92,6 +92,10 @@ class Settings:
                          help='Method by which samples are drawn.')
   sampling_steps: int = setting(18, low=2, high=10**5, free=True, help='Steps '
                                 'in which a sample is drawn.')
+  rho: float | None = setting(
+      None, low=1.0, high=1e4, free=True, help='Power of the noise levels that '
+      'a sample is drawn on, even in (noise over signal)^(1 / rho): 7 is '
+      "EDM's, 1000 nearly even in its logarithm; absent, the process's own.")
   eta: float | None = setting(
       None, low=0.0, high=1.0, free=True, help='Share of the noise that the '
       'sampler ddim draws afresh in each step; absent, 0.')

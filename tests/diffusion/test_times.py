@@ -314,3 +314,17 @@ def test_check_grid_gives_back_what_is_right():
 def test_times_refuse_bad_numbers(make, message):
   with pytest.raises(ValueError, match=message):
     make(PROCESSES['edm'])
+
+
+def test_levels_to_no_noise_end_where_there_is_none():
+  """Of edm they are the process's own; those of ve end at its least noise."""
+  edm, ve, cosine = (PROCESSES[name] for name in ('edm', 've', 'vp_cosine'))
+  np.testing.assert_array_equal(times.to_no_noise(edm, 9), edm.grid(9))
+  np.testing.assert_array_equal(times.to_no_noise(ve, 9),
+                                times.karras(ve, 10))
+  for p in (edm, ve, cosine):
+    grid = times.to_no_noise(p, 9, rho=1000.)
+    assert grid.shape == (10,)
+    assert (p.sigma(grid[-1]) == 0) == (p is not ve)
+    steps = np.diff(p.log_snr(grid[:-1]))  # all but even
+    np.testing.assert_allclose(steps, steps[0], rtol=.02)

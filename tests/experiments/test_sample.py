@@ -116,7 +116,7 @@ def test_sample_depends_on_every_flag_that_it_should(draw, digits_run):
   np.testing.assert_array_equal(labels, np.arange(16) % 10)
   assert len(np.unique(first.reshape(16, -1), axis=0)) == 16
   for other in ('--seed=1', '--weights=raw', '--guidance=2', '--labels=0',
-                '--eta=0.5'):
+                '--eta=0.5', '--rho=3'):
     images, _ = draw(digits_run, *flags, other)
     differ = (images != first).reshape(16, -1).any(1)
     # The first and the eleventh have the label 0 either way.

@@ -98,7 +98,7 @@ KINDS = {
          'shape': (2,), 'class_names': ('0', '1'), 'guidance': 1.0,
          'batch_size': 16, 'sampling_steps': 4},
         {'data': 'toy:spirals,points=64', 'image_size': 16, 'width': (16,),
-         'batch_size': 32, 'micro_batches': 2, 'network': 'dit',
+         'batch_size': 32, 'micro_batches': 2, 'network': 'dit', 'rho': 3.0,
          'attention_levels': (0,), 'groups': 4, 'head_dim': 4, 'patch_size': 4,
          'shape': (16, 16, 3), 'held_out': 0.25},
         {'image_size': _IMAGES, 'held_out': _IMAGES, 'network': _IMAGES,
