@@ -186,9 +186,9 @@ def test_log_prob_is_that_of_the_flow_under_its_condition(run):
             sigma_min=settings.sigma_min), data_std=settings.data_std))(x, cond)
     np.testing.assert_allclose(found, want.value, rtol=1e-2)
   assert np.abs(nats - run.log_prob(x)).min() > 1e-3
-  assert run.density == ('nats, an estimate: by the flow from noise of 0.002 of '
-                         'the signal, its divergence exact, a density of x as '
-                         'it is given')
+  assert run.density == (
+      'nats, an estimate: by the flow from noise of 0.002 of the signal, its '
+      'divergence exact, a density of x as it is given')
 
 
 @pytest.mark.parametrize('given, message', [
