@@ -198,18 +198,19 @@ def report(
 def draw(path: str, roads: Table, nats: Mapping[str, np.ndarray], size: int
          ) -> None:
   """Writes bits by each road, and how those of each set are spread."""
-  shades, left, right = figures.shades(max(len(roads.rows), len(nats))), [], []
-  for place, (name, record) in enumerate(records(roads).items()):
-    bits = record['bits_per_dim']
-    left.append(Layer('marks', np.array([place]), np.array([bits['value']]),
-                      figures.plain(name), shades[place]))
-    left.append(Layer('line', np.full(2, place),
-                      np.array([bits['low'], bits['high']]), None,
-                      shades[place]))
-  for place, (name, values) in enumerate(nats.items()):
-    right.append(Layer('histogram', bits_per_dim(values, size), None, name,
-                       shades[place]))
+  shades, left, right = figures.shades(len(nats)), [], []
+  found = {figures.plain(name.replace('_', ' ')): record['bits_per_dim']
+           for name, record in records(roads).items()}
+  for place, bits in enumerate(found.values()):
+    ends = np.array([bits['low'], bits['high']])
+    left += [Layer('line', ends, np.full(2, place)),
+             Layer('marks', np.array([bits['value']]), np.array([place]))]
+  for shade, (name, values) in zip(shades, nats.items()):
+    share = np.arange(1, len(values) + 1) / len(values)
+    right.append(Layer('line', np.sort(bits_per_dim(values, size)), share, name,
+                       shade))
   save_panels(path, [[
-      Panel('Held-out data, by each road', 'road', 'bits/dim', left),
-      Panel('What else is how likely', 'bits/dim', 'density', right)]],
-              height=3.6)
+      Panel('Examples not trained on, by each road', 'bits/dim', '', left,
+            rows=tuple(found)),
+      Panel('Others beside them', 'bits/dim', 'share with at most as many',
+            right)]], height=3.2)
