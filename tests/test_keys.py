@@ -19,7 +19,9 @@ import pytest
 from genjax import energy
 from genjax import mcmc
 from genjax.data import toy
+from genjax.diffusion import bounds
 from genjax.diffusion import conditions
+from genjax.diffusion import likelihood
 from genjax.diffusion import loss
 from genjax.diffusion import prediction
 from genjax.diffusion import process
@@ -94,6 +96,11 @@ def sampling(sampler):
   return f
 
 
+def scored(estimate):
+  return lambda key: estimate(key, VP, lambda x, t: 0.5 * x, jnp.ones((4, 2)),
+                              jnp.linspace(1.0, 0.1, 3))
+
+
 def bowl(params, x):
   return params * jnp.sum(jnp.square(x), axis=-1)
 
@@ -130,6 +137,10 @@ CASES = {
     'training': two_training_steps,
     'ancestral': sampling(samplers.ancestral(VP)),
     'heun with churn': sampling(samplers.heun(VP, churn=1.0)),
+    'flow by probes': scored(functools.partial(
+        likelihood.log_likelihood, num_probes=3)),
+    'bound': scored(functools.partial(bounds.continuous, num_times=3,
+                                      num_samples=2)),
     'langevin': chain(lambda f: mcmc.langevin(f, step_size=0.5)),
     'mala': chain(mala),
     'importance sampling': log_partition(energy.log_partition_importance),
@@ -172,6 +183,9 @@ def test_draws_sees_a_key_used_twice(f):
     ('ancestral', 4 + 4 * 3),  # the prior, then 3 steps
     # Times, noise, dropout of the condition, the network's own.
     ('loss', 1 + 4 + 4 + 1),
+    ('flow by probes', 4),  # of an example, all at once
+    # A shift of the levels, and noise at each of them.
+    ('bound', 4 * 2 * (1 + 3)),
     ('mala', 4 * 3 * 2),  # every chain's momentum and acceptance, by step
     ('annealed importance sampling', 1 + 4 * 2 * 2),  # none at the last beta
     ('sliced score matching', 4),

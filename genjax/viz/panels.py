@@ -29,6 +29,7 @@ class Panel(NamedTuple):
   x_limits: tuple[float, float] | None = None
   y_limits: tuple[float | None, float | None] | None = None
   equal: bool = False  # one unit is as long on both axes
+  rows: Sequence[str] = ()  # names of y = 0, 1, ..., the first on top
 
 
 class Joint(NamedTuple):
@@ -141,6 +142,9 @@ def _draw(axis, panel: Panel):
     axis.set_xlim(panel.x_limits)
   if panel.y_limits is not None:
     axis.set_ylim(panel.y_limits)
+  if panel.rows:
+    axis.set_yticks(range(len(panel.rows)), panel.rows)
+    axis.set_ylim(len(panel.rows) - 0.5, -0.5)
   if panel.equal:
     axis.set_aspect('equal', adjustable='datalim')
   _legend(axis)
