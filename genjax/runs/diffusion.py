@@ -1,10 +1,6 @@
 """Diffusion models of images or points as runs.
 
-`sample` draws by the sampler, steps and guidance of the settings, of classes
-drawn at random where the model is told some and no condition says which.
-`encode` gives the noise to which the probability-flow ODE takes an example, at
-unit scale; `decode` goes back; without a condition the model is told none.
-Under shares of classes both go by the denoisers of the two largest, mixed.
+What a trained one can do is `diffusion_functions`'s to say.
 """
 
 import functools
@@ -15,10 +11,8 @@ import jax
 from genjax.checks import check
 from genjax.data.levels import dequantise
 from genjax.data.levels import on_levels
-from genjax.diffusion import codes
 from genjax.diffusion import conditions
 from genjax.diffusion import drawing
-from genjax.diffusion import guidance
 from genjax.diffusion import named
 from genjax.diffusion import samplers
 from genjax.diffusion import uncertainty
@@ -31,10 +25,10 @@ from genjax.diffusion.model import ProcessOf
 from genjax.diffusion.samplers import check_start
 from genjax.diffusion.weighting import Weighting
 from genjax.runs import keys
+from genjax.runs.diffusion_functions import make_functions
 from genjax.runs.diffusion_settings import num_classes
 from genjax.runs.diffusion_settings import RECIPES
 from genjax.runs.diffusion_settings import Settings
-from genjax.runs.task import Functions
 from genjax.runs.task import Model
 from genjax.runs.task import Objective
 from genjax.runs.task import Session
@@ -44,14 +38,12 @@ from genjax.training.loop import Hook
 from genjax.training.optimizers import make_optimizer
 from genjax.types import Array
 from genjax.types import Batch
-from genjax.types import Cond
 from genjax.types import Context
 from genjax.types import Key
 from genjax.types import LossFn
 from genjax.types import Metrics
 from genjax.types import Params
 from genjax.types import Process
-from genjax.types import Shape
 
 
 class Parts(NamedTuple):
@@ -76,6 +68,8 @@ def build(settings: Settings) -> Model:
         'horizontal_flip', 'must be false for points: it needs images', True)
   check(len(settings.shape) > 1 or not settings.dequantise, 'dequantise',
         'must be false for points, which have no levels', True)
+  check(settings.levels is not None or not settings.dequantise, 'levels',
+        'must be given where pixels are dequantised', settings.levels)
   parts = Parts(made.diffusion, made.process, made.weighting, make_draw(
       settings, make_denoiser(made.diffusion), made.diffusion.process_of))
 
@@ -91,7 +85,7 @@ def build(settings: Settings) -> Model:
   else:
     refuse(jax.random.key(0))
   return Model(lambda key, batch: made.init(key),
-               functools.partial(_functions, settings, parts),
+               make_functions(settings, parts.diffusion, parts.draw),
                {'ema': averages.ema(settings.ema_decay)}, parts)
 
 
@@ -119,38 +113,6 @@ def _sampler(settings: Settings, process: Process) -> samplers.Sampler:
                             churn=settings.churn, tau=settings.tau)
 
 
-def make_flow(settings: Settings, process: Process) -> codes.Flow:
-  """Data to codes and back in the sampling steps of the settings."""
-  return codes.make_flow(
-      process, settings.sampling_steps, data_std=settings.data_std,
-      sigma_min=settings.sigma_min, sigma_max=settings.sigma_max)
-
-
-def _functions(settings: Settings, parts: Parts, params: Params) -> Functions:
-  classes = num_classes(settings)
-  denoiser = guidance.mixing(make_denoiser(parts.diffusion))
-
-  def told(where: str, cond: Cond | None) -> Cond | None:
-    check(cond is None or classes is not None, where,
-          'cond must be None for a model that is told no class', cond)
-    return cond
-
-  def sample(key: Key, shape: Shape = (), cond: Cond | None = None) -> Array:
-    return drawing.sample(parts.draw, params, key, shape, told('sample', cond),
-                          classes)
-
-  @functools.partial(jax.jit, static_argnames='back')
-  def coded(params: Params, x: Array, cond: Cond | None, back: bool) -> Array:
-    flow = make_flow(settings, parts.diffusion.process_of(params))
-    return (flow.decode if back else flow.encode)(denoiser(params, cond), x)
-
-  return Functions(
-      sample=sample,
-      encode=lambda x, cond=None: coded(params, x, told('encode', cond), False),
-      decode=lambda z, cond=None: coded(params, z, told('decode', cond), True),
-      denoiser=lambda cond=None: denoiser(params, told('denoiser', cond)))
-
-
 def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:
   """The training loss; or that of test data, without dropout and at the times
   of the process, and no more than the error."""
@@ -165,15 +127,16 @@ def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:
                      else None),
         balanced=settings.uncertainty, least_variance=parts.process is None)
   of_levels = make_loss(parts.diffusion, weighting=parts.weighting, **options)
-  if not settings.dequantise:
+  levels = settings.levels
+  if levels is None or not settings.dequantise:
     return of_levels
 
   def dequantised(
       params: Params, key: Key, batch: Batch, context: Context
   ) -> tuple[Array, Metrics]:
     key_noise, key_loss = jax.random.split(key)
-    x = dequantise(key_noise, on_levels(batch['x'], settings.levels),
-                   batch['index'], settings.levels)
+    x = dequantise(key_noise, on_levels(batch['x'], levels), batch['index'],
+                   levels)
     return of_levels(params, key_loss, {**batch, 'x': x}, context)
 
   return dequantised

@@ -136,6 +136,30 @@ def test_methods_with_noise_are_those_without_where_tau_is_0():
   np.testing.assert_allclose([two, three], [ddpm, ddpm], rtol=1e-10)
 
 
+@pytest.mark.parametrize('name', ['edm', 'vp_cosine'])
+@laws.float64
+def test_samples_have_gradients_in_the_times(name):
+  """From no signal to no noise too: the slope of a finite difference."""
+  p = PROCESSES[name]
+  grid = p.t_max * jnp.asarray([1., .6, .3, .1, .02, 0.])
+  denoiser = tables.gaussian(p, .25)
+
+  @jax.jit
+  def run(inner):
+    grid_of = lambda inner: jnp.concatenate([grid[:1], inner, grid[-1:]])
+    f = lambda inner, method: samplers.sample(
+        jax.random.key(0), method(p), denoiser, jnp.ones((1, 1)),
+        grid_of(inner)).x[0, 0]
+    step = 1e-6 * inner
+    return [(jax.grad(f)(inner, method) @ step,
+             (f(inner + step, method) - f(inner - step, method)) / 2)
+            for method in (samplers.dpm_solver_2m, samplers.unipc,
+                           samplers.deis)]
+
+  for got, want in run(grid[1:-1]):
+    np.testing.assert_allclose(got, want, rtol=1e-5)
+
+
 @pytest.mark.parametrize('make, message', [
     (lambda p: samplers.unipc(p, order=4), 'unipc: order must be 1, 2 or 3'),
     (lambda p: samplers.deis(p, degree=4), 'deis: degree must be 0, 1, 2 or 3'),

@@ -12,7 +12,7 @@ its meaning, `workdir.UPGRADES` has to read what is kept.
 import os
 import pathlib
 import sys
-from typing import Any
+from typing import Any, Collection
 import zipfile
 
 import jax
@@ -43,14 +43,20 @@ def examples(run: Run) -> np.ndarray:
   return x.astype(np.float32)
 
 
-def outputs(run: Run, x: np.ndarray) -> dict[str, np.ndarray]:
-  """What a run makes of examples x [2, *event], by every function it has."""
+def outputs(
+    run: Run, x: np.ndarray, names: Collection[str] | None = None
+) -> dict[str, np.ndarray]:
+  """What a run makes of examples x [2, *event], by every function it has.
+
+  Or by those of `names`: what a kind could not do when a run of it was kept,
+  nothing was written of.
+  """
   told = getattr(run.settings, 'conditional', False)
   cond = {'label': np.array([0, 1], np.int32)} if told else None
   found: dict[str, Any] = {}
   if run.sample is not None:
     found['sample'] = run.sample(jax.random.key(2), (2,), cond)
-  if run.log_prob is not None:
+  if run.log_prob is not None and (names is None or 'log_prob' in names):
     found['log_prob'] = run.log_prob(x, cond)
   if run.encode is not None and run.decode is not None:
     found['encode'] = run.encode(x, cond)
@@ -74,7 +80,8 @@ def check(workdir: str) -> list[str]:
   run = open_run(workdir)
   with np.load(os.path.join(workdir, OUTPUTS)) as file:
     before = dict(file)
-  now = outputs(run, before.pop('x'))
+  x = before.pop('x')
+  now = outputs(run, x, before)
   wrong = [f'{workdir}: {name}' for name in sorted(before.keys() ^ now.keys())]
   for name in before.keys() & now.keys():
     was, is_ = (_standard(run, name, x[name].astype(float))

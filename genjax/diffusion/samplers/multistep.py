@@ -44,16 +44,17 @@ def _without_oldest(now: History) -> History:
   return History(*(a[:-1] for a in now))
 
 
-def _known_times(process: Process, times: Array) -> Array:
-  """`times`, and some time of the process in place of those not known."""
-  return jnp.where(jnp.isfinite(times), times,
-                   0.5 * (process.t_min + process.t_max))
+def _with_signal_and_noise(
+    process: Process, times: Array
+) -> tuple[Array, Array]:
+  """Times whose log-SNR is finite, and whether they are those given.
 
-
-def _half_log_snr(process: Process, times: Array) -> Array:
-  """log(alpha / sigma) [K] of the times of a history, -inf where none was."""
-  return jnp.where(jnp.isfinite(times), 0.5 * process.log_snr(
-      _known_times(process, times)), -jnp.inf)
+  The others are replaced, where no step was, alpha is 0 or sigma is 0: so that
+  gradients, too, are numbers.
+  """
+  some, was = 0.5 * (process.t_min + process.t_max), jnp.isfinite(times)
+  there = was & jnp.isfinite(process.log_snr(jnp.where(was, times, some)))
+  return jnp.where(there, times, some), there
 
 
 def _moments(z: Array, num: int) -> list[Array]:
@@ -74,16 +75,17 @@ def _moments(z: Array, num: int) -> list[Array]:
           for a, b in zip(series, parts)]
 
 
-def _mean_weights(nodes: Array, moments: list[Array]) -> Array:
+def _mean_weights(
+    nodes: Array, there: Array, moments: list[Array]
+) -> Array:
   """Weights [K] of values at `nodes` in the mean of their interpolant.
 
   Args:
-    nodes: [K]; those that are not finite are left out, weight 0.
+    nodes: [K].
+    there: [K], whether a node counts; weight 0 where not.
     moments: means of v^k, k = 0..K - 1.
   """
   num, weights = len(nodes), []
-  there = jnp.isfinite(nodes)
-  nodes = jnp.where(there, nodes, 0.0)
   for j in range(num):
     # Coefficients of Lagrange's polynomial, the constant first.
     poly = jnp.zeros(num, nodes.dtype).at[0].set(1.0)
@@ -119,16 +121,17 @@ def _mean_x0(
     rate: 1 of the probability flow.
     midpoint: takes the mean for the value half-way.
   """
-  here, there = 0.5 * process.log_snr(t), 0.5 * process.log_snr(s)
-  ahead = there - here
-  finite = jnp.isfinite(ahead)
-  step = jnp.where(finite, ahead, 1.0)
-  nodes = jnp.where(finite, (_half_log_snr(process, times) - here) / step,
-                    jnp.where(times == t, 0.0, jnp.inf))
+  (start, starts), (end, ends), (safe, there) = (
+      _with_signal_and_noise(process, time) for time in (t, s, times))
+  here, at_end, levels = (0.5 * process.log_snr(time)
+                          for time in (start, end, safe))
+  step = jnp.where(starts & ends, at_end - here, 1.0)
+  nodes = (levels - here) / step
+  there = jnp.where(starts & ends, there, times == t)
   moments = _moments(rate * step, len(nodes))
   if midpoint:
     moments[1] = jnp.full_like(step, 0.5)
-  return _mean(_mean_weights(nodes, moments), values)
+  return _mean(_mean_weights(nodes, there, moments), values)
 
 
 def _exponential(
@@ -166,9 +169,7 @@ def _exponential(
 def _corrected(process: Process, now: History) -> Array:
   """x at the latest time, from the one before by all that is known now."""
   t, before = now.times[0], now.times[1]
-  again = jnp.isfinite(_half_log_snr(process, before))
-  # Where there is no step to take again, any that is finite.
-  start = jnp.where(again, before, 0.5 * (process.t_min + process.t_max))
+  start, again = _with_signal_and_noise(process, before)
   mean = _mean_x0(process, now.times, now.x0, start, t)
   return jnp.where(again, toward(process, now.x[1], mean, start, t), now.x[0])
 
@@ -252,22 +253,19 @@ def deis(process: Process, *, degree: int = 2) -> Sampler:
     t, s = span.t, span.s
     x0 = denoiser(x, t)
     now = _with_now(past, t, x, x0)
-    at = _known_times(process, now.times)
+    at, there = _with_signal_and_noise(process, now.times)
     alpha, sigma = (broadcast_right(f(at), now.x.ndim)
                     for f in (process.alpha, process.sigma))
     eps = (now.x - alpha * now.x0) / sigma
-    # Noise over signal, infinite where no step was or alpha is 0.
-    ratios = jnp.exp(-_half_log_snr(process, now.times))
-    finite = jnp.isfinite(ratios[0])
-    step = jnp.exp(-0.5 * process.log_snr(s)) - ratios[0]
-    nodes = (ratios - ratios[0]) / step
-    weights = _mean_weights(nodes, [jnp.full_like(t, 1 / (k + 1))
-                                    for k in range(degree + 1)])
+    end, ends = _with_signal_and_noise(process, s)
+    *ratios, last = jnp.exp(-0.5 * process.log_snr(jnp.append(at, end)))
+    nodes = (jnp.stack(ratios) - ratios[0]) / (last - ratios[0])
+    weights = _mean_weights(nodes, there, [
+        jnp.full_like(t, 1 / (k + 1)) for k in range(degree + 1)])
     # Beside DDIM's step, which continues the last eps alone.
-    pull = process.sigma(s) - process.alpha(s) * process.sigma(t) / jnp.where(
-        finite, process.alpha(t), 1.0)
-    more = jnp.where(finite & (process.sigma(s) > 0),
-                     pull * (_mean(weights, eps) - eps[0]), 0.0)
+    pull = process.sigma(s) - process.alpha(s) * sigma[0] / alpha[0]
+    more = jnp.where(there[0] & ends, pull * (_mean(weights, eps) - eps[0]),
+                     0.0)
     return _without_oldest(now), toward(process, x, x0, t, s) + more
 
   return Sampler(lambda x: no_history(x, degree), step)
