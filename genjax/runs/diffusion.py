@@ -99,15 +99,16 @@ def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:
                      else None),
         balanced=settings.uncertainty, least_variance=parts.process is None)
   of_levels = make_loss(parts.diffusion, weighting=parts.weighting, **options)
-  if not settings.dequantise:
+  levels = settings.levels
+  if levels is None or not settings.dequantise:
     return of_levels
 
   def dequantised(
       params: Params, key: Key, batch: Batch, context: Context
   ) -> tuple[Array, Metrics]:
     key_noise, key_loss = jax.random.split(key)
-    x = dequantise(key_noise, on_levels(batch['x'], settings.levels),
-                   batch['index'], settings.levels)
+    x = dequantise(key_noise, on_levels(batch['x'], levels), batch['index'],
+                   levels)
     return of_levels(params, key_loss, {**batch, 'x': x}, context)
 
   return dequantised

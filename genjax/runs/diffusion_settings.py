@@ -87,7 +87,7 @@ class Settings:
   dequantise: bool = setting(False, help='Whether pixels are trained on with '
                              'uniform noise of the width of a level, as for '
                              'their likelihood.')
-  levels: int = fields.levels()
+  levels: int | None = fields.levels(None)
   sampler: str = setting('dpm_solver_2m', choices=tuple(SAMPLERS), free=True,
                          help='Method by which samples are drawn.')
   sampling_steps: int = setting(18, low=2, high=10**5, free=True, help='Steps '
@@ -164,7 +164,7 @@ def choose(recipe: str, chosen: Mapping[str, Any]) -> Settings:
   if 'attention_levels' not in chosen:
     found = dataclasses.replace(found, attention_levels=tuple(
         level for level in found.attention_levels if level < len(found.width)))
-  if found.dequantise and 'levels' not in chosen:
+  if found.dequantise and found.levels is None:
     found = dataclasses.replace(found, levels=_LEVELS.get(found.data, 256))
   return found
 

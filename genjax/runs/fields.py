@@ -27,8 +27,7 @@ held_out = functools.partial(
     'are not trained on: its test data.')
 
 levels = functools.partial(
-    setting, 17, low=2, high=2**16, help='Number of values that a pixel may '
-    'have.')
+    setting, low=2, high=2**16, help='Number of values that a pixel may have.')
 
 # Of the run.
 seed = functools.partial(

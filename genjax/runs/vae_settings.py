@@ -49,7 +49,7 @@ class Settings:
       'discretized_logistic', choices=tuple(named.LIKELIHOODS),
       help='Distribution p(x | z) of a pixel; a gaussian is a density of '
       'dequantised pixels.')
-  levels: int = fields.levels()
+  levels: int = fields.levels(17)
   scale: str = setting('each', choices=likelihoods.SCALES, help='What the '
                        'learned noise of p(x | z) has a scale for: one that is '
                        'shared, one for each value of an image, or an output '

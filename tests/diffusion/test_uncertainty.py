@@ -221,7 +221,7 @@ def test_learned_schedule_is_a_process(ends):
   straight = schedule.learned(ends)({'schedule': params})
   t = jnp.linspace(0, 1, 101)
   np.testing.assert_allclose(straight.log_snr(t), 5 - 9 * t, atol=1.0)
-  params = jax.tree.map(lambda x: x + jax.random.normal(_KEY, x.shape)
+  params = jax.tree.map(lambda x: x + 4 * jax.random.normal(_KEY, x.shape)
                         if x.ndim else x, params)
   p = schedule.learned(ends)({'schedule': params})
   log_snr = p.log_snr(t)
