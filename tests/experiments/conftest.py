@@ -33,6 +33,7 @@ from genjax.data import pipeline
 from genjax.data.identity import identify
 from genjax.metrics import pixel_densities
 from genjax.runs import diffusion
+from genjax.runs import diffusion_functions
 from genjax.runs import workdir as workdirs
 from genjax.runs.diffusion_settings import Settings
 from genjax.training.checkpoint import Checkpointer
@@ -165,8 +166,10 @@ def _write_pictures(folder, num: int, size: int = 32) -> pathlib.Path:
 
 @pytest.fixture(scope='module', autouse=True)
 def few_sampling_steps():
-  """Grids drawn while training take two steps: the one thing not as it is."""
+  """Grids drawn while training take two steps, log-densities four: the one
+  thing not as it is."""
   with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(diffusion_functions, '_STEPS', 4)
     for name, preset in diffusion.RECIPES.items():
       patch.setitem(diffusion.RECIPES, name,
                     {**preset, 'sampling_steps': 2})
