@@ -60,7 +60,8 @@ def roads_of(run: Run, effort: Effort, num_levels: int | None) -> list[Road]:
   """Those that a run has, the first of which is the one to rank by.
 
   Of a diffusion run the flow, the variational bound, I-MMSE, and the bound of
-  the mass of the levels, where data are on any. Of other runs their log_prob.
+  the mass of the levels, where it was trained on data that are on any and not
+  between them. Of other runs their log_prob.
 
   Raises:
     ValueError: the run has no density.
@@ -111,7 +112,7 @@ def _of_diffusion(
           *args[:-1], index=args[-1], **sampled).log_prob), smooth=False),
       Road('immse', road(lambda *args: immse.log_likelihood(
           *args[:-1], index=args[-1], **sampled)), smooth=False)]
-  if num_levels is not None:
+  if num_levels is not None and not settings.dequantise:
     found.append(Road('bound_of_levels', road(
         lambda *args: bounds.continuous(
             *args[:-1], index=args[-1], num_levels=num_levels,
