@@ -1,6 +1,6 @@
-"""Probability-flow maps of data that are known: closed forms, or to a tolerance.
+"""Probability-flow maps of known data: closed forms, or to a tolerance.
 
-The flow of x_t = alpha x_0 + sigma eps knows neither time nor schedule, but only
+The flow of x_t = alpha x_0 + sigma eps knows neither time nor schedule, but
 where it begins and ends: a level is a pair (alpha, sigma), each [] or [B].
 """
 
@@ -116,7 +116,7 @@ def on_the_line(
 def numerical(
     moments: Callable[[Array, Array, Array], tuple[Array, Array]]
 ) -> LevelMap:
-  """The flow by Dormand and Prince's method of order 8(7), by diffrax.
+  """The flow by Tsitouras's method of order 5(4), by diffrax.
 
   With (alpha, sigma) = r (cos u, sin u) and y = x / r, dy/du = cos u E[eps | x]
   - sin u E[x_0 | x]: smooth in u where data have a density, at alpha = 0 and
