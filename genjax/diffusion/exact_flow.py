@@ -20,6 +20,7 @@ from genjax.types import Process
 Level = tuple[Array, Array]
 
 _MAX_STEPS = 4096  # of the numerical flow
+_LARGEST = 80.0  # logarithm of a mass, in units of that at x_t
 
 
 class LevelMap(Protocol):
@@ -65,9 +66,10 @@ def on_the_line(
   """The flow [B, 1] of a mixture of K Gaussians on the line, to a rounding.
 
   It keeps the cdf: x_s is where the marginal at s has the value that the
-  marginal at t has at x_t. That is found by bisection of the logarithm of the
-  smaller tail, which keeps its digits, and one step of Newton's method, which
-  gives it its derivatives.
+  marginal at t has at x_t. That is found by bisection, and one step of Newton's
+  method, which gives it derivatives. Of components below x_t the right tails
+  are compared, of those above it the left ones, in units of the largest: so
+  digits are kept far out and where almost nothing is between two components.
 
   Args:
     log_weights: [K], normalised.
@@ -80,19 +82,22 @@ def on_the_line(
     std = jnp.sqrt(jnp.square(alpha) * variances + jnp.square(sigma))
     return (x[:, None] - alpha * means) / std, alpha * means, std
 
-  def log_tail(x, level, side):  # -1 for the left, 1 for the right
-    z = standardised(x, level)[0]
-    return jax.nn.logsumexp(
-        log_weights + jax.scipy.special.log_ndtr(-side[:, None] * z), axis=1)
-
   def move(x: Array, here: Level, there: Level) -> Array:
     x = x[:, 0]
-    ones = jnp.ones_like(x)
-    left, right = log_tail(x, here, -ones), log_tail(x, here, ones)
-    side = jnp.where(right < left, 1.0, -1.0)
-    nats = jnp.minimum(left, right)
-    # A quantile of a mixture lies between those of its components.
     z = standardised(x, here)[0]
+    side = jnp.where(z > 0, 1.0, -1.0)
+
+    def log_tails(z):
+      return log_weights + jax.scipy.special.log_ndtr(-side * z)
+
+    unit = jax.lax.stop_gradient(jnp.max(log_tails(z), axis=1, keepdims=True))
+
+    def mass(z):  # below x, but for a constant; rises
+      return -jnp.sum(side * jnp.exp(jnp.minimum(
+          log_tails(z) - unit, _LARGEST)), axis=1)
+
+    target = mass(z)
+    # A quantile of a mixture lies between those of its components.
     centre, std = standardised(x, there)[1:]
     low = jax.lax.stop_gradient(jnp.min(
         centre + std * jnp.min(z, axis=1, keepdims=True), axis=1))
@@ -100,7 +105,7 @@ def on_the_line(
         centre + std * jnp.max(z, axis=1, keepdims=True), axis=1)) - low
 
     def off(y):
-      return side * (nats - log_tail(y, there, side))
+      return mass(standardised(y, there)[0]) - target
 
     y = low + width * invert(
         lambda share: off(low + width * share), jnp.zeros_like(x), 0.0, 1.0)

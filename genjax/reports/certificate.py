@@ -11,7 +11,7 @@ import functools
 import json
 import math
 import os
-from typing import Any, Callable, Iterable, Mapping
+from typing import Any, Callable, Collection, Iterable, Mapping
 
 import jax
 import numpy as np
@@ -31,8 +31,8 @@ Rows = Mapping[tuple[str, str], Row]  # (method, process) -> facts
 
 
 def measure(
-    out: str, say: Callable[[str], Any], methods: Iterable[str] = (),
-    processes: Iterable[str] = ()
+    out: str, say: Callable[[str], Any], methods: Collection[str] = (),
+    processes: Collection[str] = ()
 ) -> Rows:
   """The rows of certificate.json in `out`, those that are stale measured.
 
@@ -46,12 +46,12 @@ def measure(
     ValueError: an unknown name.
   """
   made, every = _methods(), certified.processes()
-  wanted = tuple(methods) or tuple(made)
-  at = tuple(processes) or tuple(every)
-  for name in wanted:
+  for name in methods:
     check_choice('methods', 'each', name, made)
-  for name in at:
+  for name in processes:
     check_choice('processes', 'each', name, every)
+  wanted = [name for name in made if not methods or name in methods]
+  at = [name for name in every if not processes or name in processes]
   path = os.path.join(out, 'certificate.json')
   kept = _read(path)
   rows: dict[tuple[str, str], Row] = {}

@@ -2,6 +2,7 @@
 
 import math
 import os
+import textwrap
 from typing import Any, Callable, Mapping, Sequence
 
 from genjax.diffusion import certified
@@ -178,13 +179,6 @@ def adapted(rows: Rows) -> tables.Table:
 
 def page(rows: Rows, names: Mapping[str, str], broken: Sequence[str]) -> str:
   """The text of certificate.md."""
-  mean, variance = laws.moments(laws.GAUSSIAN)
-  shown = [p for p in _SHOWN if p in processes_of(rows)]
-  claimed = [m for m in methods_of(rows, 'draws') if m in certified.CLAIMS]
-  few, *_, many = laws.STEPS
-
-  def section(title: str, text: str, *parts: str) -> str:
-    return '\n\n'.join([f'## {title}', text, *parts])
 
   def image(name: str) -> str:
     return f'![{names[name]}](certificate/{name}.png)'
@@ -192,49 +186,62 @@ def page(rows: Rows, names: Mapping[str, str], broken: Sequence[str]) -> str:
   def chart(make: Any, *args: Any, **options: Any) -> str:
     return tables.as_markdown(make(rows, *args, **options))
 
+  mean, variance = laws.moments(laws.GAUSSIAN)
+  std = math.sqrt(laws.moments(laws.MIXTURE)[1])
+  num = len(processes_of(rows))
+  claimed = [m for m in methods_of(rows, 'draws') if m in certified.CLAIMS]
   verdict = ('Every one of them is found.' if not broken else
              'Not found are: ' + '; '.join(broken) + '.')
-  parts = ['''# Certificate of the samplers
-
-Every method of drawing on every process, against the exact answer, in float64.
-`make certificate` writes this page; rows whose program has not changed are kept
-in `certificate.json`, which holds all the numbers. The denoiser is that of data
-that are known, so what is measured is the method alone.''',
-           section('Order of convergence', f'''\
-Largest error of x over {laws.ROWS} starts, between sigma / alpha = \
-{laws.HIGH:g} and {laws.LOW:g}, on a
-mixture of two Gaussians on the line, whose probability flow is known to a
-rounding. The order is the slope of the error from {few} to {many} steps, as a span
-over {len(processes_of(rows))} processes. Multistep methods begin from exact \
-values, and from their own in
-the column that says so. Claimed are the orders of {len(claimed)} methods, to
-{TOLERANCE:g}, on every process and both grids. {verdict}''', chart(orders, draws=False), image('orders'), f'''\
-Of methods that draw, the error is that of the variance on N({mean:g}, \
-{variance:g}), relative,
-exact as every step is affine. That of `restart` does not shrink with the steps,
-for those within its interval stay as many.''', chart(orders, draws=True)),
-           section(f'Output law at {_BUDGET} evaluations', f'''\
-Variance of what is drawn over that of the data, N({mean:g}, {variance:g}), \
-on the process's own
-grid, from N(0, alpha^2 {variance:g} + sigma^2); 1 is right. Exact, without a \
-draw. Evaluations
-of the denoiser are counted. Empty: more evaluations than that at 2 steps, or
-infinite, as of a drift at alpha = 0.''', chart(variances),
-                   image('variances'))]
-  parts.append(section('Distance to the data', f'''\
-W2 to the mixture, whose standard deviation is \
-{math.sqrt(laws.moments(laws.MIXTURE)[1]):.3f}, by evaluations. Methods that
-draw nothing move quantiles of the start, to 1e-4; of the others
-{laws.ROWS * laws.CHUNKS} samples are drawn, whose own distance is about .01 \
-to .02.''', *(f'On `{p}`:\n\n{chart(distances, p)}' for p in shown),
-                       image('distances')))
+  parts = [
+      '# Certificate of the samplers',
+      _prose("""Every method of drawing on every process, against the exact
+             answer, in float64. The denoiser is that of data that are known, so
+             that what is measured is the method alone. `make certificate`
+             writes this page, and `certificate.json`, which holds all numbers;
+             rows whose program has not changed are kept."""),
+      '## Order of convergence',
+      _prose(f"""Largest error of x over {laws.ROWS} starts, between sigma /
+             alpha = {laws.HIGH:g} and {laws.LOW:g}, on a mixture of two
+             Gaussians on the line, whose probability flow is known to a
+             rounding. The order is the slope of the error from {laws.STEPS[0]}
+             to {laws.STEPS[-1]} steps, from the least to the most of {num}
+             processes. Multistep methods begin from exact values, and from
+             their own in the column that says so. Claimed are the orders of
+             {len(claimed)} methods, to {TOLERANCE:g}, on every process and both
+             grids. {verdict}"""),
+      chart(orders, draws=False), image('orders'),
+      _prose(f"""Of methods that draw, the error is that of the variance on
+             N({mean:g}, {variance:g}), relative; every step is affine, so that
+             it is exact. That of `restart` does not shrink with the steps, for
+             those within its interval stay as many."""),
+      chart(orders, draws=True),
+      f'## Output law at {_BUDGET} evaluations',
+      _prose(f"""Variance of what is drawn over that of the data, N({mean:g},
+             {variance:g}): 1 is right. On the process's own grid, from N(0,
+             alpha^2 {variance:g} + sigma^2), without chance. Evaluations of the
+             denoiser are counted. A cell is empty where 2 steps take more of
+             them, or x is infinite, as by a drift at alpha = 0."""),
+      chart(variances), image('variances'),
+      '## Distance to the data',
+      _prose(f"""W2 to the mixture, of standard deviation {std:.3f}, by
+             evaluations. Methods that draw nothing move quantiles of the start,
+             to 1e-4. Of the others {laws.ROWS * laws.CHUNKS} samples are drawn,
+             whose own distance is about .01 to .02.""")]
+  for p in processes_of(rows):
+    if p in _SHOWN:
+      parts += [f'On `{p}`:', chart(distances, p)]
+  parts.append(image('distances'))
   if methods_of(rows, 'adapted'):
-    parts.append(section('Steps of its own', '''\
-Mean evaluations and largest error of x, as of the orders above, in one step of
-the grid.''', chart(adapted)))
+    parts += ['## Steps of its own',
+              _prose("""Mean evaluations, and the largest error of x as of the
+                     orders above, in one step of the grid."""), chart(adapted)]
   if ROADS:
-    parts.append(section('Likelihood', 'Error in nats.', tables.as_markdown(
+    parts += ['## Likelihood', 'Error in nats.', tables.as_markdown(
         tables.make_table(['process', *ROADS], [
             (p, *(f'{road(p):.1e}' for road in ROADS.values()))
-            for p in processes_of(rows)]))))
+            for p in processes_of(rows)]))]
   return '\n\n'.join(parts) + '\n'
+
+
+def _prose(text: str) -> str:
+  return textwrap.fill(' '.join(text.split()), 80, break_on_hyphens=False)
