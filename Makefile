@@ -17,7 +17,7 @@ PYTEST := $(TESTS) -m pytest -n $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
 SOURCES := genjax experiments tests
 
-.PHONY: help venv demo test test-all lint mutants quality clean
+.PHONY: help venv demo test test-all lint mutants quality certificate clean
 
 help:
 	@echo 'make venv      install everything into $(VENV)'
@@ -27,6 +27,7 @@ help:
 	@echo 'make lint      flake8, isort, mypy'
 	@echo 'make mutants   plant known faults: the tests must see each of them'
 	@echo 'make quality   the demo over three seeds, judged'
+	@echo 'make certificate  measure every sampler against the exact answer'
 	@echo 'make clean     remove what was built; keeps $(VENV) and runs/'
 
 venv: $(STAMP)
@@ -53,6 +54,9 @@ demo: $(STAMP)
 
 quality: $(STAMP)
 	@$(BIN) -m experiments.quality
+
+certificate: $(STAMP)
+	@JAX_PLATFORMS=cpu $(BIN) -m experiments.certify --out=docs
 
 test: $(STAMP)
 	@$(PYTEST)

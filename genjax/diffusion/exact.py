@@ -13,54 +13,53 @@ import jax.numpy as jnp
 
 from genjax.checks import check
 from genjax.checks import check_rank
+from genjax.diffusion import exact_flow
+from genjax.diffusion import fields
 from genjax.diffusion.process import coefficients
 from genjax.numerics import broadcast_right
 from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Denoiser
+from genjax.types import FlowMap
 from genjax.types import Process
 
 
 class Exact(NamedTuple):
-  """The truth at every noise level; x [B, ...] and t, [] or [B]."""
+  """The truth at every noise level; x [B, ...] and times, [] or [B]."""
 
   denoiser: Denoiser  # (x, t) -> E[x_0 | x_t] [B, ...]
   log_prob: Callable[[Array, Array], Array]  # (x, t) -> log p(x_t) [B], nats
+  velocity: Callable[[Array, Array], Array]  # (x, t) -> dx/dt [B, ...]
+  flow: FlowMap  # (x_t, t, s) -> x_s, along the probability flow
+
+
+def _exact(
+    process: Process, denoiser: Denoiser, log_prob: Callable,
+    move: exact_flow.LevelMap
+) -> Exact:
+  return Exact(
+      denoiser, log_prob,
+      lambda x, t: fields.velocity(process, denoiser, x, t),
+      exact_flow.in_time(process, move))
 
 
 def gaussian(process: Process, mean: Array, cov: Array) -> Exact:
-  """The truth for data from N(mean, cov), mean [D], cov [D, D]."""
+  """The truth for data from N(mean, cov), mean [D], cov [D, D].
+
+  Its flow is a closed form, singular covariances and sigma = 0 included.
+  """
   return gaussian_mixture(
       process, jnp.zeros(1), jnp.asarray(mean)[None], jnp.asarray(cov)[None])
-
-
-def gaussian_flow(
-    process: Process, mean: Array, cov: Array
-) -> Callable[[Array, Array, Array], Array]:
-  """The probability-flow map (x_t [B, D], t, s) -> x_s of N(mean, cov).
-
-  Along each eigenvector the deviation from the mean scales with the standard
-  deviation of the marginal.
-  """
-  mean = widen(mean)
-  variances, basis = jnp.linalg.eigh(widen(cov))
-  variances = jnp.maximum(variances, 0.0)  # eigh of a singular matrix errs
-
-  def flow(x: Array, t: Array, s: Array) -> Array:
-    (alpha_t, sigma_t), (alpha_s, sigma_s) = (
-        coefficients(process, time, 2) for time in (t, s))
-    var_t = jnp.square(alpha_t) * variances + jnp.square(sigma_t)
-    var_s = jnp.square(alpha_s) * variances + jnp.square(sigma_s)
-    deviation = (x - alpha_t * mean) @ basis * jnp.sqrt(var_s / var_t)
-    return alpha_s * mean + deviation @ basis.T
-
-  return flow
 
 
 def gaussian_mixture(
     process: Process, logits: Array, means: Array, covs: Array
 ) -> Exact:
   """The truth for data from a mixture of K Gaussians of full covariance.
+
+  The flow is a closed form for K = 1, exact to a rounding for D = 1, and else
+  `exact_flow.numerical`: with singular covariances it begins and ends where
+  sigma > 0, unless K = 1.
 
   Args:
     process: the noise process.
@@ -84,24 +83,38 @@ def gaussian_mixture(
   variances = jnp.maximum(variances, 0.0)  # eigh of a singular matrix errs
   log_weights = jax.nn.log_softmax(logits)
 
-  def components(x: Array, t: Array):
-    alpha, sigma = coefficients(process, t, 3)  # [], [B] to [B, 1, 1]
+  def components(x: Array, alpha: Array, sigma: Array):
     # Deviations in each component's eigenbasis: [B, K, D].
     z = jnp.einsum('bkd,kde->bke', widen(x)[:, None] - alpha * means, bases)
     var = jnp.square(alpha) * variances + jnp.square(sigma)
     nats = log_weights - 0.5 * jnp.sum(
         jnp.square(z) / var + jnp.log(2 * math.pi * var), axis=-1)
-    return alpha, z, var, nats
+    return z, var, nats
+
+  def moments(x: Array, alpha: Array, sigma: Array) -> tuple[Array, Array]:
+    """E[x_0 | x] and E[eps | x], each [B, D]."""
+    z, var, nats = components(x, alpha, sigma)
+    weights = jax.nn.softmax(nats, axis=1)
+    shift, eps = (jnp.einsum('bke,kde->bkd', a * z / var, bases)
+                  for a in (alpha * variances, sigma))
+    return (jnp.einsum('bk,bkd->bd', weights, means + shift),
+            jnp.einsum('bk,bkd->bd', weights, eps))
 
   def log_prob(x: Array, t: Array) -> Array:
-    return jax.nn.logsumexp(components(x, t)[-1], axis=1)
+    # [], [B] to [B, 1, 1].
+    return jax.nn.logsumexp(
+        components(x, *coefficients(process, t, 3))[-1], axis=1)
 
   def denoise(x: Array, t: Array) -> Array:
-    alpha, z, var, nats = components(x, t)
-    shift = jnp.einsum('bke,kde->bkd', alpha * variances / var * z, bases)
-    return jnp.einsum('bk,bkd->bd', jax.nn.softmax(nats, axis=1), means + shift)
+    return moments(x, *coefficients(process, t, 3))[0]
 
-  return Exact(denoise, log_prob)
+  if num == 1:
+    move = exact_flow.gaussian(means[0], variances[0], bases[0])
+  elif dim == 1:
+    move = exact_flow.on_the_line(log_weights, means[:, 0], variances[:, 0])
+  else:
+    move = exact_flow.numerical(moments)
+  return _exact(process, denoise, log_prob, move)
 
 
 def finite_dataset(process: Process, data: Array, *, chunk: int = 128) -> Exact:
@@ -110,6 +123,9 @@ def finite_dataset(process: Process, data: Array, *, chunk: int = 128) -> Exact:
   The denoiser that a network of unlimited capacity, trained for ever, would
   become: a softmax-weighted mean of the training set (arXiv:2206.00364,
   appendix B.3). Runs over the points in chunks with a running log-sum-exp.
+
+  The flow begins and ends where sigma > 0, for at sigma = 0 there are points
+  alone: on the line exact to a rounding, elsewhere `exact_flow.numerical`.
 
   Args:
     process: the noise process.
@@ -126,10 +142,10 @@ def finite_dataset(process: Process, data: Array, *, chunk: int = 128) -> Exact:
   log_mask = log_mask.reshape(-1, chunk)
   axes = tuple(range(2, 2 + event_ndims))
 
-  def scan(x: Array, t: Array):
+  def scan(x: Array, alpha: Array, sigma: Array):
     x = widen(x)
-    alpha, sigma = (a.astype(x.dtype)
-                    for a in coefficients(process, t, x.ndim + 1))
+    alpha, sigma = (broadcast_right(a, x.ndim + 1).astype(x.dtype)
+                    for a in (alpha, sigma))
 
     def body(state, inputs):
       top, total, weighted = state
@@ -148,14 +164,25 @@ def finite_dataset(process: Process, data: Array, *, chunk: int = 128) -> Exact:
     return jax.lax.scan(body, start, (points.astype(x.dtype),
                                       log_mask.astype(x.dtype)))[0]
 
+  def moments(x: Array, alpha: Array, sigma: Array) -> tuple[Array, Array]:
+    """E[x_0 | x] and E[eps | x], each [B, ...]."""
+    _, total, weighted = scan(x, alpha, sigma)
+    x0 = weighted / broadcast_right(total, x.ndim)
+    return x0, (x - alpha * x0) / sigma
+
   def denoise(x: Array, t: Array) -> Array:
-    _, total, weighted = scan(x, t)
+    _, total, weighted = scan(x, process.alpha(t), process.sigma(t))
     return weighted / broadcast_right(total, x.ndim)
 
   def log_prob(x: Array, t: Array) -> Array:
-    top, total, _ = scan(x, t)
     sigma, dims = process.sigma(t), data[0].size
+    top, total, _ = scan(x, process.alpha(t), sigma)
     return (top + jnp.log(total) - math.log(num)
             - 0.5 * dims * jnp.log(2 * math.pi * jnp.square(sigma)))
 
-  return Exact(denoise, log_prob)
+  if data.shape[1:] == (1,):
+    move = exact_flow.on_the_line(
+        jnp.full(num, -math.log(num)), widen(data)[:, 0], jnp.zeros(num))
+  else:
+    move = exact_flow.numerical(moments)
+  return _exact(process, denoise, log_prob, move)

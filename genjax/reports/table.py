@@ -1,4 +1,4 @@
-"""A table, said once: as text, as JSON, as HTML."""
+"""A table, said once: as text, as JSON, as HTML, as Markdown."""
 
 import html
 import math
@@ -77,6 +77,15 @@ def as_html(table: Table) -> str:
                  for cell, column in zip(cells, table.columns)], 'td')
             for cells in table.rows]
   return '\n'.join(['<table>', *lines, '</table>'])
+
+
+def as_markdown(table: Table) -> str:
+  """A table of GitHub's Markdown: the first column left, the others right."""
+  titles = [column.title or column.name for column in table.columns]
+  rows = [titles, ['---', *['---:'] * (len(titles) - 1)]]
+  rows += [[_text(cell, column) for cell, column in zip(row, table.columns)]
+           for row in table.rows]
+  return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
 def records(table: Table) -> Mapping[str, dict[str, Any]]:

@@ -33,7 +33,7 @@ def _runs(name, method, steps):
   sampler = SAMPLERS[method](p)
   mean, cov = jnp.asarray([_MEAN]), jnp.asarray([[_VAR]])
   denoiser = exact.gaussian(p, mean, cov).denoiser
-  flow = exact.gaussian_flow(p, mean, cov)
+  flow = exact.gaussian(p, mean, cov).flow
   grid = _grid(p, steps)
   x = jnp.linspace(-1., 1.5, 6)[:, None]
 

@@ -126,7 +126,7 @@ def test_log_prob_integrates_to_one(model):
 def test_gaussian_flow_maps_marginals_onto_each_other(name):
   """An affine map that takes N(m_t, C_t) to N(m_s, C_s)."""
   p, t, s = PROCESSES[name], .8, .1
-  flow = exact.gaussian_flow(p, _MEANS[0], _COVS[0])
+  flow = exact.gaussian(p, _MEANS[0], _COVS[0]).flow
   go = lambda x: np.asarray(flow(jnp.asarray(x), jnp.asarray(t),
                                  jnp.asarray(s)))
   zero = go(np.zeros((1, 2)))
@@ -144,7 +144,7 @@ def test_gaussian_flow_maps_marginals_onto_each_other(name):
 @laws.float64
 def test_gaussian_flow_is_the_published_map():
   """x sqrt((s^2 + sigma^2) / s^2) under VE: arXiv:2206.00364."""
-  flow = exact.gaussian_flow(PROCESSES['edm'], np.zeros(2), .3**2 * np.eye(2))
+  flow = exact.gaussian(PROCESSES['edm'], np.zeros(2), .3**2 * np.eye(2)).flow
   got = flow(jnp.asarray(_X), jnp.asarray(0.), jnp.asarray(5.))
   np.testing.assert_allclose(got, _X * np.sqrt((.09 + 25) / .09), rtol=1e-10)
 
@@ -161,7 +161,7 @@ def test_gaussian_flow_solves_the_probability_flow_ode():
     x0 = truth.denoiser(x[None], t)[0]
     return -x0 + (x - (1 - t) * x0) / t
 
-  flow = exact.gaussian_flow(p, _MEANS[0], _COVS[0])
+  flow = exact.gaussian(p, _MEANS[0], _COVS[0]).flow
   start = np.array([.9, .7, .5, .3])
   got = flow(jnp.asarray(_X), jnp.asarray(start), jnp.full(4, .1))
   for i in range(2):
@@ -186,7 +186,7 @@ def test_exact_models_allow_singular_covariances():
   size = np.sum(direction**2)
   want = np.asarray(x) @ direction.T @ direction / (size + .1**2)
   np.testing.assert_allclose(got, want, atol=1e-3)
-  flow = exact.gaussian_flow(p, jnp.zeros(6), cov)
+  flow = exact.gaussian(p, jnp.zeros(6), cov).flow
   for t in (1e-6, .1):
     assert np.all(np.isfinite(flow(x, jnp.asarray(t), jnp.asarray(0.))))
 

@@ -1,5 +1,6 @@
 """The faults that `make mutants` plants, and the tests that must see them."""
 
+from tests.faults import certificate
 from tests.faults import data
 from tests.faults import diffusion
 from tests.faults import discriminative
@@ -18,7 +19,8 @@ from tests.faults import wiring
 from tests.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
-    *data.FAULTS, *diffusion.FAULTS, *discriminative.FAULTS,
+    *certificate.FAULTS, *data.FAULTS, *diffusion.FAULTS,
+    *discriminative.FAULTS,
     *experiments.FAULTS, *families.FAULTS, *fits.FAULTS,
     *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *networks.FAULTS,
     *runs.FAULTS, *special.FAULTS, *training.FAULTS, *vae.FAULTS,

@@ -9,15 +9,12 @@ often.
 
 import contextlib
 import functools
-import hashlib
-import re
 import tempfile
 from typing import Any, Callable, Iterator
 from unittest import mock
 
 import flax.errors
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from genjax.data import pipeline
@@ -25,6 +22,7 @@ from genjax.runs import fit
 from genjax.runs.task import Task
 from genjax.training import loop
 from genjax.training import parallel
+from genjax.training import programs as jaxprs
 from genjax.training.state import init_state
 
 Part = Callable[[], str]
@@ -56,7 +54,7 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
     batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
     params = jax.eval_shape(model.init, key, batch)
     found['shapes'] = lambda: repr(params)
-    programs['init'] = lambda: program_of(model.init, key, batch)
+    programs['init'] = lambda: jaxprs.fingerprint(model.init, key, batch)
     programs.update(_functions(model, params, settings, batch))
     return jax.eval_shape(lambda params: init_state(
         params, objective.tx, model.averages, objective.frozen), params)
@@ -69,8 +67,8 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
     found['told'] = lambda: numbers
     found['layout'] = lambda: compiled.layout
     found['hooks'] = lambda: hooks
-    found['batches'] = lambda: _hash((first, second))
-    found['step'] = lambda: program_of(compiled.step, state, key, first)
+    found['batches'] = lambda: jaxprs.digest((first, second))
+    found['step'] = lambda: jaxprs.fingerprint(compiled.step, state, key, first)
     raise _Reached
 
   with _uncompiled(), tempfile.TemporaryDirectory() as workdir:
@@ -98,28 +96,6 @@ def trained(task: Task, settings: Any) -> bool:
   return True
 
 
-def program_of(f: Any, *args: Any) -> str:
-  """Hash of the program that f is, and of its constants and arguments."""
-  closed = jax.make_jaxpr(f)(*args)
-  # Where a function lies in memory is no part of a program.
-  text = re.sub(r' at 0x[0-9a-f]+', '', str(closed.jaxpr))
-  return _hash((text, list(_constants(closed)),
-                [x for x in jax.tree.leaves(args)
-                 if not isinstance(x, jax.ShapeDtypeStruct)]))
-
-
-def _constants(jaxpr: Any) -> Iterator[Any]:
-  """Those of a program, and of every program that it calls."""
-  if hasattr(jaxpr, 'consts'):  # a closed one
-    yield from jaxpr.consts
-    jaxpr = jaxpr.jaxpr
-  for equation in jaxpr.eqns:
-    for value in equation.params.values():
-      for inner in value if isinstance(value, (tuple, list)) else [value]:
-        if hasattr(inner, 'eqns'):
-          yield from _constants(inner)
-
-
 def _functions(
     model: Any, params: Any, settings: Any, batch: Any
 ) -> dict[str, Part]:
@@ -143,7 +119,7 @@ def _functions(
       return None if function is None else calls[name](function, x)
 
     try:
-      return program_of(program, params, x)
+      return jaxprs.fingerprint(program, params, x)
     except (ValueError, TypeError, KeyError,
             flax.errors.FlaxError) as error:
       return f'refused: {error}'
@@ -176,18 +152,3 @@ def _uncompiled() -> Iterator[None]:
 def _where(f: Any) -> tuple[str, str]:
   f = getattr(f, 'func', f)
   return f.__module__, f.__qualname__
-
-
-def _hash(value: Any) -> str:
-  digest = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(value):
-    digest.update(jax.tree_util.keystr(path).encode())
-    if isinstance(leaf, str):
-      digest.update(leaf.encode())
-      continue
-    if isinstance(leaf, jax.Array) and jnp.issubdtype(
-        leaf.dtype, jax.dtypes.prng_key):
-      leaf = jax.random.key_data(leaf)
-    x = np.asarray(leaf)
-    digest.update(f'{x.dtype} {x.shape}'.encode() + x.tobytes())
-  return digest.hexdigest()

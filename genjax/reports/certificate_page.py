@@ -1,0 +1,247 @@
+"""The page of the certificate: tables that fit a screen each, and figures."""
+
+import math
+import os
+import textwrap
+from typing import Any, Callable, Mapping, Sequence
+
+from genjax.diffusion import certified
+from genjax.diffusion import certified_laws as laws
+from genjax.reports import certificate_figures as figures
+from genjax.reports import table as tables
+from genjax.reports.certificate import GRIDS
+from genjax.reports.certificate import Row
+from genjax.reports.certificate import Rows
+from genjax.viz.figures import write_whole
+
+TOLERANCE = 0.15  # of an order that is claimed
+_BUDGET = 20  # evaluations, of the table of variances
+_SHOWN = ('edm', 'vp_linear')  # processes whose distances are tables
+
+# name of a road to the likelihood -> (process) -> error in nats, as soon as
+# there are such roads.
+ROADS: Mapping[str, Callable[[str], float]] = {}
+
+
+def write(out: str, rows: Rows) -> list[str]:
+  """Writes certificate.md and its figures; the paths, and what does not hold.
+
+  Args:
+    out: the folder.
+    rows: of `certificate.measure`.
+
+  Returns:
+    What is claimed and not found, a line each.
+  """
+  os.makedirs(os.path.join(out, 'certificate'), exist_ok=True)
+  names = figures.draw(os.path.join(out, 'certificate'), rows)
+  broken = check(rows)
+  path = os.path.join(out, 'certificate.md')
+  text = page(rows, names, broken)
+
+  def whole(partial: str) -> None:
+    with open(partial, 'w', encoding='utf-8') as file:
+      file.write(text)
+
+  write_whole(path, whole)
+  return broken
+
+
+def methods_of(rows: Rows, key: str) -> list[str]:
+  """Methods whose rows have `key`, in their order."""
+  return list(dict.fromkeys(m for (m, _), row in rows.items() if key in row))
+
+
+def processes_of(rows: Rows) -> list[str]:
+  return list(dict.fromkeys(p for _, p in rows))
+
+
+def slopes(rows: Rows, method: str, grid: str, start: str | None = None
+           ) -> dict[str, float]:
+  """Order found on each process; NaN where an error is no number.
+
+  Args:
+    rows: of the certificate.
+    method: its name.
+    grid: one of GRIDS.
+    start: 'own' or 'exact'; None where it is 'exact' if it can be.
+  """
+  found = {}
+  for p in processes_of(rows):
+    row = rows[method, p]
+    errors = (row['variance_errors'][grid] if row['draws'] else row['errors'][
+        grid].get(start or 'exact', row['errors'][grid]['own']))
+    found[p] = laws.slope([math.nan if e is None else e for e in errors])
+  return found
+
+
+def check(rows: Rows) -> list[str]:
+  """Claims of order that are not found to TOLERANCE, a line each."""
+  broken = []
+  for method in methods_of(rows, 'draws'):
+    if (claim := certified.CLAIMS.get(method)) is None:
+      continue
+    for grid in GRIDS:
+      for p, order in slopes(rows, method, grid).items():
+        if not abs(order - claim) <= TOLERANCE:
+          broken.append(f'{method} on {p} ({grid}): order {order:.2f}, '
+                        f'claimed {claim}')
+  return broken
+
+
+def _span(values: Sequence[float]) -> str:
+  """The least and the most, one number where they look alike."""
+  low, high = (f'{f(values):.2f}' for f in (min, max))
+  return low if low == high else f'{low} to {high}'
+
+
+def orders(rows: Rows, *, draws: bool) -> tables.Table:
+  """Claimed and found, on both grids, over all processes."""
+  made = []
+  for method in methods_of(rows, 'draws'):
+    some = next(row for (m, _), row in rows.items() if m == method)
+    if some['draws'] != draws:
+      continue
+    found = {grid: list(slopes(rows, method, grid).values()) for grid in GRIDS}
+    own = None
+    if not draws and 'exact' in some['errors'][GRIDS[0]]:
+      own = _span([order for grid in GRIDS for order in slopes(
+          rows, method, grid, 'own').values()])
+    errors = 'variance_errors' if draws else 'errors'
+    last = max((value[-1] or math.nan) for (m, _), row in rows.items()
+               if m == method for grid in GRIDS
+               for value in ([row[errors][grid]] if draws else
+                             [row[errors][grid].get(
+                                 'exact', row[errors][grid]['own'])]))
+    made.append((method, f'{some["evaluations_per_step"]:g}',
+                 certified.CLAIMS.get(method), *map(_span, found.values()),
+                 *(() if draws else (own,)), f'{last:.1e}'))
+  return tables.make_table(
+      ['method', tables.Column('evaluations', 'evaluations a step'),
+       tables.Column('claimed', 'order claimed'),
+       tables.Column('karras', 'found, Karras'),
+       tables.Column('log', 'found, log-uniform'),
+       *(() if draws else (tables.Column('own', 'with its own start'),)),
+       tables.Column('error', f'largest error, {laws.STEPS[-1]} steps')], made)
+
+
+def _spent(row: Row, budget: int, name: str) -> float | None:
+  spent = row['budgets'].get(str(budget))
+  return None if spent is None else spent[name]
+
+
+def variances(rows: Rows, budget: int = _BUDGET) -> tables.Table:
+  """Output variance over that of the data at a budget, processes across."""
+  mean, variance = laws.moments(laws.GAUSSIAN)
+
+  def cell(row: Row) -> str | None:
+    value = _spent(row, budget, 'variance')
+    return None if value is None else f'{value / variance:.3f}'
+
+  def off(method: str) -> str | None:
+    means = [_spent(rows[method, p], budget, 'mean')
+             for p in processes_of(rows)]
+    gaps = [abs(m - mean) for m in means if m is not None]
+    return f'{max(gaps):.3f}' if gaps else None
+
+  return tables.make_table(
+      ['method', *processes_of(rows),
+       tables.Column('mean', 'mean off by at most')],
+      [(m, *(cell(rows[m, p]) for p in processes_of(rows)), off(m))
+       for m in methods_of(rows, 'draws')])
+
+
+def distances(rows: Rows, process: str) -> tables.Table:
+  """W2 to the mixture at every budget, on one process."""
+
+  def cell(row: Row, budget: int) -> str | None:
+    value = _spent(row, budget, 'w2')
+    return None if value is None else f'{value:.3f}'
+
+  return tables.make_table(
+      ['method', *map(str, laws.BUDGETS)],
+      [(m, *(cell(rows[m, process], b) for b in laws.BUDGETS))
+       for m in methods_of(rows, 'draws')])
+
+
+def adapted(rows: Rows) -> tables.Table:
+  """Evaluations and error of methods that choose their steps."""
+
+  def cell(row: Row) -> str:
+    found = row['adapted']
+    return f'{found["evaluations"]:.0f}: {found["error"]:.0e}'
+
+  return tables.make_table(
+      ['method', *processes_of(rows)],
+      [(m, *(cell(rows[m, p]) for p in processes_of(rows)))
+       for m in methods_of(rows, 'adapted')])
+
+
+def page(rows: Rows, names: Mapping[str, str], broken: Sequence[str]) -> str:
+  """The text of certificate.md."""
+
+  def image(name: str) -> str:
+    return f'![{names[name]}](certificate/{name}.png)'
+
+  def chart(make: Any, *args: Any, **options: Any) -> str:
+    return tables.as_markdown(make(rows, *args, **options))
+
+  mean, variance = laws.moments(laws.GAUSSIAN)
+  std = math.sqrt(laws.moments(laws.MIXTURE)[1])
+  num = len(processes_of(rows))
+  claimed = [m for m in methods_of(rows, 'draws') if m in certified.CLAIMS]
+  verdict = ('Every one of them is found.' if not broken else
+             'Not found are: ' + '; '.join(broken) + '.')
+  parts = [
+      '# Certificate of the samplers',
+      _prose("""Every method of drawing on every process, against the exact
+             answer, in float64. The denoiser is that of data that are known, so
+             that what is measured is the method alone. `make certificate`
+             writes this page, and `certificate.json`, which holds all numbers;
+             rows whose program has not changed are kept."""),
+      '## Order of convergence',
+      _prose(f"""Largest error of x over {laws.ROWS} starts, between sigma /
+             alpha = {laws.HIGH:g} and {laws.LOW:g}, on a mixture of two
+             Gaussians on the line, whose probability flow is known to a
+             rounding. The order is the slope of the error from {laws.STEPS[0]}
+             to {laws.STEPS[-1]} steps, from the least to the most of {num}
+             processes. Multistep methods begin from exact values, and from
+             their own in the column that says so. Claimed are the orders of
+             {len(claimed)} methods, to {TOLERANCE:g}, on every process and both
+             grids. {verdict}"""),
+      chart(orders, draws=False), image('orders'),
+      _prose(f"""Of methods that draw, the error is that of the variance on
+             N({mean:g}, {variance:g}), relative; every step is affine, so that
+             it is exact. That of `restart` does not shrink with the steps, for
+             those within its interval stay as many."""),
+      chart(orders, draws=True),
+      f'## Output law at {_BUDGET} evaluations',
+      _prose(f"""Variance of what is drawn over that of the data, N({mean:g},
+             {variance:g}): 1 is right. On the process's own grid, from N(0,
+             alpha^2 {variance:g} + sigma^2), without chance. Evaluations of the
+             denoiser are counted. A cell is empty where 2 steps take more of
+             them, or x is infinite, as by a drift at alpha = 0."""),
+      chart(variances), image('variances'),
+      '## Distance to the data',
+      _prose(f"""W2 to the mixture, of standard deviation {std:.3f}, by
+             evaluations. Methods that draw nothing move quantiles of the start,
+             to 1e-4. Of the others {laws.ROWS * laws.CHUNKS} samples are drawn,
+             whose own distance is about .01 to .02.""")]
+  for p in processes_of(rows):
+    if p in _SHOWN:
+      parts += [f'On `{p}`:', chart(distances, p)]
+  parts.append(image('distances'))
+  if methods_of(rows, 'adapted'):
+    parts += ['## Steps of its own',
+              _prose("""Mean evaluations, and the largest error of x as of the
+                     orders above, in one step of the grid."""), chart(adapted)]
+  if ROADS:
+    parts += ['## Likelihood', 'Error in nats.', tables.as_markdown(
+        tables.make_table(['process', *ROADS], [
+            (p, *(f'{road(p):.1e}' for road in ROADS.values()))
+            for p in processes_of(rows)]))]
+  return '\n\n'.join(parts) + '\n'
+
+
+def _prose(text: str) -> str:
+  return textwrap.fill(' '.join(text.split()), 80, break_on_hyphens=False)

@@ -1,0 +1,121 @@
+"""Laws of the flow maps of known data, on every process by a few models."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax.diffusion import exact
+from tests import laws
+from tests.diffusion import test_order
+from tests.diffusion.tables import at
+from tests.diffusion.tables import PROCESSES
+
+_RNG = np.random.default_rng(0)
+_LOGITS = np.log([.3, .7])
+_MEANS, _STDS = np.array([[-1.], [.6]]), np.array([.2, .4])
+_POINTS = np.array([[-1., .5], [.8, -.2], [.1, 1.2]])
+
+# (process -> Exact, dimension, error of its flow)
+MODELS = {
+    'gaussian': (lambda p: exact.gaussian(
+        p, _POINTS[0], np.array([[.5, .3], [.3, .4]])), 2, 1e-13),
+    'mixture on the line': (lambda p: exact.gaussian_mixture(
+        p, _LOGITS, _MEANS, _STDS[:, None, None]**2), 1, 1e-13),
+    'points on the line': (lambda p: exact.finite_dataset(
+        p, jnp.asarray(_POINTS[:, :1])), 1, 1e-13),
+    # Independent axes: the flow along the first is that on the line.
+    'mixture': (lambda p: exact.gaussian_mixture(
+        p, _LOGITS, np.pad(_MEANS, ((0, 0), (0, 1))), np.stack(
+            [np.diag([s**2, .3]) for s in _STDS])), 2, 1e-8),
+    'points': (lambda p: exact.finite_dataset(p, jnp.asarray(_POINTS)), 2,
+               1e-8),
+}
+_STEP = 1e-4
+
+
+@functools.cache
+def _flow(model, name):
+  return jax.jit(MODELS[model][0](PROCESSES[name]).flow)
+
+
+def _times(p, *log_snr):
+  return [float(p.time(jnp.asarray(x))) for x in log_snr]
+
+
+@pytest.mark.parametrize('model, name', [
+    ('gaussian', 'vp_cosine'), ('mixture on the line', 'ddpm'),
+    ('points on the line', 'edm'), ('mixture', 'flow_matching'),
+    pytest.param('points', 'vp_linear', marks=pytest.mark.slow)])
+@laws.float64
+def test_a_flow_composes_and_its_slope_is_the_velocity(model, name):
+  """phi(t -> s) = phi(r -> s) o phi(t -> r), phi(t -> t) is the identity, and
+  d/ds phi(t -> s) at s = t is the velocity, by central differences."""
+  p, (make, dim, error) = PROCESSES[name], MODELS[model]
+  t, r, s = _times(p, -3., -.5, 2.)
+  x = _RNG.normal(size=(4, dim)) * np.hypot(at(p.alpha, t), at(p.sigma, t))
+  there = np.concatenate([np.repeat(end, 4) for end in (
+      s, r, t, t + _STEP, t - _STEP)])
+  go = _flow(model, name)
+  direct, middle, same, above, below = np.split(np.asarray(go(
+      jnp.asarray(np.tile(x, (5, 1))), jnp.full(20, t), jnp.asarray(there))), 5)
+  via = go(jnp.asarray(np.tile(middle, (5, 1))), jnp.full(20, r),
+           jnp.full(20, s))[:4]
+  np.testing.assert_allclose(via, direct, rtol=0, atol=10 * error)
+  np.testing.assert_allclose(same, x, rtol=0, atol=10 * error)
+  slope = (above - below) / (2 * _STEP)
+  got = make(p).velocity(jnp.asarray(x), jnp.asarray(t))
+  # Differences err by their square, and by the flow's error over the step.
+  np.testing.assert_allclose(got, slope, rtol=1e-5, atol=2 * error / _STEP)
+
+
+@pytest.mark.parametrize('model, name', [
+    ('mixture on the line', 'ddpm'), ('mixture on the line', 've'),
+    ('mixture', 'flow_matching')])
+@laws.float64
+def test_a_flow_keeps_the_cdf(model, name):
+  """By scipy's root finding; an axis that is independent, as a Gaussian."""
+  p, (_, dim, error) = PROCESSES[name], MODELS[model]
+  t, s = (float(p.time(-2 * jnp.log(level))) for level in (10., .02))
+  x = np.linspace(-2, 2, 20) * np.hypot(at(p.alpha, t), at(p.sigma, t))
+  want = [test_order._flow(p, y, t, s) for y in x]
+  start = np.zeros((20, dim))
+  start[:, 0], start[:, -1] = x, x
+  got = np.asarray(_flow(model, name)(
+      jnp.asarray(start), jnp.full(20, t), jnp.full(20, s)))
+  np.testing.assert_allclose(got[:, 0], want, rtol=0, atol=5 * error)
+  if dim == 2:
+    before, after = (at(p.alpha, time)**2 * .3 + at(p.sigma, time)**2
+                     for time in (t, s))
+    np.testing.assert_allclose(got[:, 1], x * np.sqrt(after / before), rtol=0,
+                               atol=5 * error)
+
+
+@laws.float64
+def test_a_flow_begins_where_all_is_noise_and_ends_where_there_is_none():
+  """z at t = 1 becomes the quantile of the data at Phi(z), in both tails."""
+  z = jnp.asarray([-6., -1., 0., 2., 7.])[:, None]
+  weights, means = np.exp(_LOGITS), _MEANS[:, 0]
+
+  def log_tails(x, means, stds):
+    return [jax.nn.logsumexp(np.log(weights) + jax.scipy.special.log_ndtr(
+        side * (np.asarray(x) - means) / stds), axis=1) for side in (1, -1)]
+
+  x = _flow('mixture on the line', 'flow_matching')(
+      z, jnp.asarray(1.), jnp.asarray(0.))
+  for got, side in zip(log_tails(x, means, _STDS), (1, -1)):
+    np.testing.assert_allclose(
+        got, jax.scipy.special.log_ndtr(side * z[:, 0]), rtol=1e-9, atol=1e-15)
+
+
+@laws.float64
+def test_points_attract_what_is_nearest():
+  """From where points are apart, to little noise: x - mean scales as sigma."""
+  x = jnp.asarray([[-.9], [.3], [1.]])
+  got = _flow('points on the line', 'edm')(
+      x, jnp.asarray(.02), jnp.asarray(1e-4))
+  points = np.array([[-1.], [.1], [.8]])
+  np.testing.assert_allclose(got, points + (x - points) * 1e-4 / .02,
+                             rtol=1e-9)

@@ -1,0 +1,26 @@
+"""A fingerprint is another wherever what is computed is."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.training import programs
+
+
+def _scaled_by(factor):
+  factor = jnp.asarray(factor)
+  return lambda x: factor * x
+
+
+def test_a_fingerprint_sees_program_constants_and_arguments():
+  x = np.arange(3.)
+  seen = [programs.fingerprint(f, x) for f in (
+      _scaled_by(np.ones(3)), _scaled_by(np.full(3, 2.)), jnp.sin, jnp.cos)]
+  seen.append(programs.fingerprint(jnp.sin, x + 1))
+  assert len(set(seen)) == 5
+  assert programs.fingerprint(_scaled_by(np.ones(3)), x) == seen[0]
+
+
+def test_a_digest_sees_shape_dtype_and_place():
+  x = np.zeros(4, np.float32)
+  assert len({programs.digest(value) for value in (
+      x, x.reshape(2, 2), x.astype(np.int32), (x, 'a'), ('a', x))}) == 5
