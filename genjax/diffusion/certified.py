@@ -7,20 +7,29 @@ variants and what it claims are rows here.
 import functools
 from typing import Callable, Mapping
 
+import jax
+
 from genjax.diffusion import named
 from genjax.diffusion import process
 from genjax.diffusion import samplers
+from genjax.diffusion import schedule
+from genjax.diffusion import shift
 from genjax.types import Process
 
 PROCESSES: Mapping[str, Callable[[], Process]] = {
     'vp_linear': process.vp_linear,
+    'sub_vp': process.sub_vp,
     'vp_cosine': process.vp_cosine,
     'vp_cosine_short': lambda: process.vp_cosine(t_max=0.98),
     've': process.ve,
     'edm': process.edm,
     'flow_matching': process.flow_matching,
+    'shifted_flow': lambda: shift.shifted(
+        process.flow_matching(), shift.resolution_shift(192), power=1),
     'ddpm': lambda: process.discretize(process.linear_betas()),
     'improved_ddpm': lambda: process.discretize(process.cosine_betas()),
+    'learned': lambda: schedule.learned((-9.0, 12.5))(
+        {'schedule': schedule.init_schedule(jax.random.key(0), hidden=8)}),
 }
 
 # Beside the options that methods have by default.

@@ -148,9 +148,11 @@ FAULTS = (
     Fault('diffusion: pixels left on their levels',
           'genjax/runs/diffusion.py', "{**batch, 'x': x}", 'batch',
           room('runs/diffusion')),
-    Fault('diffusion: drawn evenly in time whatever the process', DRAWING,
-          'proc.grid(num_steps)', 'jnp.linspace(proc.t_max, proc.t_min, '
-          'num_steps + 1)', room('runs/diffusion')),
+    Fault('diffusion: drawn evenly in time whatever the process',
+          'genjax/runs/diffusion_functions.py',
+          'return process.grid(settings.sampling_steps)',
+          'return jax.numpy.linspace(process.t_max, process.t_min, '
+          'settings.sampling_steps + 1)', room('runs/diffusion')),
     Fault('diffusion: waves of another length', 'genjax/diffusion/named.py',
           '2.0**n * math.pi * parts.data_std', '2.0**n * math.pi',
           room('runs/diffusion')),
