@@ -53,6 +53,7 @@ def methods_of(rows: Rows, key: str) -> list[str]:
 
 
 def processes_of(rows: Rows) -> list[str]:
+  """Processes of the rows, in their order."""
   return list(dict.fromkeys(p for _, p in rows))
 
 

@@ -131,7 +131,7 @@ def _draw(axis, panel: Panel):
   axis.set_title(panel.title, fontsize=10)
   axis.set_xlabel(panel.x_label, fontsize=9)
   axis.set_ylabel(panel.y_label, fontsize=9)
-  axis.tick_params(labelsize=8, which='both')
+  axis.tick_params(labelsize=8)
   axis.grid(True, which='major', alpha=0.25)
   axis.set_axisbelow(True)
   if 'x' in panel.log:

@@ -46,7 +46,7 @@ def _times(p, *log_snr):
 
 
 @pytest.mark.parametrize('model, name', [
-    ('gaussian', 'vp_cosine'), ('mixture on the line', 'ddpm'),
+    ('gaussian', 'vp_cosine'), ('mixture on the line', 'vp_linear'),
     ('points on the line', 'edm'), ('mixture', 'flow_matching'),
     pytest.param('points', 'vp_linear', marks=pytest.mark.slow)])
 @laws.float64
@@ -72,8 +72,7 @@ def test_a_flow_composes_and_its_slope_is_the_velocity(model, name):
 
 
 @pytest.mark.parametrize('model, name', [
-    ('mixture on the line', 'ddpm'), ('mixture on the line', 've'),
-    ('mixture', 'flow_matching')])
+    ('mixture on the line', 'vp_linear'), ('mixture', 'flow_matching')])
 @laws.float64
 def test_a_flow_keeps_the_cdf(model, name):
   """By scipy's root finding; an axis that is independent, as a Gaussian."""

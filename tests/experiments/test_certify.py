@@ -14,10 +14,13 @@ from genjax.reports import certificate_page as page
 
 @pytest.fixture(scope='module')
 def short():
-  """Few steps, at which nothing has its order yet."""
+  """Two processes, and few steps, at which nothing has its order yet."""
+  processes = certified.processes()
   with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(certified, 'processes', lambda: {
+        name: processes[name] for name in ('ve', 'edm')})
     patch.setattr(laws, 'STEPS', (8, 16))
-    patch.setattr(laws, 'BUDGETS', (6,))
+    patch.setattr(laws, 'BUDGETS', (8,))
     patch.setattr(laws, 'CHUNKS', 2)
     patch.setattr(certified, 'CLAIMS', {})
     yield patch
@@ -32,19 +35,18 @@ def written(short, run, tmp_path_factory):
 
 
 def _flags(out):
-  return f'--out={out}', '--methods=ddim,dpm_solver_2m,ddpm', (
-      '--processes=edm,ve')
+  return f'--out={out}', '--methods=dpm_solver_2m,ddpm', '--processes=edm,ve'
 
 
 def test_a_certificate_holds_every_row(written, files_of):
   with open(written / 'certificate.json', encoding='utf-8') as file:
     kept = json.load(file)
-  assert list(kept) == ['ddpm', 'ddim', 'dpm_solver_2m']  # as in their table
+  assert list(kept) == ['ddpm', 'dpm_solver_2m']  # as in their table
   for rows in kept.values():
     assert list(rows) == ['ve', 'edm']
     for row in rows.values():
-      spent = row['budgets']['6']
-      assert spent['evaluations'] == 6
+      spent = row['budgets']['8']
+      assert spent['evaluations'] == 8
       assert all(np.isfinite(spent[name]) for name in (
           'mean', 'variance', 'w2'))
   assert {f'certificate/{name}.png' for name in (
@@ -58,7 +60,7 @@ def test_rows_that_have_not_changed_are_kept(written, short, run):
   path = written / 'certificate.json'
   before = path.read_text('utf-8')
   kept = json.loads(before)
-  kept['ddim']['edm']['inputs'] = 'other'
+  kept['ddpm']['edm']['inputs'] = 'other'
   path.write_text(json.dumps(kept), 'utf-8')
   measured = []
   row_of = certificate._row_of
@@ -77,12 +79,12 @@ def test_rows_that_have_not_changed_are_kept(written, short, run):
 
 def test_a_claim_that_does_not_hold_is_one_line(written, short, run):
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(certified, 'CLAIMS', {'ddim': 3})
+    patch.setattr(certified, 'CLAIMS', {'dpm_solver_2m': 3})
     result = run(certify, *_flags(written))
   assert result.code == 1
   last = result.err.strip().splitlines()[-1]
   assert last.startswith('certify: an order is not what it is claimed to be: '
-                         'ddim on ve (karras): order ')
+                         'dpm_solver_2m on ve (karras): order ')
   assert 'claimed 3' in last
 
 
