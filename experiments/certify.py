@@ -23,7 +23,8 @@ def define_flags() -> None:
   """The script's flags."""
   flags.DEFINE_string('out', None, 'Folder where everything is written.')
   flags.mark_flag_as_required('out')
-  flags.DEFINE_list('methods', [], 'Methods that are measured; all if absent.')
+  flags.DEFINE_list('methods', [], 'Methods, and roads to the '
+                    'likelihood, that are measured; all if absent.')
   flags.DEFINE_list('processes', [], 'Processes on which; all if absent.')
 
 

@@ -20,6 +20,7 @@ from genjax.checks import check_choice
 from genjax.diffusion import certification
 from genjax.diffusion import certified
 from genjax.diffusion import certified_laws as laws
+from genjax.diffusion import certified_roads as roads
 from genjax.training import programs
 from genjax.types import Process
 from genjax.viz.figures import write_whole
@@ -39,7 +40,8 @@ def measure(
   Args:
     out: the folder.
     say: is told in a line what is being measured.
-    methods: names, all where none is given; rows of others are left out.
+    methods: names, of roads to the likelihood too, all where none is given;
+      rows of others are left out.
     processes: likewise.
 
   Raises:
@@ -47,7 +49,7 @@ def measure(
   """
   made, every = _methods(), certified.processes()
   for name in methods:
-    check_choice('methods', 'each', name, made)
+    check_choice('methods', 'each', name, (*made, *roads.ROADS))
   for name in processes:
     check_choice('processes', 'each', name, every)
   wanted = [name for name in made if not methods or name in methods]
@@ -55,6 +57,11 @@ def measure(
   path = os.path.join(out, 'certificate.json')
   kept = _read(path)
   rows: dict[tuple[str, str], Row] = {}
+
+  def keep(name: str, found: Mapping[str, Row]) -> None:
+    kept[name] = {p: found[p] for p in every if p in found}
+    _write(path, {n: kept[n] for n in (*made, *roads.ROADS) if n in kept})
+
   with jax.enable_x64(True):
     truth = certification.make_truth(tuple(every.values()))
     for name in wanted:
@@ -67,9 +74,21 @@ def measure(
                   f'measuring {name} on {p}')).items()}}
       rows.update({(name, p): found[p] for p in at})
       if stale:
-        kept[name] = {p: found[p] for p in every if p in found}
-        _write(path, {n: kept[n] for n in made if n in kept})
+        keep(name, found)
         jax.clear_caches()
+    for name, road in roads.ROADS.items():
+      if methods and name not in methods:
+        continue
+      found = dict(kept.get(name, {}))
+      inputs = {p: _inputs_of_road(road, every[p]) for p in at}
+      stale = [p for p in at if found.get(p, {}).get('inputs') != inputs[p]]
+      for p in stale:
+        say(f'measuring {name} on {p}')
+        found[p] = {'inputs': inputs[p], 'likelihood': _rounded(
+            roads.errors(road, every[p])._asdict())}
+      rows.update({(name, p): found[p] for p in at})
+      if stale:
+        keep(name, found)
   return rows
 
 
@@ -170,6 +189,11 @@ def _inputs(make: certification.Make, process: Process) -> str:
         for line, times in zip((laws.MIXTURE, laws.GAUSSIAN), grids))))
 
 
+def _inputs_of_road(road: roads.Nats, process: Process) -> str:
+  return programs.digest((_instruments(), programs.fingerprint(
+      functools.partial(roads.nats, road, process), np.zeros(roads.POINTS))))
+
+
 @functools.cache
 def _answer(process: Process) -> str:
   return programs.fingerprint(
@@ -181,7 +205,7 @@ def _answer(process: Process) -> str:
 def _instruments() -> str:
   """What measures, without comments and docstrings."""
   texts = []
-  for module in (certification, laws):
+  for module in (certification, laws, roads):
     with open(str(module.__file__), encoding='utf-8') as file:
       tree = ast.parse(file.read())
     for node in ast.walk(tree):

@@ -35,13 +35,19 @@ def written(short, run, tmp_path_factory):
 
 
 def _flags(out):
-  return f'--out={out}', '--methods=dpm_solver_2m,ddpm', '--processes=edm,ve'
+  return f'--out={out}', '--methods=dpm_solver_2m,ddpm,I-MMSE', (
+      '--processes=edm,ve')
 
 
 def test_a_certificate_holds_every_row(written, files_of):
   with open(written / 'certificate.json', encoding='utf-8') as file:
     kept = json.load(file)
-  assert list(kept) == ['ddpm', 'dpm_solver_2m']  # as in their table
+  # As in their tables.
+  assert list(kept) == ['ddpm', 'dpm_solver_2m', 'I-MMSE']
+  for row in kept.pop('I-MMSE').values():
+    found = row['likelihood']
+    assert 0 < found['noise'] < 5e-3
+    assert abs(found['mean']) < 4 * found['noise'] + 1e-3
   for rows in kept.values():
     assert list(rows) == ['ve', 'edm']
     for row in rows.values():
@@ -53,6 +59,7 @@ def test_a_certificate_holds_every_row(written, files_of):
       'orders', 'variances', 'distances')} <= set(files_of(written))
   text = (written / 'certificate.md').read_text('utf-8')
   assert '\n| method | ve | edm | mean off by at most |\n' in text
+  assert '\n| process | I-MMSE |\n' in text
 
 
 def test_rows_that_have_not_changed_are_kept(written, short, run):
