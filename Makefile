@@ -56,7 +56,8 @@ quality: $(STAMP)
 	@$(BIN) -m experiments.quality
 
 certificate: $(STAMP)
-	@JAX_PLATFORMS=cpu $(BIN) -m experiments.certify --out=docs
+	@JAX_PLATFORMS=cpu $(BIN) -m experiments.certify --out=docs \
+	  --workers=$(WORKERS)
 
 test: $(STAMP)
 	@$(PYTEST)

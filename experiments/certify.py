@@ -26,13 +26,15 @@ def define_flags() -> None:
   flags.DEFINE_list('methods', [], 'Methods, and roads to the '
                     'likelihood, that are measured; all if absent.')
   flags.DEFINE_list('processes', [], 'Processes on which; all if absent.')
+  flags.DEFINE_integer('workers', 1, 'Number of methods that are measured at a '
+                       'time.', lower_bound=1)
 
 
 def main() -> None:
   values = flags.FLAGS
   os.makedirs(values.out, exist_ok=True)
   rows = certificate.measure(values.out, logging.info, values.methods,
-                             values.processes)
+                             values.processes, workers=values.workers)
   broken = certificate_page.write(values.out, rows)
   if broken:
     raise ValueError('an order is not what it is claimed to be: '

@@ -7,11 +7,13 @@ code that measures.
 """
 
 import ast
+import concurrent.futures
 import functools
 import json
 import math
+import multiprocessing
 import os
-from typing import Any, Callable, Collection, Iterable, Mapping
+from typing import Any, Callable, Collection, Mapping
 
 import jax
 import numpy as np
@@ -33,65 +35,75 @@ Rows = Mapping[tuple[str, str], Row]  # (method, process) -> facts
 
 def measure(
     out: str, say: Callable[[str], Any], methods: Collection[str] = (),
-    processes: Collection[str] = ()
+    processes: Collection[str] = (), *, workers: int = 1
 ) -> Rows:
   """The rows of certificate.json in `out`, those that are stale measured.
 
   Args:
     out: the folder.
-    say: is told in a line what is being measured.
+    say: is told in a line what has been measured.
     methods: names, of roads to the likelihood too, all where none is given;
       rows of others are left out.
     processes: likewise.
+    workers: how many methods are measured at a time, each in a process of its
+      own where there is more than one.
 
   Raises:
     ValueError: an unknown name.
   """
-  made, every = _methods(), certified.processes()
+  names, every = (*_methods(), *roads.ROADS), tuple(certified.PROCESSES)
   for name in methods:
-    check_choice('methods', 'each', name, (*made, *roads.ROADS))
+    check_choice('methods', 'each', name, names)
   for name in processes:
     check_choice('processes', 'each', name, every)
-  wanted = [name for name in made if not methods or name in methods]
+  wanted = [name for name in names if not methods or name in methods]
   at = [name for name in every if not processes or name in processes]
   path = os.path.join(out, 'certificate.json')
   kept = _read(path)
   rows: dict[tuple[str, str], Row] = {}
 
   def keep(name: str, found: Mapping[str, Row]) -> None:
-    kept[name] = {p: found[p] for p in every if p in found}
-    _write(path, {n: kept[n] for n in (*made, *roads.ROADS) if n in kept})
+    rows.update({(name, p): found[p] for p in at})
+    if found != kept.get(name):
+      say(f'measured {name}')
+      kept[name] = {p: found[p] for p in every if p in found}
+      _write(path, {n: kept[n] for n in names if n in kept})
 
+  before = [kept.get(name, {}) for name in wanted]
+  if workers == 1:
+    for name, old in zip(wanted, before):
+      keep(name, _measured(name, at, old))
+  else:
+    with concurrent.futures.ProcessPoolExecutor(
+        workers, multiprocessing.get_context('spawn')) as pool:
+      jobs = {pool.submit(_measured, name, at, old): name
+              for name, old in zip(wanted, before)}
+      for job in concurrent.futures.as_completed(jobs):
+        keep(jobs[job], job.result())
+  return {(name, p): rows[name, p] for name in wanted for p in at}
+
+
+def _measured(
+    name: str, processes: Collection[str], old: Mapping[str, Row]
+) -> dict[str, Row]:
+  """Rows of a method or a road, by process: `old` ones if they are not stale.
+  """
+  every, found = certified.processes(), dict(old)
   with jax.enable_x64(True):
-    truth = certification.make_truth(tuple(every.values()))
-    for name in wanted:
-      inputs = {p: _inputs(made[name], every[p]) for p in at}
-      stale = [p for p in at
-               if kept.get(name, {}).get(p, {}).get('inputs') != inputs[p]]
-      found = {**kept.get(name, {}), **{
-          p: {'inputs': inputs[p], **row} for p, row in _row_of(
-              made[name], truth, every, stale, lambda p: say(
-                  f'measuring {name} on {p}')).items()}}
-      rows.update({(name, p): found[p] for p in at})
-      if stale:
-        keep(name, found)
-        jax.clear_caches()
-    for name, road in roads.ROADS.items():
-      if methods and name not in methods:
-        continue
-      found = dict(kept.get(name, {}))
-      inputs = {p: _inputs_of_road(road, every[p]) for p in at}
-      stale = [p for p in at if found.get(p, {}).get('inputs') != inputs[p]]
-      for p in stale:
-        say(f'measuring {name} on {p}')
-        found[p] = {'inputs': inputs[p], 'likelihood': _rounded(
-            roads.errors(road, every[p])._asdict())}
-      rows.update({(name, p): found[p] for p in at})
-      if stale:
-        keep(name, found)
-  return rows
+    inputs = {p: _inputs(name, every[p]) for p in processes}
+    stale = [p for p in processes
+             if found.get(p, {}).get('inputs') != inputs[p]]
+    for p, row in _rows_of(name, stale).items():
+      found[p] = {'inputs': inputs[p], **row}
+  return found
 
 
+@functools.cache
+def _truth() -> certification.Truth:
+  return certification.make_truth(tuple(certified.processes().values()))
+
+
+@functools.cache
 def _methods() -> dict[str, certification.Make]:
   """Those that take the steps of a grid, and others by their tolerances."""
   some = next(iter(certified.processes().values()))
@@ -123,23 +135,21 @@ def _write(path: str, kept: Mapping[str, Mapping[str, Row]]) -> None:
   write_whole(path, write)
 
 
-def _row_of(
-    make: certification.Make, truth: certification.Truth,
-    every: Mapping[str, Process], names: Iterable[str],
-    say: Callable[[str], Any]
-) -> dict[str, Row]:
-  """Facts of a method on each of the processes of these names."""
-  all_processes = tuple(every.values())
+def _rows_of(name: str, processes: Collection[str]) -> dict[str, Row]:
+  """Facts of a method, or of a road, on each of these processes."""
+  every = certified.processes()
+  if name in roads.ROADS:
+    return {p: {'likelihood': _rounded(roads.errors(
+        roads.ROADS[name], every[p])._asdict())} for p in processes}
+  make, values = _methods()[name], tuple(every.values())
   instrument = laws.Instrument(
-      make, certification.make_run(make, all_processes), truth, all_processes)
+      make, certification.make_run(make, values), _truth(), values)
+  counts = certification.counts_itself(make, values[0])
   rows = {}
-  for name in names:
-    say(name)
-    index = list(every).index(name)
-    rows[name] = _rounded(
-        {'adapted': laws.adapted(instrument, index)._asdict()}
-        if certification.counts_itself(make, all_processes[0])
-        else _facts(instrument, index))
+  for p in processes:
+    index = list(every).index(p)
+    rows[p] = _rounded({'adapted': laws.adapted(instrument, index)._asdict()}
+                       if counts else _facts(instrument, index))
   return rows
 
 
@@ -177,9 +187,13 @@ def _rounded(value: Any) -> Any:
   return value
 
 
-def _inputs(make: certification.Make, process: Process) -> str:
+def _inputs(name: str, process: Process) -> str:
   """Hash of all that a row depends on."""
-  x = np.zeros(certification.ROWS)
+  if name in roads.ROADS:
+    return programs.digest((_instruments(), programs.fingerprint(
+        functools.partial(roads.nats, roads.ROADS[name], process),
+        np.zeros(roads.POINTS))))
+  x, make = np.zeros(certification.ROWS), _methods()[name]
   grids = (laws.grid_of(process, 'karras', 2), process.grid(3))
   return programs.digest((
       _instruments(), _answer(process), repr((laws.STEPS, laws.BUDGETS)),
@@ -187,11 +201,6 @@ def _inputs(make: certification.Make, process: Process) -> str:
           functools.partial(certification.solve, make, process), line, x,
           times, certification.noises())
         for line, times in zip((laws.MIXTURE, laws.GAUSSIAN), grids))))
-
-
-def _inputs_of_road(road: roads.Nats, process: Process) -> str:
-  return programs.digest((_instruments(), programs.fingerprint(
-      functools.partial(roads.nats, road, process), np.zeros(roads.POINTS))))
 
 
 @functools.cache

@@ -70,17 +70,17 @@ def test_rows_that_have_not_changed_are_kept(written, short, run):
   kept['ddpm']['edm']['inputs'] = 'other'
   path.write_text(json.dumps(kept), 'utf-8')
   measured = []
-  row_of = certificate._row_of
+  rows_of = certificate._rows_of
 
-  def seen(make, truth, every, names, say):
-    measured.extend(names)
-    return row_of(make, truth, every, names, say)
+  def seen(name, processes):
+    measured.extend((name, p) for p in processes)
+    return rows_of(name, processes)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(certificate, '_row_of', seen)
+    patch.setattr(certificate, '_rows_of', seen)
     result = run(certify, *_flags(written))
   assert result.code == 0, result.err
-  assert measured == ['edm']
+  assert measured == [('ddpm', 'edm')]
   assert json.loads(path.read_text('utf-8')) == json.loads(before)
 
 
