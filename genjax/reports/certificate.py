@@ -69,7 +69,6 @@ def measure(
       if stale:
         kept[name] = {p: found[p] for p in every if p in found}
         _write(path, {n: kept[n] for n in made if n in kept})
-        jax.clear_caches()
   return rows
 
 
