@@ -270,18 +270,23 @@ def spend(
   None where the shortest, of 2 steps, takes more.
   """
   process = instrument.processes[index]
-  most = int((budget - price.base) / price.per_step)
-  # A last step to sigma = 0 may cost less than the others.
-  for num_steps in range(most + 1, max(most - 2, 1), -1):
-    times = process.grid(num_steps)
-    spent = evaluations(instrument, index, times)
-    if spent <= budget:
-      return Spent(
-          num_steps, spent,
-          output_law(instrument, index, GAUSSIAN, times, marginal(
-              process, GAUSSIAN, times[0], prior=True)),
-          distance(instrument, index, times))
-  return None
+  num_steps = int((budget - price.base) / price.per_step)
+  spent, found, most = 0, 0, budget
+  while num_steps >= 2 and not found:
+    spent = evaluations(instrument, index, process.grid(num_steps))
+    if spent > budget:
+      most = num_steps = num_steps - 1
+    elif spent + price.per_step <= budget and num_steps < most:
+      num_steps += 1  # a last step may cost less than the others
+    else:
+      found = num_steps
+  if not found:
+    return None
+  times = process.grid(found)
+  start = marginal(process, GAUSSIAN, times[0], prior=True)
+  return Spent(found, spent,
+               output_law(instrument, index, GAUSSIAN, times, start),
+               distance(instrument, index, times))
 
 
 class Adapted(NamedTuple):

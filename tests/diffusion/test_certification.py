@@ -163,7 +163,7 @@ def _check_orders(instrument, name, grids):
                                  err_msg=f'{name} on {at}, {grid}: {errors}')
 
 
-@pytest.mark.parametrize('name', ['heun', 'unipc'])
+@pytest.mark.parametrize('name', ['heun', 'dpm_solver_3m'])
 @laws.float64
 def test_methods_have_their_order_on_every_process(name, monkeypatch):
   """Between 160 and 320 steps, from exact starting values."""
