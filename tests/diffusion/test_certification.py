@@ -13,6 +13,7 @@ from genjax.diffusion import certified
 from genjax.diffusion import certified_laws as found
 from genjax.diffusion import named
 from genjax.diffusion import samplers
+from genjax.diffusion import times as grids
 from tests import laws
 from tests.diffusion import tables
 
@@ -76,6 +77,30 @@ def test_output_laws_are_the_known_ones(make, ratio):
   start = found.marginal(process, _GAUSSIAN, times[0])
   law = found.output_law(instrument, index, _GAUSSIAN, times, start)
   np.testing.assert_allclose(law, [0, .25 * ratio], atol=.25 * 5.1e-4)
+
+
+@laws.float64
+def test_draws_have_the_law_that_is_computed_of_them():
+  """Of every method that draws: mean and variance of 20,000 samples of
+  Gaussian data from noise, to 4 standard errors."""
+  process, num = certified.processes()['vp_linear'], 20_000
+  times = grids.karras(process, 6, sigma_min=.03, sigma_max=10.)
+  start = found.marginal(process, found.GAUSSIAN, times[0], prior=True)
+  truth = certification._truth(process, found.GAUSSIAN)
+  methods = {m: tables.SAMPLERS[m] for m in tables.STOCHASTIC}
+
+  @jax.jit
+  def draw(x):
+    return [samplers.sample(jax.random.key(i), make(process), truth.denoiser, x,
+                            times).x for i, make in enumerate(methods.values())]
+
+  x = np.sqrt(start.variance) * jax.random.normal(jax.random.key(9), (num, 1))
+  for (m, make), x in zip(methods.items(), draw(x)):
+    instrument = found.Instrument(
+        make, certification.make_run(make, (process,)), None, (process,))
+    law = found.output_law(instrument, 0, found.GAUSSIAN, times, start)
+    assert abs(x.mean() - law.mean) < 4 * np.sqrt(law.variance / num), m
+    assert abs(x.var() / law.variance - 1) < 4 * np.sqrt(2 / num), m
 
 
 @pytest.mark.parametrize('numbers, variance', [((0, 0), 4), ((0, 1), 2)])
