@@ -104,6 +104,12 @@ def fold_in_each(key: Key, index: Array) -> Key:
   return jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
 
 
+def labels_each(key: Key, num: int, classes: int) -> Array:
+  """Labels [num] of 0..classes - 1, the i-th drawn by the key of index i."""
+  return jax.vmap(lambda k: jax.random.randint(k, (), 0, classes))(
+      fold_in_each(key, jnp.arange(num)))
+
+
 def normal_each(keys: Key, shape: Shape, dtype=jnp.float32) -> Array:
   """Standard normal noise [B, *shape], row i drawn from `keys[i]`."""
   return jax.vmap(lambda k: jax.random.normal(k, shape, dtype))(keys)

@@ -14,7 +14,7 @@ from genjax.diffusion import samplers
 from genjax.diffusion.model import MakeDenoiser
 from genjax.diffusion.model import ProcessOf
 from genjax.diffusion.times import check_grid
-from genjax.numerics import fold_in_each
+from genjax.numerics import labels_each
 from genjax.training import parallel
 from genjax.types import Array
 from genjax.types import Cond
@@ -124,8 +124,7 @@ def sample(
             for name, x in cond.items()}
   elif classes is not None:
     key, key_label = jax.random.split(key)
-    cond = {'label': jax.vmap(lambda k: jax.random.randint(k, (), 0, classes))(
-        fold_in_each(key_label, jnp.arange(num)))}
+    cond = {'label': labels_each(key_label, num, classes)}
   # At least one block, and a full last one, so that nothing is compiled twice.
   block = max(1, min(_BLOCK, num))
   starts = range(0, max(1, num), block)

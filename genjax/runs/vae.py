@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from genjax.checks import check
 from genjax.data.levels import on_levels
-from genjax.numerics import fold_in_each
+from genjax.numerics import labels_each
 from genjax.numerics import log_mean_exp
 from genjax.runs import keys
 from genjax.runs import vae_scores
@@ -88,8 +88,7 @@ def _functions(settings: Settings, vae: VAE, params: Params) -> Functions:
       label = jnp.broadcast_to(label, shape).reshape(num)
     elif classes is not None:
       key, key_label = jax.random.split(key)
-      label = jax.vmap(lambda k: jax.random.randint(k, (), 0, classes))(
-          fold_in_each(key_label, jnp.arange(num)))
+      label = labels_each(key_label, num, classes)
     x = draw(key, vae, params, num, label).x
     return x.reshape(*shape, *x.shape[1:])
 
@@ -125,8 +124,7 @@ def _functions(settings: Settings, vae: VAE, params: Params) -> Functions:
 def _density(settings: Settings) -> str:
   """What log_prob returns without a condition, in words."""
   return (f'nats, importance-weighted lower bound, {_CODES} samples'
-          + (' a class, classes equally likely' if num_classes(settings)
-             else '')
+          + ' a class, classes equally likely' * bool(num_classes(settings))
           + (', a density of dequantised pixels' if is_density(settings) else
              f', a mass at {settings.levels} levels a pixel'))
 
@@ -134,12 +132,10 @@ def _density(settings: Settings) -> str:
 def loss(settings: Settings, model: Model) -> Objective:
   """The bound that is raised, and the optimizer."""
   vae = model.parts
-  if settings.objective == 'elbo':
-    bound = objectives.make_elbo_loss(
-        vae, beta=settings.beta, free_bits=settings.free_bits)
-  else:
-    bound = objectives.make_iwae_loss(
-        vae, num_samples=settings.importance_samples)
+  bound = objectives.make_elbo_loss(
+      vae, beta=settings.beta, free_bits=settings.free_bits
+  ) if settings.objective == 'elbo' else objectives.make_iwae_loss(
+      vae, num_samples=settings.importance_samples)
 
   def loss_fn(params, key, batch, context):
     key_inputs, key_loss = jax.random.split(key)
