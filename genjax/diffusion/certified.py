@@ -57,8 +57,8 @@ ADAPTIVE: Mapping[str, Callable[[Process], samplers.Sampler]] = {
         samplers.adaptive, rtol=tol, atol=tol) for tol in TOLERANCES}
 
 
-# Orders of convergence: of x, or, of methods that draw, of the variance. What
-# is found of the others is printed all the same.
+# Orders of convergence: of x, or, of methods that draw, of the variance, at
+# least. What is found of the others is printed all the same.
 CLAIMS: Mapping[str, int] = {
     'euler': 1,
     'ddim': 1,

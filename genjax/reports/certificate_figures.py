@@ -15,7 +15,7 @@ from genjax.viz.panels import Layer
 from genjax.viz.panels import Panel
 from genjax.viz.panels import save_panels
 
-_SHOWN = ('edm', 'vp_linear', 'flow_matching')
+_SHOWN = ('edm', 'vp_linear')
 
 FIGURES: Mapping[str, str] = {
     'orders': 'Largest error of x against steps',
@@ -31,7 +31,7 @@ def draw(folder: str, rows: Rows) -> dict[str, str]:
   save_panels(os.path.join(folder, 'orders.png'), [[
       _orders(rows, p, title, wanted)
       for title, wanted in (('one step', False), ('multistep', True))]
-                                                   for p in shown[:2]])
+                                                   for p in shown])
   _, variance = laws.moments(laws.GAUSSIAN)
   for name, label, value, log in (
       ('variances', 'variance / variance of the data',
@@ -81,8 +81,10 @@ def _spending(
   if log == 'x' and layers:
     layers.append(Layer('dashed', np.array([laws.BUDGETS[0], laws.BUDGETS[-1]]),
                         np.ones(2), None, 'black'))
+  # One scale for all, with room for the legend.
   return Panel(f'{group}, {process}', 'evaluations', label, layers, log=log,
-               y_limits=(0.0, 2.0) if log == 'x' else None)
+               x_limits=(4.0, 1200.0),
+               y_limits=(0.0, 2.0) if log == 'x' else (5e-4, 5.0))
 
 
 def _floats(values: list[float | None]) -> np.ndarray:

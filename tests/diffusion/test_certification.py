@@ -178,14 +178,17 @@ def test_slope_is_the_power():
 
 
 def _check_orders(instrument, name, grids):
+  """To .15; of methods that draw at least, as in the certificate."""
   claim = certified.CLAIMS[name]
+  drawn = found.draws(instrument)
   for index, at in enumerate(_NAMES):
     for grid in grids:
-      errors = (found.law_errors(instrument, index, grid)
-                if found.draws(instrument) else found.path_errors(
-                    instrument, index, grid, exact_start=True))
-      np.testing.assert_allclose(found.slope(errors), claim, atol=.15,
-                                 err_msg=f'{name} on {at}, {grid}: {errors}')
+      errors = (found.law_errors(instrument, index, grid) if drawn
+                else found.path_errors(instrument, index, grid,
+                                       exact_start=True))
+      order = found.slope(errors)
+      assert claim - .15 <= order <= (np.inf if drawn else claim + .15), (
+          name, at, grid, order, errors)
 
 
 @pytest.mark.parametrize('name', ['heun', 'dpm_solver_3m'])

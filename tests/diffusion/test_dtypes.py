@@ -213,7 +213,7 @@ def test_denoisers_are_those_of_float32(dtype):
   data = _data(jnp.float32, (300, 2))
   for truth in (exact.finite_dataset(p, data.astype(jnp.bfloat16), chunk=2),
                 exact.gaussian(p, jnp.zeros(2, int), jnp.eye(2, dtype=int))):
-    for f in truth:
+    for f in (truth.denoiser, truth.log_prob, truth.velocity):
       assert f(x, t).dtype == jnp.float32
       np.testing.assert_array_equal(f(x, t), f(wide, t))
   scale = jnp.asarray([1.1, 7.3, -.7])

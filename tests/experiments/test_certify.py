@@ -108,8 +108,9 @@ def _row(order, draws=False):
 
 
 def test_claims_are_held_to_their_tolerance():
-  """Of exact starting values, and of methods that draw by the variance."""
-  rows = {('dpm_solver_3m', 'edm'): _row(2.9), ('ddpm', 'edm'): _row(1.1, True)}
+  """Of exact starting values; of methods that draw, by the variance, at least.
+  """
+  rows = {('dpm_solver_3m', 'edm'): _row(2.9), ('ddpm', 'edm'): _row(1.4, True)}
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(certified, 'CLAIMS', {'dpm_solver_3m': 3, 'ddpm': 1})
     assert page.check(rows) == []
