@@ -229,9 +229,10 @@ def page(rows: Rows, names: Mapping[str, str], broken: Sequence[str]) -> str:
       _prose(f"""Of methods that draw, the error is that of the variance,
              relative, the largest of Gaussian data of variances
              {", ".join(map(str, laws.VARIANCES))}; every step is affine there,
-             so that it is exact. That of `restart` does not shrink with the steps, for
-             those within its interval stay as many. Claimed are orders of at
-             least so much, as an error may change its sign on the way."""),
+             so that it is exact. That of `restart` does not shrink with the
+             steps, for those within its interval stay as many. Claimed are
+             orders of at least so much, as an error may change its sign on the
+             way."""),
       chart(orders, draws=True),
       f'## Output law at {_BUDGET} evaluations',
       _prose(f"""Variance of what is drawn over that of the data, N({mean:g},
