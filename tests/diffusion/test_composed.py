@@ -48,7 +48,7 @@ def test_corrector_is_langevin_dynamics(name):
 
 def _exact_flow(p, seen):
   """A solver without an error, of data N(0, 1/4)."""
-  flow = exact.gaussian_flow(p, jnp.zeros(1), jnp.full((1, 1), .25))
+  flow = exact.gaussian(p, jnp.zeros(1), jnp.full((1, 1), .25)).flow
 
   def step(noise, carry, x, denoiser, span):
     jax.debug.callback(lambda t, s: seen.append((float(t), float(s))),
@@ -101,16 +101,15 @@ def test_adaptive_steps_keep_to_their_tolerance(name):
   the evaluations are counted as they are made."""
   p = PROCESSES[name]
   law = jnp.asarray([.3]), jnp.full((1, 1), .25)
-  denoiser, calls = exact.gaussian(p, *law).denoiser, []
-  flow = exact.gaussian_flow(p, *law)
+  truth, calls = exact.gaussian(p, *law), []
 
   def counted(x, t):
     jax.debug.callback(lambda _: calls.append(1), t)
-    return denoiser(x, t)
+    return truth.denoiser(x, t)
 
   t, s = (p.time(jnp.asarray(-2 * np.log(ratio))) for ratio in (10., .02))
   x = jnp.asarray([[1.7]]) * p.sigma(t)
-  want, errors, numbers = flow(x, t, s), [], []
+  want, errors, numbers = truth.flow(x, t, s), [], []
   run = jax.jit(lambda x, tolerance: samplers.sample(
       jax.random.key(0), samplers.adaptive(p, rtol=tolerance, atol=tolerance),
       counted, x, jnp.stack([t, s])), static_argnums=1)
@@ -127,7 +126,7 @@ def test_adaptive_steps_keep_to_their_tolerance(name):
   assert numbers == sorted(set(numbers)), numbers
   few = samplers.sample(
       jax.random.key(0), samplers.adaptive(p, rtol=1e-7, max_steps=2),
-      denoiser, x, jnp.stack([t, s])).x
+      truth.denoiser, x, jnp.stack([t, s])).x
   assert np.isnan(few).all()
 
 

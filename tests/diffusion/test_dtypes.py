@@ -25,6 +25,7 @@ from genjax.diffusion.model import fixed
 from genjax.diffusion.model import init_model
 from genjax.diffusion.model import make_denoiser
 from tests import laws
+from tests.diffusion.tables import DISTINCT
 from tests.diffusion.tables import PROCESSES
 from tests.diffusion.tables import SAMPLERS
 
@@ -92,15 +93,18 @@ def test_sampling_in_half_precision_is_that_in_float32(steps):
       assert error <= allowed, (method, error, allowed)  # NaN is not
 
 
-@pytest.mark.parametrize('steps', [
-    2, pytest.param(1000, marks=pytest.mark.slow)])
-def test_every_sampler_has_its_spread_in_half_precision(steps):
+@pytest.mark.parametrize('steps, methods', [
+    (2, (*DISTINCT, 'deis', 'euler_maruyama', 'dpm_solver_3m_sde')),
+    pytest.param(2, tuple(SAMPLERS), marks=pytest.mark.slow),
+    # Within a short step the adaptive one and restarts do what they do in a
+    # long.
+    pytest.param(1000, tuple(name for name in SAMPLERS
+                             if name not in ('adaptive', 'restart')),
+                 marks=pytest.mark.slow)], ids=['few', 'all', 'many steps'])
+def test_every_sampler_has_its_spread_in_half_precision(steps, methods):
   """Finite, and its standard deviation that of float32 to 2 %."""
   p = PROCESSES['vp_linear']
   denoiser = exact.gaussian(p, jnp.full(1, _MEAN), jnp.full((1, 1), _VAR))[0]
-  # Within a short step the adaptive one and restarts do what they do in a long.
-  methods = [name for name in SAMPLERS
-             if steps == 2 or name not in ('adaptive', 'restart')]
 
   @jit
   def run(x):

@@ -58,7 +58,7 @@ def test_samplers_are_finite_at_both_ends(name):
   def run(x, grid):
     return {sampler: samplers.sample(
         _KEY, SAMPLERS[sampler](p), denoiser, x, grid).x
-            for sampler in (SAMPLERS if name in ('edm', 've', 'vp_cosine')
+            for sampler in (SAMPLERS if name in ('ve', 'vp_cosine')
                             else tables.DISTINCT)
             if tables.starts(sampler, name)}
 
