@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from genjax.numerics import fold_in_each
 from genjax.types import Array
@@ -17,6 +18,17 @@ def on_levels(x: Array, num_levels: int) -> Array:
   top = num_levels - 1
   # A compiler may multiply by 1 / top, which makes the last one more than 1.
   return jnp.clip(2 * jnp.round((x + 1) * (top / 2)) / top - 1, -1, 1)
+
+
+def levels_of(x: np.ndarray) -> int:
+  """On how many even levels in [-1, 1] images x lie; 256 if not on fewer.
+
+  Digits have 17, that are rounded to whole numbers of 0..255.
+  """
+  num = len(np.unique(x))
+  fits = 2 <= num <= 256 and np.abs(np.asarray(
+      on_levels(jnp.asarray(x), num)) - x).max() <= 1.001 / 255
+  return num if fits else 256
 
 
 def level_width(num_levels: int) -> float:

@@ -27,7 +27,7 @@ from genjax.types import Source
 _TOY_POINTS = 65536
 _MOST_POINTS = 10_000_000
 _LARGEST = 4096  # side of an image in pixels
-_STD_ITEMS = 2000
+_SOME = 2000
 
 
 class Data(NamedTuple):
@@ -216,8 +216,7 @@ def open_points(
   return Data(source(2 * seed), source(2 * seed + 1))
 
 
-def standard_deviation(source: Source) -> float:
-  """Standard deviation of the data in model range, of at most 2,000 items."""
-  rows = np.linspace(0, len(source) - 1, min(_STD_ITEMS, len(source)))
-  x = pipeline.full_batch(sources.subset(source, rows.astype(int)))['x']
-  return float(np.std(x, dtype=np.float64))
+def some_of(source: Source) -> np.ndarray:
+  """Data in model range [N, ...] from all over a source, 2,000 at most."""
+  rows = np.linspace(0, len(source) - 1, min(_SOME, len(source)))
+  return pipeline.full_batch(sources.subset(source, rows.astype(int)))['x']

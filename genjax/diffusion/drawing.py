@@ -89,7 +89,7 @@ def make_draw(
           proc, guidance.classifier_free(denoise, denoiser(params), scale),
           denoise, log_snr_low=low, log_snr_high=high)
     x = process.prior_sample(key_prior, proc, (index.shape[0], *shape),
-                             data_std, index=index)
+                             data_std, time=times[0], index=index)
     sampled = samplers.sample(key_steps, make_sampler(proc), denoise, x, times,
                               index=index, trajectory=trajectory)
     return sampled.x if sampled.states is None else sampled.states

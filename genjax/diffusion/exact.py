@@ -113,7 +113,8 @@ def gaussian_mixture(
   elif dim == 1:
     move = exact_flow.on_the_line(log_weights, means[:, 0], variances[:, 0])
   else:
-    move = exact_flow.numerical(moments)
+    move = exact_flow.numerical(lambda x, alpha, sigma: moments(
+        x, broadcast_right(alpha, 3), broadcast_right(sigma, 3)))
   return _exact(process, denoise, log_prob, move)
 
 
@@ -168,6 +169,7 @@ def finite_dataset(process: Process, data: Array, *, chunk: int = 128) -> Exact:
     """E[x_0 | x] and E[eps | x], each [B, ...]."""
     _, total, weighted = scan(x, alpha, sigma)
     x0 = weighted / broadcast_right(total, x.ndim)
+    alpha, sigma = (broadcast_right(a, x.ndim) for a in (alpha, sigma))
     return x0, (x - alpha * x0) / sigma
 
   def denoise(x: Array, t: Array) -> Array:

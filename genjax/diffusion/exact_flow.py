@@ -10,6 +10,7 @@ from typing import Callable, Protocol
 import jax
 import jax.numpy as jnp
 
+from genjax.diffusion import adaptive
 from genjax.diffusion.times import invert
 from genjax.numerics import broadcast_right
 from genjax.numerics import widen
@@ -19,7 +20,6 @@ from genjax.types import Process
 
 Level = tuple[Array, Array]
 
-_MAX_STEPS = 4096  # of the numerical flow
 _LARGEST = 80.0  # logarithm of a mass, in units of that at x_t
 
 
@@ -121,41 +121,34 @@ def on_the_line(
 def numerical(
     moments: Callable[[Array, Array, Array], tuple[Array, Array]]
 ) -> LevelMap:
-  """The flow by Tsitouras's method of order 5(4), by diffrax.
+  """The flow by `adaptive.solve`, whose steps err by 1e-10, 1e-6 in float32.
 
   With (alpha, sigma) = r (cos u, sin u) and y = x / r, dy/du = cos u E[eps | x]
   - sin u E[x_0 | x]: smooth in u where data have a density, at alpha = 0 and
-  sigma = 0 too. Every example has steps of its own. Their local errors are kept
-  to 1e-10 (absolute and relative, in units of y; 1e-6 in float32). NaN where
-  that takes more than 4096 steps.
+  sigma = 0 too. Errors are absolute and relative, in units of y. NaN where that
+  takes more steps than there may be.
 
   Args:
-    moments: (x [1, ...], alpha [], sigma []) -> E[x_0 | x] and E[eps | x].
+    moments: (x [B, ...], alpha [B], sigma [B]) -> E[x_0 | x] and E[eps | x].
   """
 
   def move(x: Array, here: Level, there: Level) -> Array:
-    import diffrax  # heavy, and of use here alone
-
-    tolerance = 1e-10 if x.dtype == jnp.float64 else 1e-6
-
-    def slope(u, y, _):
-      x0, eps = moments(y[None], jnp.cos(u), jnp.sin(u))
-      return (jnp.cos(u) * eps - jnp.sin(u) * x0)[0]
-
-    def one(y, start, end):
-      solved = diffrax.diffeqsolve(
-          diffrax.ODETerm(slope), diffrax.Tsit5(), start, end, None, y,
-          stepsize_controller=diffrax.PIDController(
-              rtol=tolerance, atol=tolerance),
-          max_steps=_MAX_STEPS, throw=False)
-      right = solved.result == diffrax.RESULTS.successful
-      return jnp.where(right, solved.ys[0], jnp.nan)
-
-    (radius_t, angle_t), (radius_s, angle_s) = (
+    (radius_t, start), (radius_s, end) = (
         tuple(jnp.broadcast_to(f(*level), x.shape[:1]).astype(x.dtype)
               for f in (jnp.hypot, lambda a, s: jnp.arctan2(s, a)))
         for level in (here, there))
-    y = jax.vmap(one)(x / broadcast_right(radius_t, x.ndim), angle_t, angle_s)
-    return broadcast_right(radius_s, x.ndim) * y
+
+    def slope(y: Array, share: Array) -> Array:
+      u = start + share * (end - start)
+      alpha, sigma = jnp.cos(u), jnp.sin(u)
+      x0, eps = moments(y.reshape(x.shape), alpha, sigma)
+      rate, alpha, sigma = (broadcast_right(a, x.ndim)
+                            for a in (end - start, alpha, sigma))
+      return (rate * (alpha * eps - sigma * x0)).reshape(y.shape)
+
+    y = (x / broadcast_right(radius_t, x.ndim)).reshape(x.shape[0], -1)
+    y = adaptive.solve(slope, y, jnp.zeros(()), jnp.ones(()), tolerance=(
+        1e-10 if x.dtype == jnp.float64 else 1e-6))
+    return broadcast_right(radius_s, x.ndim) * y.reshape(x.shape)
 
   return move

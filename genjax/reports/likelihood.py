@@ -51,17 +51,6 @@ from genjax.viz.panels import save_panels
 _SHOWN = 10  # images of each set
 
 
-def levels_of(x: np.ndarray) -> int:
-  """On how many even levels in [-1, 1] images x lie; 256 if not on fewer.
-
-  Digits have 17, that are rounded to whole numbers of 0..255.
-  """
-  num = len(np.unique(x))
-  fits = 2 <= num <= 256 and np.abs(np.asarray(
-      pixel_levels.on_levels(jnp.asarray(x), num)) - x).max() <= 1.001 / 255
-  return num if fits else 256
-
-
 def score(
     road: Road, x: np.ndarray, cond: Cond | None, num_levels: int | None, *,
     seed: int, num_draws: int
@@ -165,7 +154,7 @@ def report(
     num_levels = None
   else:
     num_levels = num_levels or getattr(run.settings, 'levels', None) or (
-        levels_of(x))
+        pixel_levels.levels_of(x))
     x = np.asarray(pixel_levels.on_levels(jnp.asarray(x), num_levels))
   cond = told(held.label) if classes_of(run.settings) else None
   size = math.prod(x.shape[1:])

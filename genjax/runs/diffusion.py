@@ -66,6 +66,8 @@ def build(settings: Settings) -> Model:
         'horizontal_flip', 'must be false for points: it needs images', True)
   check(len(settings.shape) > 1 or not settings.dequantise, 'dequantise',
         'must be false for points, which have no levels', True)
+  check(settings.levels is not None or not settings.dequantise, 'levels',
+        'must be given where pixels are dequantised', None)
   parts = Parts(made.diffusion, made.process, made.weighting, make_draw(
       settings, make_denoiser(made.diffusion), made.diffusion.process_of))
 
@@ -99,9 +101,9 @@ def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:
                      else None),
         balanced=settings.uncertainty, least_variance=parts.process is None)
   of_levels = make_loss(parts.diffusion, weighting=parts.weighting, **options)
-  levels = settings.levels
-  if levels is None or not settings.dequantise:
+  if not settings.dequantise:
     return of_levels
+  levels: Any = settings.levels  # known, see `build`
 
   def dequantised(
       params: Params, key: Key, batch: Batch, context: Context

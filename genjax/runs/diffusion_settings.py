@@ -3,8 +3,11 @@
 import dataclasses
 from typing import Any, Mapping
 
+import numpy as np
+
 from genjax.checks import check
 from genjax.data import named
+from genjax.data.levels import levels_of
 from genjax.diffusion.named import LEARNED
 from genjax.diffusion.named import NETWORKS
 from genjax.diffusion.named import PREDICTIONS
@@ -142,9 +145,6 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
         save_every=10_000),
 }
 
-# Number of values of a pixel; of other images 256.
-_LEVELS = {'digits': 17, 'binarized_digits': 2}
-
 # Where a network other than the recipe's is chosen.
 _WIDTHS = {'unet': (24, 32), 'dit': (64,), 'mlp': (128,)}
 
@@ -153,8 +153,7 @@ def choose(recipe: str, chosen: Mapping[str, Any]) -> Settings:
   """The settings of a recipe of RECIPES, with what is `chosen` over it.
 
   Where only the network is chosen, the width goes with it; levels of attention
-  that the width has not are left out unless they are chosen. Pixels that are
-  dequantised have the levels of the data.
+  that the width has not are left out unless they are chosen.
   """
   found = Settings(**{**RECIPES[recipe], **chosen})
   before = Settings(**RECIPES[recipe])
@@ -164,24 +163,27 @@ def choose(recipe: str, chosen: Mapping[str, Any]) -> Settings:
   if 'attention_levels' not in chosen:
     found = dataclasses.replace(found, attention_levels=tuple(
         level for level in found.attention_levels if level < len(found.width)))
-  if found.dequantise and found.levels is None:
-    found = dataclasses.replace(found, levels=_LEVELS.get(found.data, 256))
   return found
 
 
 def with_facts(settings: Settings, data: named.Data) -> Settings:
-  """`settings` with what they say of the data: shape, classes, scale.
+  """`settings` with what they say of the data: shape, classes, scale, levels.
+
+  The latter of pixels that are dequantised, where they are not chosen.
 
   Raises:
     ValueError: data that do not vary.
   """
-  description, std = data.description, named.standard_deviation(data.train)
+  description, x = data.description, named.some_of(data.train)
+  std, levels = float(np.std(x, dtype=np.float64)), settings.levels
+  if levels is None and settings.dequantise:
+    levels = levels_of(x)
   check(std > 0, 'data',
         'must vary: its standard deviation must be positive', std)
   return dataclasses.replace(
       settings, shape=tuple(description.shape),
       class_names=tuple(description.class_names),
-      num_examples=description.size, data_std=std)
+      num_examples=description.size, data_std=std, levels=levels)
 
 
 def num_classes(settings: Settings) -> int | None:

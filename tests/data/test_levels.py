@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from genjax.data import embedded
 from genjax.data import levels
 from genjax.data import pipeline
 
@@ -36,3 +37,10 @@ def test_on_levels_leaves_256_levels_as_they_are():
   found = np.asarray(levels.on_levels(x, 256))
   np.testing.assert_allclose(found, x, atol=2e-7)
   np.testing.assert_array_equal(pipeline.to_uint8(found), np.arange(256))
+
+
+def test_levels_are_those_that_images_lie_on():
+  digits = pipeline.to_model_range(embedded.digits('test').arrays['image'])
+  assert levels.levels_of(digits) == 17
+  assert levels.levels_of(digits * .5) == 256
+  assert levels.levels_of(np.array([-1., 1.]).reshape(1, 2, 1, 1)) == 2

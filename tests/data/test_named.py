@@ -3,6 +3,7 @@ import pytest
 
 from genjax.data import named
 from genjax.data import toy
+from genjax.data.sources import ArraySource
 
 
 @pytest.mark.parametrize('name', ['digits', 'binarized_digits', 'toy:moons',
@@ -53,8 +54,10 @@ def test_open_points_draws_as_many_to_test_with():
   assert set(classes.train.arrays['label']) == {0, 1}
 
 
-def test_standard_deviation_is_that_of_the_array():
+def test_some_data_are_all_or_those_of_even_places():
   train = named.open_data('digits').train
   x = train.arrays['image'] / 127.5 - 1
-  np.testing.assert_allclose(named.standard_deviation(train), x.std(),
-                             rtol=1e-5)
+  np.testing.assert_allclose(named.some_of(train), x, atol=1e-6)
+  many = ArraySource({'x': np.arange(7997., dtype=np.float32)[:, None]})
+  np.testing.assert_array_equal(named.some_of(many)[:, 0],
+                                np.arange(0, 7997, 4))

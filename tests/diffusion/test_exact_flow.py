@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import optimize
+from scipy import special
 
 from genjax.diffusion import exact
 from tests import laws
-from tests.diffusion import test_order
 from tests.diffusion.tables import at
 from tests.diffusion.tables import PROCESSES
 
-_RNG = np.random.default_rng(0)
 _LOGITS = np.log([.3, .7])
 _MEANS, _STDS = np.array([[-1.], [.6]]), np.array([.2, .4])
 _POINTS = np.array([[-1., .5], [.8, -.2], [.1, 1.2]])
@@ -41,6 +41,20 @@ def _flow(model, name):
   return jax.jit(MODELS[model][0](PROCESSES[name]).flow)
 
 
+def _by_roots(p, x, t, s, weights=(.3, .7), means=(-1., .6), stds=(.2, .4)):
+  """x_s of one x_t on the line, to 1e-13: where the cdf is the same."""
+
+  def tails(x, time):  # each keeps its digits on its own side
+    alpha, sigma = float(at(p.alpha, time)), float(at(p.sigma, time))
+    z = (x - alpha * np.array(means)) / np.hypot(alpha * np.array(stds), sigma)
+    return [np.log(np.dot(weights, special.ndtr(side))) for side in (z, -z)]
+
+  here = tails(x, t)
+  side = int(here[1] < here[0])
+  return optimize.brentq(lambda y: tails(y, s)[side] - here[side], -6, 6,
+                         xtol=1e-15, rtol=1e-14)
+
+
 def _times(p, *log_snr):
   return [float(p.time(jnp.asarray(x))) for x in log_snr]
 
@@ -48,14 +62,15 @@ def _times(p, *log_snr):
 @pytest.mark.parametrize('model, name', [
     ('gaussian', 'vp_cosine'), ('mixture on the line', 'vp_linear'),
     ('points on the line', 'edm'), ('mixture', 'flow_matching'),
-    pytest.param('points', 'vp_linear', marks=pytest.mark.slow)])
+    ('points', 'vp_linear')])
 @laws.float64
 def test_a_flow_composes_and_its_slope_is_the_velocity(model, name):
   """phi(t -> s) = phi(r -> s) o phi(t -> r), phi(t -> t) is the identity, and
   d/ds phi(t -> s) at s = t is the velocity, by central differences."""
   p, (make, dim, error) = PROCESSES[name], MODELS[model]
   t, r, s = _times(p, -3., -.5, 2.)
-  x = _RNG.normal(size=(4, dim)) * np.hypot(at(p.alpha, t), at(p.sigma, t))
+  x = np.random.default_rng(0).normal(size=(4, dim)) * np.hypot(
+      at(p.alpha, t), at(p.sigma, t))
   there = np.concatenate([np.repeat(end, 4) for end in (
       s, r, t, t + _STEP, t - _STEP)])
   go = _flow(model, name)
@@ -79,7 +94,7 @@ def test_a_flow_keeps_the_cdf(model, name):
   p, (_, dim, error) = PROCESSES[name], MODELS[model]
   t, s = (float(p.time(-2 * jnp.log(level))) for level in (10., .02))
   x = np.linspace(-2, 2, 20) * np.hypot(at(p.alpha, t), at(p.sigma, t))
-  want = [test_order._flow(p, y, t, s) for y in x]
+  want = [_by_roots(p, y, t, s) for y in x]
   start = np.zeros((20, dim))
   start[:, 0], start[:, -1] = x, x
   got = np.asarray(_flow(model, name)(
@@ -118,3 +133,12 @@ def test_points_attract_what_is_nearest():
   points = np.array([[-1.], [.1], [.8]])
   np.testing.assert_allclose(got, points + (x - points) * 1e-4 / .02,
                              rtol=1e-9)
+
+
+@laws.float64
+def test_the_oracle_is_the_closed_form_of_one_gaussian():
+  """The oracle itself: x sqrt((s^2 + sigma^2) / s^2) of arXiv:2206.00364."""
+  p = PROCESSES['edm']
+  got = _by_roots(p, 3.0, 10., .02, [.5, .5], [0., 0.], [.4, .4])
+  want = 3.0 * np.sqrt((.16 + .02**2) / (.16 + 10**2))
+  np.testing.assert_allclose(got, want, rtol=1e-10)

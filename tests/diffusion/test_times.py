@@ -322,8 +322,10 @@ def test_levels_to_no_noise_end_where_there_is_none():
   np.testing.assert_array_equal(times.to_no_noise(edm, 9), edm.grid(9))
   np.testing.assert_array_equal(times.to_no_noise(ve, 9),
                                 times.karras(ve, 10))
-  for p in (edm, ve, cosine):
+  for p in (edm, ve, cosine, process.edm(.01, 200.)):
     grid = times.to_no_noise(p, 9, rho=1000.)
+    if p is not cosine:  # where noise is infinite
+      np.testing.assert_allclose(grid[0], p.t_max, rtol=1e-6)
     assert grid.shape == (10,)
     assert (p.sigma(grid[-1]) == 0) == (p is not ve)
     steps = np.diff(p.log_snr(grid[:-1]))  # all but even

@@ -110,13 +110,6 @@ def test_conventions_have_their_closed_form():
   np.testing.assert_array_equal(scores.nats, [0, 1])
 
 
-def test_levels_are_those_that_images_lie_on():
-  digits = to_model_range(embedded.digits('test').arrays['image'])
-  assert report.levels_of(digits) == 17
-  assert report.levels_of(digits * .5) == 256
-  assert report.levels_of(np.array([-1., 1.]).reshape(1, 2, 1, 1)) == 2
-
-
 def test_altered_images_stay_on_their_levels():
   x = to_model_range(embedded.digits('test').arrays['image'][:4])
   levels = np.linspace(-1, 1, 17)

@@ -141,9 +141,10 @@ def test_a_learned_schedule_is_trained_kept_drawn_and_encoded(tmp_path):
 def test_pixels_are_dequantised_by_the_index_and_the_levels_of_the_data():
   """Told by a network that cannot but see them: the loss of a model that says
   nothing, weighted by 1, is the mean square of what it is given."""
-  settings = diffusion_settings.choose('digits', {
+  settings = diffusion_settings.with_facts(diffusion_settings.choose('digits', {
       'dequantise': True, 'prediction': 'x0', 'weighting': 'x0', 'width': (8,),
-      'conditional': False, 'guidance': 1.0, 'process': 'flow_matching'})
+      'conditional': False, 'guidance': 1.0, 'process': 'flow_matching'}),
+                                           named.open_data('digits'))
   assert settings.levels == 17
   model = diffusion.build(settings)
   params = model.init(jax.random.key(0), None)  # whose output is 0
@@ -157,9 +158,10 @@ def test_pixels_are_dequantised_by_the_index_and_the_levels_of_the_data():
   scatter = 4 * np.sqrt(4 * np.mean(x**2) * noise + noise**2) / 64
   np.testing.assert_allclose(value, np.mean(x**2) + noise, atol=scatter)
   assert abs(value - np.mean(nearly**2)) > 1e-5
-  binary = diffusion_settings.choose('digits', {
-      'dequantise': True, 'data': 'binarized_digits'})
-  assert binary.levels == 2
+  binary = named.open_data('binarized_digits')
+  chosen = dataclasses.replace(settings, levels=None)
+  assert diffusion_settings.with_facts(chosen, binary).levels == 2
+  assert diffusion_settings.with_facts(settings, binary).levels == 17
 
 
 def test_samples_do_not_depend_on_how_many_are_drawn(run, monkeypatch):
@@ -298,9 +300,11 @@ def test_times_are_even_in_log_snr_between_the_noise_levels():
                              [.1, 10**-.5, 10], rtol=1e-5)
 
 
-def test_points_have_no_levels():
+def test_points_have_no_levels_and_pixels_must():
   with pytest.raises(ValueError, match='^dequantise: must be false for points'):
     diffusion.build(settings_of(dequantise=True))
+  with pytest.raises(ValueError, match='^levels: must be given'):
+    diffusion.build(diffusion_settings.choose('likelihood', {}))
 
 
 def test_what_a_model_is_not_told_is_refused():
@@ -318,7 +322,7 @@ def test_recipes_are_whole(name):
   check_settings(settings)
   assert from_json(Settings, to_json(settings)) == settings
   if name != 'toy':
-    settings = diffusion_settings.choose(name, {'guidance': 1.0})
+    settings = diffusion_settings.choose(name, {'guidance': 1.0, 'levels': 17})
     diffusion.build(settings)
     assert diffusion_settings.choose(name, {'network': 'dit'}).width == (64,)
     assert diffusion_settings.choose(

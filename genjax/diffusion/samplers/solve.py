@@ -82,9 +82,10 @@ def sample(
   values of these never recompile.
 
   Args:
-    key: folded with each sample's index, then with the step.
+    key: folded with each sample's index, then with the step, then with the
+      number of its noise.
     sampler: the method.
-    denoiser: (x, t) -> E[x_0 | x_t]; never evaluated at the last time. It is
+    denoiser: (x, t) -> E[x_0 | x_t]; never evaluated where sigma is 0. It is
       given x in the dtype of `x`, and t in float32 or wider.
     x: [B, ...] at times[0], see `prior_sample`; whole numbers are taken as
       float32.
