@@ -71,23 +71,24 @@ def limited_interval(
   """`guided` where the log-SNR is in [low, high], `cond` elsewhere.
 
   Kynkaanniemi et al., arXiv:2404.07724: guidance at high noise costs
-  diversity, at low noise it does nothing. For scalar t only one of the two is
-  evaluated. Gives the dtype of x.
+  diversity, at low noise it does nothing. For t [] only one of the two is
+  evaluated, for t [B] both. Gives the dtype of x.
 
   Raises:
-    ValueError: an empty interval; times of rank 1 when it is called.
+    ValueError: an empty interval.
   """
   check(log_snr_low < log_snr_high, 'limited_interval',
         'log_snr_low must be below log_snr_high', (log_snr_low, log_snr_high))
 
   def denoise(x: Array, t: Array) -> Array:
-    check(jnp.ndim(t) == 0, 'limited_interval', 't must be a scalar',
-          f'shape {jnp.shape(t)}')
     log_snr = process.log_snr(t)
     inside = (log_snr >= log_snr_low) & (log_snr <= log_snr_high)
     branches = (lambda x, t, f=f: f(x, t).astype(_dtype_of(x))
                 for f in (guided, cond))
-    return jax.lax.cond(inside, *branches, x, t)
+    if jnp.ndim(t) == 0:
+      return jax.lax.cond(inside, *branches, x, t)
+    return jnp.where(broadcast_right(inside, x.ndim), *(
+        f(x, t) for f in branches))
 
   return denoise
 

@@ -90,7 +90,7 @@ def gaussian(p, var):
   """E[x_0 | x_t] of data N(0, var), elementwise."""
 
   def denoise(x, t):
-    alpha, sigma = p.alpha(t), p.sigma(t)
+    alpha, sigma = process.coefficients(p, t, jnp.ndim(x))
     return alpha * var / (alpha**2 * var + sigma**2) * x
 
   return denoise

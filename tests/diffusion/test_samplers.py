@@ -10,6 +10,7 @@ import pytest
 from genjax.diffusion import process
 from genjax.diffusion import samplers
 from genjax.diffusion import times
+from genjax.numerics import broadcast_right
 from tests import laws
 from tests.diffusion import tables
 from tests.diffusion.tables import at
@@ -51,8 +52,10 @@ def test_samplers_are_finite_at_both_ends(name):
   p = PROCESSES[name]
 
   def denoiser(x, t):
-    level = jnp.tanh(p.log_snr(t))
-    return jnp.where(p.sigma(t) > 0, level + 0 * x, jnp.nan)
+    assert x.shape == (3, 2)  # all together: each may have its condition
+    level, noisy = (broadcast_right(a, 2) for a in (
+        jnp.tanh(p.log_snr(t)), p.sigma(t) > 0))
+    return jnp.where(noisy, level + 0 * x, jnp.nan)
 
   @jax.jit
   def run(x, grid):

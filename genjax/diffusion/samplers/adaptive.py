@@ -9,6 +9,8 @@ from genjax.diffusion.samplers.one_step import toward
 from genjax.diffusion.samplers.solve import Sampler
 from genjax.types import Process
 
+_BATCH = 'batch'  # the axis of the samples
+
 
 def adaptive(
     process: Process, *, rtol: float = 1e-3, atol: float = 1e-3,
@@ -43,12 +45,17 @@ def adaptive(
     noisy = process.sigma(s) > 0
     end = jnp.where(noisy, s, 0.5 * (t + s))
 
+    # Of one sample, at a time of its own; but the denoiser, which may hold a
+    # condition of each, is asked about all of them together.
+    def slope(t, x, _):
+      xs, ts = (jax.lax.all_gather(a, _BATCH) for a in (x, jnp.asarray(t)))
+      slopes = fields.velocity(process, denoiser, xs, ts)
+      return slopes[jax.lax.axis_index(_BATCH)]
+
     def one(x):
       solution = diffrax.diffeqsolve(
-          diffrax.ODETerm(lambda t, x, _: fields.velocity(
-              process, denoiser, x[None], jnp.asarray(t))[0]),
-          solver, t, end, None, x, stepsize_controller=controller,
-          max_steps=max_steps, throw=False)
+          diffrax.ODETerm(slope), solver, t, end, None, x,
+          stepsize_controller=controller, max_steps=max_steps, throw=False)
       right = solution.result == diffrax.RESULTS.successful
       # Six a step, for its last stage is the first of the next, and one that
       # the length of the first is chosen by.
@@ -56,7 +63,7 @@ def adaptive(
               6 * solution.stats['num_steps'] + 1)
 
     def many(_):
-      moved, more = jax.vmap(one)(x)
+      moved, more = jax.vmap(one, axis_name=_BATCH)(x)
       return evaluations + more, moved
 
     def last(_):
