@@ -1,7 +1,7 @@
 """Measures every sampler on every process against the exact answer.
 
   python -m experiments.certify --out=docs
-  python -m experiments.certify --out=runs/mine --methods=ddim,heun \
+  python -m experiments.certify --out=runs/mine --methods=ddim,heun \\
       --processes=edm
 
 Writes certificate.md, certificate.json, in which rows are kept beside what they

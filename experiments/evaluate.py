@@ -1,6 +1,6 @@
 """Scores samples, of any generator, against a data set.
 
-  python -m experiments.evaluate --samples=samples.npz --data=digits \
+  python -m experiments.evaluate --samples=samples.npz --data=digits \\
       --workdir=runs/evaluation
 
 Samples are an .npz (`arr_0` uint8 [N, H, W, C], labels in `arr_1`), a folder of

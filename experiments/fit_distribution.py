@@ -1,7 +1,7 @@
 """Fits distributions to an unknown one, and compares them on test data.
 
   python -m experiments.fit_distribution --data=moons --workdir=runs/moons
-  python -m experiments.fit_distribution --data=my.csv --model=mixture \
+  python -m experiments.fit_distribution --data=my.csv --model=mixture \\
       --workdir=runs/mine
 
 All models are fitted unless `--model` names one; each is a run of its own,

@@ -1,7 +1,7 @@
 """Gaussians, drawn: moved, sampled, added, multiplied, sliced, updated.
 
   python -m experiments.gaussians --workdir=runs/gaussians
-  python -m experiments.gaussians --means=0,3 --scales=2,0.5 \
+  python -m experiments.gaussians --means=0,3 --scales=2,0.5 \\
       --correlation=-0.9 --workdir=runs/mine
 
 Every curve is the library's, and what it is held to stands beside it in the

@@ -1,7 +1,7 @@
 """Interpolates between two images by a trained VAE or diffusion model.
 
   python -m experiments.interpolate --workdir=runs/vae --first=3 --second=17
-  python -m experiments.interpolate --workdir=runs/digits --path=pixel,slerp \
+  python -m experiments.interpolate --workdir=runs/digits --path=pixel,slerp \\
       --first=a.png --second=b.png
 
 Images are given by position in the run's held-out set (in its training set

@@ -28,8 +28,9 @@ def define_flags() -> None:
   flags.define_run('Folder of a run that has a density.')
   absl_flags.DEFINE_integer('num_examples', 100, 'Largest number of examples '
                             'to score, chosen at random.', lower_bound=2)
-  absl_flags.DEFINE_integer('num_draws', 5, 'Number of draws of the noise by '
-                            'which images on levels get a density.',
+  absl_flags.DEFINE_integer('num_draws', 5, 'Number of draws of the noise that '
+                            'is added to pixels on levels, as a density '
+                            'needs.',
                             lower_bound=1)
   absl_flags.DEFINE_integer('num_levels', None, 'Number of levels of a pixel; '
                             'absent, that of the run or of the images.',

@@ -2,7 +2,7 @@
 
   python -m experiments.random_experiments --workdir=runs/coin
   python -m experiments.random_experiments --experiment=die --workdir=runs/die
-  python -m experiments.random_experiments --probabilities=0.2,0.3,0.5 \
+  python -m experiments.random_experiments --probabilities=0.2,0.3,0.5 \\
       --observations=HTTHH --workdir=runs/mine
 
 Law of large numbers: running means of several runs close in on the mean, as

@@ -1,6 +1,6 @@
 """Draws samples from a trained model.
 
-  python -m experiments.sample --workdir=runs/digits --labels=3,7 \
+  python -m experiments.sample --workdir=runs/digits --labels=3,7 \\
       --num_samples=100 --out=samples.npz
 
 An .npz holds `arr_0`, uint8 [N, H, W, C] (float32 [N, D] for points), and

@@ -1,7 +1,7 @@
 """Trains a feature extractor with a task's head, and shows what it sees.
 
   python -m experiments.train_classifier --workdir=runs/classifier
-  python -m experiments.train_classifier --workdir=runs/spirals \
+  python -m experiments.train_classifier --workdir=runs/spirals \\
       --data=toy:spirals,turns=2,noise=0.05
   python -m experiments.train_classifier --task=regression --workdir=runs/line
 

@@ -2,7 +2,7 @@
 
   python -m experiments.train_diffusion --workdir=runs/digits
   python -m experiments.train_diffusion --preset=toy --workdir=runs/moons
-  python -m experiments.train_diffusion --data=folder:/my/images \
+  python -m experiments.train_diffusion --data=folder:/my/images \\
       --image_size=32 --workdir=runs/mine
 
 The same command again goes on where the run was stopped.

@@ -3,7 +3,7 @@
   python -m experiments.train_vae --workdir=runs/vae
   python -m experiments.train_vae --workdir=runs/plane --latents=2
   python -m experiments.train_vae --workdir=runs/binary --data=binarized_digits
-  python -m experiments.train_vae --data=folder:/my/images --image_size=32 \
+  python -m experiments.train_vae --data=folder:/my/images --image_size=32 \\
       --held_out=0.1 --workdir=runs/mine
 
 Writes report.json, metrics.jsonl, checkpoints and figures. The same command
