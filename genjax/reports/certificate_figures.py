@@ -18,7 +18,7 @@ from genjax.viz.panels import save_panels
 _SHOWN = ('edm', 'vp_linear')
 
 FIGURES: Mapping[str, str] = {
-    'orders': 'Largest error of x against steps',
+    'orders': 'Largest error of x against steps; euler on edm is ddim',
     'variances': 'Variance of the output over that of the data, by evaluations',
     'distances': 'W2 to the data by evaluations',
 }
@@ -31,7 +31,7 @@ def draw(folder: str, rows: Rows) -> dict[str, str]:
   save_panels(os.path.join(folder, 'orders.png'), [[
       _orders(rows, p, title, wanted)
       for title, wanted in (('one step', False), ('multistep', True))]
-                                                   for p in shown])
+                                                   for p in shown], height=3.6)
   _, variance = laws.moments(laws.GAUSSIAN)
   for name, label, value, log in (
       ('variances', 'variance / variance of the data',
@@ -39,7 +39,7 @@ def draw(folder: str, rows: Rows) -> dict[str, str]:
       ('distances', 'W2', lambda spent: spent['w2'], 'xy')):
     save_panels(os.path.join(folder, f'{name}.png'), [
         [_spending(rows, p, group, label, value, log) for group in (
-            'one step', 'multistep', 'draws')] for p in shown], height=2.9)
+            'one step', 'multistep', 'draws')] for p in shown], height=3.6)
   return dict(FIGURES)
 
 
@@ -61,10 +61,10 @@ def _orders(rows: Rows, process: str, title: str, multistep: bool) -> Panel:
   steps = np.array(laws.STEPS)
   layers = [Layer('marked', steps, _floats(row['errors']['karras'][
       'exact' if multistep else 'own']), m, shade)
-            for (m, row), shade in zip(chosen.items(), figures.shades(
-                max(1, len(chosen))))]
+            for (m, row), shade in zip(chosen.items(), figures.colors(
+                len(chosen)))]
   return Panel(f'{title}, {process}, Karras', 'steps', 'largest error of x',
-               layers, log='xy')
+               layers, log='xy', legend_below=True)
 
 
 def _spending(
@@ -73,18 +73,17 @@ def _spending(
 ) -> Panel:
   chosen = _named(rows, process, group)
   layers = []
-  for (m, row), shade in zip(chosen.items(), figures.shades(
-      max(1, len(chosen)))):
+  for (m, row), shade in zip(chosen.items(), figures.colors(len(chosen))):
     spent = [s for s in row['budgets'].values() if s is not None]
     layers.append(Layer('marked', np.array([s['evaluations'] for s in spent]),
                         _floats([value(s) for s in spent]), m, shade))
   if log == 'x' and layers:
     layers.append(Layer('dashed', np.array([laws.BUDGETS[0], laws.BUDGETS[-1]]),
                         np.ones(2), None, 'black'))
-  # One scale for all, with room for the legend.
+  # One scale for all.
   return Panel(f'{group}, {process}', 'evaluations', label, layers, log=log,
-               x_limits=(4.0, 1200.0),
-               y_limits=(0.0, 2.0) if log == 'x' else (5e-4, 5.0))
+               x_limits=(4.0, 130.0), legend_below=True,
+               y_limits=(0.0, 2.0) if log == 'x' else (1e-3, 5.0))
 
 
 def _floats(values: list[float | None]) -> np.ndarray:

@@ -37,6 +37,12 @@ def shades(num: int) -> Any:
   return colormaps['viridis'](np.linspace(0, 0.9, num))
 
 
+def colors(num: int) -> Any:
+  """`num` colours [num, 4] of no order, told apart by hue and by lightness."""
+  table = colormaps['tab10'](range(10))
+  return table[np.arange(num) % len(table)]
+
+
 def plain(name: str, most: int = 40) -> str:
   """The text that shows a name out of somebody's data letter by letter.
 

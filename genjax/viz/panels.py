@@ -30,6 +30,7 @@ class Panel(NamedTuple):
   y_limits: tuple[float | None, float | None] | None = None
   equal: bool = False  # one unit is as long on both axes
   rows: Sequence[str] = ()  # names of y = 0, 1, ..., the first on top
+  legend_below: bool = False  # the axes, where it hides nothing
 
 
 class Joint(NamedTuple):
@@ -131,7 +132,7 @@ def _draw(axis, panel: Panel):
   axis.set_title(panel.title, fontsize=10)
   axis.set_xlabel(panel.x_label, fontsize=9)
   axis.set_ylabel(panel.y_label, fontsize=9)
-  axis.tick_params(labelsize=8)
+  axis.tick_params(which='both', labelsize=8)
   axis.grid(True, which='major', alpha=0.25)
   axis.set_axisbelow(True)
   if 'x' in panel.log:
@@ -147,7 +148,11 @@ def _draw(axis, panel: Panel):
     axis.set_ylim(len(panel.rows) - 0.5, -0.5)
   if panel.equal:
     axis.set_aspect('equal', adjustable='datalim')
-  _legend(axis)
+  if panel.legend_below:
+    _legend(axis, loc='upper center', bbox_to_anchor=(0.5, -0.24), ncols=2,
+            frameon=False, columnspacing=1.0, handlelength=1.5)
+  else:
+    _legend(axis)
 
 
 def _legend(axis, **style):
