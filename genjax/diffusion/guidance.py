@@ -83,12 +83,12 @@ def limited_interval(
   def denoise(x: Array, t: Array) -> Array:
     log_snr = process.log_snr(t)
     inside = (log_snr >= log_snr_low) & (log_snr <= log_snr_high)
-    branches = (lambda x, t, f=f: f(x, t).astype(_dtype_of(x))
-                for f in (guided, cond))
+    branches = [lambda x, t, f=f: f(x, t).astype(_dtype_of(x))
+                for f in (guided, cond)]
     if jnp.ndim(t) == 0:
       return jax.lax.cond(inside, *branches, x, t)
-    return jnp.where(broadcast_right(inside, x.ndim), *(
-        f(x, t) for f in branches))
+    within, without = (branch(x, t) for branch in branches)
+    return jnp.where(broadcast_right(inside, x.ndim), within, without)
 
   return denoise
 
