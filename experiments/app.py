@@ -1,16 +1,20 @@
 """How every script runs: flags, one clear line for an error, exit status."""
 
+import contextlib
 import logging as std_logging
 import os
 import re
+import signal
 import sys
 import threading
-from typing import Callable, Collection
+from typing import Any, Callable, Collection, Iterator
 
 from absl import app
 from absl import flags
 from absl import logging
 import jax
+
+from genjax.runs.fit import Stopped
 
 # What is wrong in what the user gave, or in the world; anything else is ours.
 _EXPECTED = (ValueError, OSError, RuntimeError)
@@ -46,6 +50,11 @@ def run(
       std_logging.getLogger('jax').setLevel(std_logging.WARNING)
     try:
       main(*given)
+    except Stopped as stopped:
+      print('stopped: the same command goes on', flush=True)
+      # Who told it to end is told that it did; who pressed a key, that it is
+      # not at its end.
+      _leave(130 if stopped.signum == signal.SIGINT else 0)
     except KeyboardInterrupt:
       print(f'{name}: interrupted', file=sys.stderr)
       _leave(130)
@@ -59,7 +68,8 @@ def run(
     except flags.Error as error:
       return _fail(name, message_of(ValueError(error)))
 
-  app.run(guarded, argv=argv, flags_parser=parse)
+  with _leaving_at_once(name):
+    app.run(guarded, argv=argv, flags_parser=parse)
 
 
 def message_of(error: Exception) -> str:
@@ -90,6 +100,31 @@ def _leave(status: int) -> None:
     sys.stderr.flush()
     os._exit(status)
   sys.exit(status)
+
+
+@contextlib.contextmanager
+def _leaving_at_once(name: str) -> Iterator[None]:
+  """Ctrl-C ends the process there and then, with one line.
+
+  But in training, where the first one saves. An exception in the middle of a
+  compilation or a save would end it too, with pages of tracebacks.
+  """
+
+  def leave(signum: int, frame: Any) -> None:
+    del signum, frame
+    print(f'\n{name}: interrupted', file=sys.stderr, flush=True)
+    os._exit(130)
+
+  # A shell starts its background jobs deaf to Ctrl-C.
+  if (threading.current_thread() is not threading.main_thread()
+      or signal.getsignal(signal.SIGINT) is signal.SIG_IGN):
+    yield
+    return
+  before = signal.signal(signal.SIGINT, leave)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGINT, before)
 
 
 def _use_compile_cache() -> None:

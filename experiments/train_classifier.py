@@ -36,9 +36,7 @@ def main() -> None:
   chosen = flags.chosen(classifier.Settings)
   data = open_data(chosen)
   settings = settings_for(data, chosen)
-  if not fit_run(classifier.TASK, settings, data, workdir, hooks=report.hooks):
-    print(f'stopped: the same command goes on with {workdir}')
-    raise SystemExit(130)
+  fit_run(classifier.TASK, settings, data, workdir, hooks=report.hooks)
   print(as_text(report.report(open_run(workdir), data, workdir)))
   print(f'{workdir} holds report.json, figures, checkpoints, metrics.jsonl, '
         'tensorboard')

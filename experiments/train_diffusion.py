@@ -21,6 +21,7 @@ from genjax.runs import diffusion_settings
 from genjax.runs.data import open_data
 from genjax.runs.diffusion import TASK
 from genjax.runs.fit import fit_run
+from genjax.runs.fit import Stopped
 from genjax.runs.settings import check_settings
 
 
@@ -53,27 +54,27 @@ def resolve(
 
 def train(
     settings: diffusion_settings.Settings, data: named.Data, workdir: str
-) -> bool:
-  """Trains to the last step, with figures; returns whether it got there.
+) -> None:
+  """Trains to the last step, with figures.
 
   Raises:
     ValueError: see `fit_run`.
+    Stopped: a signal came; what there is is drawn.
   """
-  finished = fit_run(TASK, settings, data, workdir, hooks=report.hooks)
+  try:
+    fit_run(TASK, settings, data, workdir, hooks=report.hooks)
+  except Stopped:
+    report.save_training(workdir)
+    raise
   report.save_training(workdir)
-  return finished
 
 
 def main() -> None:
   values = absl_flags.FLAGS
   chosen = flags.chosen(diffusion_settings.Settings)
-  finished = train(*resolve(values.preset, chosen),
-                   values.workdir)
-  print(f'{"finished" if finished else "stopped: the same command goes on"}: '
-        f'{values.workdir} holds checkpoints, metrics.jsonl, tensorboard, '
-        'figures')
-  if not finished:
-    raise SystemExit(130)
+  train(*resolve(values.preset, chosen), values.workdir)
+  print(f'finished: {values.workdir} holds checkpoints, metrics.jsonl, '
+        'tensorboard, figures')
 
 
 if __name__ == '__main__':

@@ -36,9 +36,7 @@ def main() -> None:
   check_settings(settings)
   data = open_data(settings)
   settings = vae_settings.with_facts(settings, data.description)
-  if not fit_run(vae.TASK, settings, data, workdir):
-    print(f'stopped: the same command goes on with {workdir}')
-    raise SystemExit(130)
+  fit_run(vae.TASK, settings, data, workdir)
   tables = report.report(open_run(workdir), data, workdir)
   print(*map(as_text, tables), f'{workdir} holds report.json, figures, '
         'checkpoints, metrics.jsonl, tensorboard', sep='\n\n')

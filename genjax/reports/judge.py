@@ -20,6 +20,7 @@ from genjax.runs.classifier import Settings
 from genjax.runs.classifier import TASK
 from genjax.runs.classifier_data import settings_for
 from genjax.runs.fit import fit_run
+from genjax.runs.fit import Stopped
 from genjax.runs.open import open_run
 from genjax.runs.task import Run
 
@@ -83,7 +84,7 @@ def find_judge(
   Raises:
     ValueError: the classifier is of other images or classes than data, or
       settings do not fit.
-    KeyboardInterrupt: training was stopped by a signal.
+    Stopped: a signal came while it was trained.
   """
   if classifier is not None:
     return open_judge(classifier, data)
@@ -96,10 +97,12 @@ def retrain(judge: Judge, data: named.Data) -> Judge:
   """A classifier of the same recipe and seed, trained on other data."""
   settings = dataclasses.replace(judge.settings, num_examples=len(data.train))
   with tempfile.TemporaryDirectory() as workdir:
-    return _train(settings, data, workdir)
+    try:
+      return _train(settings, data, workdir)
+    except Stopped as error:
+      raise KeyboardInterrupt from error  # nothing is kept
 
 
 def _train(settings, data, workdir):
-  if not fit_run(TASK, settings, data, workdir):
-    raise KeyboardInterrupt
+  fit_run(TASK, settings, data, workdir)
   return judge_of(open_run(workdir))

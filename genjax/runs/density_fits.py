@@ -16,8 +16,8 @@ from genjax.runs.fit import keep_run
 
 def fit_density(
     settings: density.Settings, points: np.ndarray, workdir: str
-) -> bool:
-  """Fits the model that the settings name; returns whether it got to its end.
+) -> None:
+  """Fits the model that the settings name.
 
   The same call again goes on where training was stopped.
 
@@ -29,6 +29,7 @@ def fit_density(
   Raises:
     ValueError: settings out of range, or a workdir that holds another run.
     RuntimeError: training diverged.
+    Stopped: a signal came; all is saved.
   """
   loc, scale = points.mean(0), points.std(0)
   z = jnp.asarray((points - loc) / scale, jnp.float32)
@@ -40,9 +41,9 @@ def fit_density(
         keys.key(settings.seed, 'init'), z)
     keep_run(density.TASK, dataclasses.replace(settings, **found), params,
              workdir, ArraySource({'x': np.asarray(z)}))
-    return True
+    return
   if settings.model == 'energy':
     settings = dataclasses.replace(settings, base=densities.base_of(z))
-  return fit_run(density.TASK, settings, named.Data(*(
+  fit_run(density.TASK, settings, named.Data(*(
       ArraySource({'x': np.asarray(part)}) for part in densities.split(z))),
-      workdir)
+          workdir)

@@ -40,11 +40,19 @@ from genjax.types import Params
 from genjax.types import Source
 
 
+class Stopped(KeyboardInterrupt):
+  """A signal came before the last step; the same call goes on."""
+
+  def __init__(self, signum: int):
+    super().__init__(f'stopped by signal {signum}')
+    self.signum = signum
+
+
 def fit_run(
     task: Task, settings: Any, data: Data, workdir: str, *,
     hooks: MakeHooks = no_hooks,
-) -> bool:
-  """Trains a run to its last step; returns whether it got there.
+) -> None:
+  """Trains a run to its last step.
 
   Writes settings.json, checkpoints, metrics.jsonl, TensorBoard events and what
   the hooks make to `workdir`, and goes on from what is there: the same call
@@ -61,6 +69,7 @@ def fit_run(
     ValueError: settings that do not fit each other, the devices, the data or
       the workdir; a workdir in which another process is at work.
     RuntimeError: training diverged.
+    Stopped: a signal came; all is saved.
   """
   model, objective, compiled = _prepare(task, settings)
   # One process writes where several train.
@@ -90,7 +99,8 @@ def fit_run(
         raise RuntimeError(
             str(error) + _best_kept(workdir, checkpointer, objective.best)
         ) from error
-  return not outcome.stopped
+  if outcome.stopped is not None:
+    raise Stopped(outcome.stopped)
 
 
 def keep_run(
@@ -131,7 +141,7 @@ def make_trainer(
 
   Raises:
     ValueError: settings that do not fit each other or the devices.
-    KeyboardInterrupt: when it is stopped by a signal.
+    KeyboardInterrupt: a signal came; nothing is kept.
   """
   model, objective, compiled = _prepare(task, settings)
 
@@ -140,7 +150,7 @@ def make_trainer(
     state = _init(key_init, settings, model, objective, source, seed)
     outcome = _train(compiled, state, settings, objective, source, key_steps,
                      seed)
-    if outcome.stopped:
+    if outcome.stopped is not None:
       raise KeyboardInterrupt
     return outcome.state
 

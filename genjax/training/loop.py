@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
   """How a run ended."""
 
   state: State  # numpy arrays
-  stopped: bool  # by a signal, before the last step
+  stopped: int | None  # the signal that stopped it before the last step
 
 
 def fit(
@@ -61,8 +61,8 @@ def fit(
   A run stopped at any step and started again with the same arguments ends in
   the same state as one never stopped, bit for bit on CPU, and has written
   the same steps to its logs; only the first line after a restart averages
-  over fewer steps. SIGINT and SIGTERM finish the step, save and return;
-  a second one acts at once.
+  over fewer steps. SIGINT, SIGTERM and SIGHUP finish the step, save and
+  return; a second one acts at once. SIGUSR1 saves after the step.
 
   Args:
     compiled: of `compile_step` or `pmap_step`.
@@ -86,7 +86,8 @@ def fit(
 
   Raises:
     RuntimeError: if no update was finite for a whole interval of the log and
-      at least 20 steps, or the batches end too soon.
+      at least 20 steps, or the batches end too soon. What a batch raises is
+      raised when the steps before it are saved.
   """
   for name, value in (('num_steps', num_steps), ('log_every', log_every),
                       ('save_every', save_every)):
@@ -97,13 +98,13 @@ def fit(
   if writer is not None:
     writer.start(start)
   if start >= num_steps:
-    return Outcome(jax.tree.map(np.asarray, state), stopped=False)
+    return Outcome(jax.tree.map(np.asarray, state), stopped=None)
 
   state = compiled.put(state)
   batches = batches_from(start)
   meter = _Meter(start)
   with contextlib.ExitStack() as stack:
-    stopping = stack.enter_context(_stop_signals())
+    signals = stack.enter_context(_watch_signals())
     bar = stack.enter_context(tqdm.tqdm(
         total=num_steps, initial=start, disable=None, dynamic_ncols=True))
     if hasattr(batches, 'close'):
@@ -112,9 +113,16 @@ def fit(
       stack.callback(checkpointer.wait)
 
     for step in range(start + 1, num_steps + 1):
-      batch = next(batches, None)
-      if batch is None:
-        raise RuntimeError(f'fit: batches ended before step {step}')
+      try:
+        batch = next(batches)
+      except Exception as error:  # of a file, say, that broke in the meantime
+        if checkpointer is not None and jax.process_count() == 1 and (
+            step - 1 > start and step - 1 not in checkpointer.steps()):
+          checkpointer.save(step - 1, compiled.get(state))
+        if isinstance(error, StopIteration):
+          raise RuntimeError(
+              f'fit: batches ended before step {step}') from error
+        raise
       state, metrics = compiled.step(state, key, batch)
       meter.add(metrics)
       bar.update()
@@ -138,15 +146,16 @@ def fit(
             f'{step}: lower the learning rate or look at the data; '
             + _last_good(checkpointer))
 
-      stop = stopping(step)
-      if checkpointer is not None and (step % save_every == 0 or last or stop):
+      stop, asked = signals(step)
+      if checkpointer is not None and (
+          step % save_every == 0 or last or stop or asked):
         if writer is not None:
           writer.flush()  # a kill after the save loses nothing before it
         checkpointer.save(step, compiled.get(state) if host is None else host,
                           scalars.get(best_metric))
       if stop and not last:
-        return Outcome(compiled.get(state), stopped=True)
-  return Outcome(compiled.get(state), stopped=False)
+        return Outcome(compiled.get(state), stopped=stop)
+  return Outcome(compiled.get(state), stopped=None)
 
 
 class _Meter:
@@ -218,28 +227,44 @@ def _last_good(checkpointer: Checkpointer | None) -> str:
 
 
 @contextlib.contextmanager
-def _stop_signals():
-  """Yields stopping(step): whether SIGINT or SIGTERM has come."""
+def _watch_signals():
+  """Yields a function of the step that says what came since it was asked.
+
+  (the signal to stop by or None, whether to save).
+  """
   if jax.process_count() > 1:
     # All processes must stop at one step, and jax watches for SIGTERM itself.
-    yield multihost_utils.reached_preemption_sync_point
+    yield lambda step: (signal.SIGTERM if (
+        multihost_utils.reached_preemption_sync_point(step)) else None, False)
     return
   if threading.current_thread() is not threading.main_thread():
-    yield lambda step: False  # python lets only the main thread watch
+    yield lambda step: (None, False)  # python lets only the main thread watch
     return
-  received: list[int] = []
+  to_stop: list[int] = []
+  to_save: list[int] = []
   previous: dict[int, Any] = {}
 
-  def note(signum, frame):
+  def stop(signum, frame):
     del frame
-    received.append(signum)
+    to_stop.append(signum)
     signal.signal(signum, previous[signum])
 
-  for signum in (signal.SIGINT, signal.SIGTERM):
+  def came(step):
+    del step
+    asked = bool(to_save)
+    to_save.clear()
+    return to_stop[0] if to_stop else None, asked
+
+  handlers: dict[int, Any] = {
+      **dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), stop),
+      signal.SIGUSR1: lambda signum, frame: to_save.append(signum)}
+  for signum, handler in handlers.items():
     previous[signum] = signal.getsignal(signum) or signal.SIG_DFL
-    signal.signal(signum, note)
+    # What nohup has told to pass over the end of a terminal does.
+    if (signum, previous[signum]) != (signal.SIGHUP, signal.SIG_IGN):
+      signal.signal(signum, handler)
   try:
-    yield lambda step: bool(received)
+    yield came
   finally:
     for number, handler in previous.items():
       signal.signal(number, handler)

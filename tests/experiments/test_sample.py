@@ -244,8 +244,8 @@ def test_parse_labels_takes_names_and_numbers():
 
 def test_sample_draws_from_a_density_which_knows_no_classes(run, tmp_path):
   points = np.random.default_rng(0).normal(50.0, 2.0, (300, 3))
-  assert fit_density(density.Settings(model='gaussian'), points,
-                     str(tmp_path / 'run'))
+  fit_density(density.Settings(model='gaussian'), points,
+              str(tmp_path / 'run'))
   result = run(sample, f'--workdir={tmp_path}/run', '--num_samples=400')
   assert (result.code, result.err) == (0, '')
   with np.load(tmp_path / 'run' / 'samples.npz') as drawn:

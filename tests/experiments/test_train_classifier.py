@@ -70,7 +70,7 @@ def test_stopped_and_resumed_is_the_unbroken_run(
   workdir = tmp_path / 'run'
   with stop_at(3):
     result = run(train_classifier, f'--workdir={workdir}', *POINTS)
-  assert result.code == 130 and 'the same command' in result.out
+  assert result.code == 0 and 'the same command' in result.out
   assert not (workdir / 'report.json').exists()
   assert run(train_classifier, f'--workdir={workdir}', *POINTS).code == 0
   ours, theirs = (open_run(str(w)).params for w in (workdir, points[0]))

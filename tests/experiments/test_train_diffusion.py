@@ -100,7 +100,7 @@ def test_stopped_and_resumed_is_bitwise_the_unbroken_run(
   workdir = tmp_path / 'run'
   with stop_at(stop_after):
     result = run(train_diffusion, f'--workdir={workdir}', *flags)
-  assert result.code == 130
+  assert result.code == 0
   assert 'the same command' in result.out and 'finished' not in result.out
   state, step = state_of(workdir)
   assert step == stop_after == int(state.step)
@@ -264,7 +264,7 @@ def test_process_stopped_by_sigterm_goes_on_as_the_same_run(
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=240)
   # The hooks at step 3 take seconds: the signal comes before or in them.
-  assert (process.returncode, err) == (130, '')
+  assert (process.returncode, err) == (0, '')
   assert out.startswith('stopped: the same command goes on')
   assert 1 <= len(losses_of(workdir)) < STEPS
 

@@ -38,7 +38,7 @@ ONE = TASK._replace(loss=lambda settings, model: TASK.loss(
 def train_unbroken(tmp_path_factory):
   """The workdir of a run of 20 steps that nothing stopped."""
   workdir = str(tmp_path_factory.mktemp('unbroken'))
-  assert fit_run(ONE, Settings(), draw(), workdir)
+  fit_run(ONE, Settings(), draw(), workdir)
   return workdir
 
 
@@ -82,7 +82,7 @@ def test_gradient_descent_is_that_of_the_likelihood(unbroken):
 def test_a_run_in_parts_is_the_unbroken_one_bit_for_bit(unbroken, tmp_path):
   workdir = str(tmp_path)
   for steps in (7, 13, 20):
-    assert fit_run(ONE, Settings(steps=steps), draw(), workdir)
+    fit_run(ONE, Settings(steps=steps), draw(), workdir)
   chex.assert_trees_all_equal(weights_of(workdir), weights_of(unbroken))
   assert workdirs.read(workdir).run == workdirs.read(unbroken).run
 
@@ -107,7 +107,7 @@ def test_a_workdir_in_use_is_refused(unbroken, tmp_path):
 
 def test_checkpoints_of_another_run_or_step_are_refused(unbroken, tmp_path):
   other = str(tmp_path / 'other')
-  assert fit_run(ONE, Settings(seed=1), draw(), other)
+  fit_run(ONE, Settings(seed=1), draw(), other)
   mixed = tmp_path / 'mixed'
   shutil.copytree(unbroken, mixed)
   shutil.rmtree(mixed / 'checkpoints')

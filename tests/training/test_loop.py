@@ -79,14 +79,15 @@ def stop_at(stop_step, action):
   return [Hook(6, lambda state, step: {'seen': step}), Hook(1, act)]
 
 
-@pytest.mark.parametrize('signum', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('signum', [signal.SIGTERM, signal.SIGINT,
+                                    signal.SIGHUP])
 @pytest.mark.parametrize('stop_step', [1, 8, 12, 17])
 def test_run_stopped_by_a_signal_and_resumed_is_the_unbroken_run(
     run, unbroken, tmp_path, stop_step, signum):
   before = signal.getsignal(signum)
   stopped = run(tmp_path, hooks=stop_at(
       stop_step, lambda: os.kill(os.getpid(), signum)))
-  assert stopped.stopped and stopped.state.step == stop_step
+  assert (stopped.stopped, stopped.state.step) == (signum, stop_step)
   assert signal.getsignal(signum) is before
   outcome = run(tmp_path, hooks=stop_at(None, None))
   assert_same_run(tmp_path, outcome, unbroken)
@@ -137,6 +138,55 @@ def test_second_signal_acts_at_once(run, tmp_path):
   with pytest.raises(KeyboardInterrupt):
     run(tmp_path, hooks=stop_at(3, twice))
   assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize('bad', [1, 9, 13])
+def test_run_whose_data_broke_is_saved_and_goes_on_when_they_are_mended(
+    problem, run, unbroken, tmp_path, bad):
+  def breaking(step):
+    for number, batch in enumerate(problem.batches_from(step), step + 1):
+      if number == bad:
+        raise ValueError('x.png is broken')
+      yield batch
+
+  with pytest.raises(ValueError, match='^x.png is broken$'):
+    run(tmp_path, batches_from=breaking)
+  steps = [int(s) for s in os.listdir(tmp_path / 'checkpoints') if s.isdigit()
+           ] if bad > 1 else [0]
+  assert max(steps) == bad - 1
+  outcome = run(tmp_path, hooks=stop_at(None, None))
+  chex.assert_trees_all_equal(outcome.state, unbroken[0])
+
+
+def test_sigusr1_saves_and_training_goes_on(run, unbroken, tmp_path):
+  """At steps 8 and 9, where nothing would be saved otherwise."""
+  saved = []
+
+  def look(state, step):
+    saved.append({int(path.name) for path in tmp_path.glob(
+        'checkpoints/[0-9]*') if path.name.isdigit()})
+    if step in (8, 9):
+      os.kill(os.getpid(), signal.SIGUSR1)
+
+  before = signal.getsignal(signal.SIGUSR1)
+  outcome = run(tmp_path, hooks=[Hook(6, lambda state, step: {'seen': step}),
+                                 Hook(1, look)])
+  assert signal.getsignal(signal.SIGUSR1) is before
+  assert_same_run(tmp_path, outcome, unbroken)
+  # A save is seen when it is whole, which may be some steps later.
+  assert {8, 9} <= set().union(*saved)
+  assert not {7, 10} & set().union(*saved)
+
+
+def test_end_of_a_terminal_is_passed_over_where_it_was(run, tmp_path):
+  """As nohup asks for."""
+  before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  try:
+    outcome = run(tmp_path, num_steps=6, hooks=stop_at(
+        3, lambda: os.kill(os.getpid(), signal.SIGHUP)))
+    assert outcome.stopped is None and outcome.state.step == 6
+  finally:
+    signal.signal(signal.SIGHUP, before)
 
 
 def test_signal_at_the_last_step_is_no_stop(run, unbroken, tmp_path):
