@@ -73,6 +73,8 @@ def chosen(Settings: type) -> dict[str, Any]:
 
 
 def _items(rule: Rule, words: Any) -> Any:
+  if rule.kind is int:  # 32x64 is read like 32,64
+    words = [part for word in words for part in word.split('x')]
   for word in words:
     try:
       yield rule.kind(word)

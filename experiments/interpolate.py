@@ -90,12 +90,10 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
     return dict(source[int(value)])
   check(os.path.isfile(value), name, 'must be a position or an image '
         'file', repr(value))
-  check(height == width, name, 'must be a position: the data are not '
-        'square', f'{width} x {height}')
   try:
     with Image.open(value) as image:
       size = image.size
-      pixels = folder.square(image, width, channels)
+      pixels = folder.fit(image, (height, width), channels)
   except Exception as error:  # of almost any type, on what is half an image
     raise ValueError(f'{name}: {value!r} must be a PNG or JPEG file, got '
                      'another or a torn one') from error

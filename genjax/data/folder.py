@@ -18,6 +18,8 @@ from genjax.checks import check_positive
 from genjax.data import folder_names
 
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
+_MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
+_GREY = ('1', 'L', 'I', 'I;16', 'I;16B', 'I;16L')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +32,14 @@ class FolderSource:
       without classes.
     class_names: Sorted names of the sub-folders, as `folder_names` has them;
       empty without classes.
-    image_size: Side of the square images in pixels.
-    channels: 3 (RGB) or 1 (grey).
+    size: Height and width of the images in pixels.
+    channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
   """
 
   files: tuple[str, ...]
   labels: tuple[int, ...]
   class_names: tuple[str, ...]
-  image_size: int
+  size: tuple[int, int]
   channels: int
 
   def __len__(self) -> int:
@@ -45,7 +47,7 @@ class FolderSource:
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     index = operator.index(index)
-    pixels = _read(self.files[index], self.image_size, self.channels)
+    pixels = _read(self.files[index], self.size, self.channels)
     if not self.labels:
       return {'image': pixels}
     return {'image': pixels, 'label': np.int32(self.labels[index])}
@@ -53,12 +55,12 @@ class FolderSource:
 
 def folder_source(
     path: str | os.PathLike,
-    image_size: int,
+    image_size: int | tuple[int, int],
     *,
-    channels: int = 3,
+    channels: int | None = None,
     verify: bool = True,
 ) -> FolderSource:
-  """The images below `path`, as uint8 [image_size, image_size, channels].
+  """The images below `path`, as uint8 [H, W, channels].
 
   Files directly in `path` have no label; files in sub-folders (at any depth)
   have the first-level sub-folder as class, classes in order of name. Links
@@ -69,8 +71,11 @@ def folder_source(
 
   Args:
     path: The folder.
-    image_size: Side of the images in pixels; see `square`.
-    channels: 3 for RGB, 1 for grey, whatever the files hold.
+    image_size: Height and width of the images in pixels, or the side of square
+      ones; see `fit`.
+    channels: 1 for grey, 3 for RGB, 4 for RGB and opacity, whatever the files
+      hold; None is 1 where all files are grey and opaque, else 3. Where only
+      some are, a line in the log says so.
     verify: Whether every file is read once now, as it will be in training, so
       that a broken one is found before. Costs an epoch's decoding, and for
       PNG another reading of the bytes.
@@ -85,8 +90,12 @@ def folder_source(
       nowhere, or if a file is broken.
   """
   where = 'folder_source'
-  check_positive(where, 'image_size', image_size)
-  check(channels in (1, 3), where, 'channels must be 1 or 3', channels)
+  size = (image_size if isinstance(image_size, tuple)
+          else (image_size, image_size))
+  for side in size:
+    check_positive(where, 'image_size', side)
+  check(channels in (None, 1, 3, 4), where, 'channels must be 1, 3 or 4',
+        channels)
   root, shown = pathlib.Path(path), repr(os.fspath(path))
   check(root.is_dir(), where, 'path must be an existing folder', shown)
   entries = _entries(root)
@@ -118,38 +127,50 @@ def folder_source(
 
   files = top + [f for name in filled for f in classes[name]]
   labels = [i for i, name in enumerate(filled) for _ in classes[name]]
-  if verify:
+  if verify or channels is None:
     # Pillow decodes outside the interpreter lock, so threads help; more than
     # processors would only hold more images in memory.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-      for _ in pool.map(lambda f: _verify(f, image_size, channels), files):
-        pass
+      grey = list(pool.map(lambda f: _look(f, size, verify), files))
+    if channels is None:
+      channels = 1 if all(grey) else 3
+      if channels == 3 and any(grey):
+        logging.warning('%s: %d of %d images of %s are grey and will be read '
+                        'as RGB, like the others', where, sum(grey), len(grey),
+                        shown)
   return FolderSource(tuple(map(str, files)), tuple(labels), tuple(filled),
-                      image_size, channels)
+                      size, channels)
 
 
-def square(image: Image.Image, image_size: int, channels: int) -> np.ndarray:
-  """uint8 [image_size, image_size, channels]: centre square, resampled.
+def fit(
+    image: Image.Image, size: tuple[int, int], channels: int
+) -> np.ndarray:
+  """uint8 [H, W, channels] of size (H, W): the middle, cut out and resampled.
 
-  The camera's orientation is honoured, the longer side is cropped evenly, and
-  the rest is resampled by Lanczos' filter, widened when it shrinks (so that
-  nothing aliases). An image of this size is left as it is. Transparent parts
-  are laid over white; 16-bit greys keep their upper 8 bits.
+  The camera's orientation is honoured, the side that is too long is cropped
+  evenly, and the rest is resampled by Lanczos' filter, widened when it shrinks
+  (so that nothing aliases). An image of this size is left as it is. 16-bit
+  greys keep their upper 8 bits. Transparent parts are laid over white, but for
+  4 channels, of which the last is the opacity; what is behind a fully
+  transparent pixel is white there.
   """
   # How the file packs its samples is known until it is unpacked.
   packed = [tile[3] for tile in getattr(image, 'tile', ())]
   # A large JPEG is decoded at a fraction of its size, never below four times
   # what is asked for: much faster, and the filter still does the last step.
-  image.draft(None, (4 * image_size, 4 * image_size))
+  height, width = size
+  image.draft(None, (4 * width, 4 * height))
   image = _in_8_bits(ImageOps.exif_transpose(image), packed)
-  if image.has_transparency_data:
+  if image.has_transparency_data and channels != 4:
     image = image.convert('RGBA')
     white = Image.new('RGBA', image.size, 'white')
     image = Image.alpha_composite(white, image)
-  image = image.convert('RGB' if channels == 3 else 'L')
-  image = ImageOps.fit(image, (image_size, image_size),
-                       Image.Resampling.LANCZOS)
-  return np.array(image, np.uint8).reshape(image_size, image_size, channels)
+  image = image.convert(_MODES[channels])
+  image = ImageOps.fit(image, (width, height), Image.Resampling.LANCZOS)
+  pixels = np.array(image, np.uint8).reshape(height, width, channels)
+  if channels == 4:
+    pixels[pixels[..., 3] == 0] = 255, 255, 255, 0
+  return pixels
 
 
 def _in_8_bits(image: Image.Image, packed: Sequence[Any]) -> Image.Image:
@@ -175,26 +196,35 @@ def _in_8_bits(image: Image.Image, packed: Sequence[Any]) -> Image.Image:
   return image
 
 
-def _read(path: str, image_size: int, channels: int) -> np.ndarray:
-  """`square` of the file; ValueError, in one line, if there is none."""
+def _read(path: str, size: tuple[int, int], channels: int) -> np.ndarray:
+  """`fit` of the file; ValueError, in one line, if there is none."""
   try:
     if not stat.S_ISREG(os.stat(path).st_mode):
       raise OSError('no regular file')  # a pipe would be waited for
     with Image.open(path) as image:
-      return square(image, image_size, channels)
+      return fit(image, size, channels)
   except Exception as error:  # of almost any type, on what is half an image
     raise ValueError(_broken(path, error)) from error
 
 
-def _verify(path: pathlib.Path, image_size: int, channels: int) -> None:
-  """ValueError, in one line, unless the file is whole and can be read."""
+def _look(path: pathlib.Path, size: tuple[int, int], verify: bool) -> bool:
+  """Whether the image is grey and opaque; its header says so.
+
+  With `verify` the file is read whole too.
+
+  Raises:
+    ValueError: one line, unless it can be read.
+  """
   try:
     with Image.open(path) as image:
-      if image.format == 'PNG':
+      grey = image.mode in _GREY and not image.has_transparency_data
+      if verify and image.format == 'PNG':
         image.verify()  # the checksums, which unpacking passes over
   except Exception as error:
     raise ValueError(_broken(path, error)) from error
-  _read(str(path), image_size, channels)
+  if verify:
+    _read(str(path), size, 3)
+  return grey
 
 
 def _entries(folder: pathlib.Path) -> list[tuple[pathlib.Path, int]]:

@@ -1,7 +1,7 @@
 """Data sets by name, as `--data` and the settings of a run say them.
 
-  digits, binarized_digits, folder:<path>, tfds:<name>, or toy:<name>, whose
-  options follow: toy:spirals,turns=2,noise=0.05,points=1000
+  digits, binarized_digits, folder:<path>, npy:<path>, tfds:<name>, or
+  toy:<name>, whose options follow: toy:spirals,turns=2,noise=0.05,points=1000
 """
 
 import functools
@@ -15,6 +15,7 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.checks import check_choice
+from genjax.data import arrays
 from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.data import sources
@@ -26,7 +27,7 @@ from genjax.types import Source
 # A toy set is drawn once, so that an epoch means something.
 _TOY_POINTS = 65536
 _MOST_POINTS = 10_000_000
-_LARGEST = 4096  # side of an image in pixels
+_LARGEST = 4096  # height or width of an image in pixels
 _SOME = 2000
 
 
@@ -42,7 +43,8 @@ class Data(NamedTuple):
 
 
 class _Options(NamedTuple):
-  image_size: int | None
+  image_size: tuple[int, ...] | None
+  channels: int | None
   held_out: float
   seed: int
 
@@ -50,12 +52,12 @@ class _Options(NamedTuple):
 def _embedded(read: Any, argument: str, options: _Options) -> Data:
   name = read.__name__
   check(not argument, 'data', f'{name} takes no argument', argument)
-  _check_unused(name, options, 'image_size', 'held_out')
+  _check_unused(name, options, 'image_size', 'channels', 'held_out')
   return Data(read('train'), read('test'))
 
 
 def _toy(argument: str, options: _Options) -> Data:
-  _check_unused('a toy set', options, 'image_size', 'held_out')
+  _check_unused('a toy set', options, 'image_size', 'channels', 'held_out')
   name, points, own = parse_toy(argument, toy.SETS, _TOY_POINTS)
   seed = options.seed
   return Data(toy.toy_source(name, points, 2 * seed, **own),
@@ -107,19 +109,35 @@ def _folder(argument: str, options: _Options) -> Data:
 
   # An empty path would be the current folder.
   check(bool(argument), 'data', 'folder:<path> must name a folder', "'folder:'")
-  source = folder.folder_source(argument, options.image_size or 32)
+  source = folder.folder_source(argument, _size(options) or (32, 32),
+                                channels=options.channels)
+  return _split(source, options)
+
+
+def _npy(argument: str, options: _Options) -> Data:
+  _check_unused('an array', options, 'image_size', 'channels')
+  check(bool(argument), 'data', 'npy:<path> must name a file', "'npy:'")
+  return _split(arrays.npy_source(argument), options)
+
+
+def _split(source: Source, options: _Options) -> Data:
   if not options.held_out:
     return Data(source, None)
   return Data(*sources.split_held_out(source, options.held_out, options.seed))
 
 
 def _tfds(argument: str, options: _Options) -> Data:
-  _check_unused('a tfds set', options, 'held_out')
+  _check_unused('a tfds set', options, 'channels', 'held_out')
   from genjax.data import tfds  # imports tensorflow_datasets
 
-  return Data(*(tfds.tfds_source(argument, split,
-                                 image_size=options.image_size)
+  return Data(*(tfds.tfds_source(argument, split, size=_size(options))
                 for split in ('train', 'test')))
+
+
+def _size(options: _Options) -> tuple[int, int] | None:
+  """(height, width); that of a square is said by one number."""
+  given = options.image_size
+  return None if given is None else (given[0], given[-1])
 
 
 def _check_unused(data: str, options: _Options, *names: str) -> None:
@@ -135,22 +153,24 @@ KINDS: Mapping[str, Callable[[str, _Options], Data]] = {
                                           embedded.binarized_digits),
     'toy': _toy,
     'folder': _folder,
+    'npy': _npy,
     'tfds': _tfds,
 }
 
 
 def open_data(
-    name: str, *, image_size: int | None = None, held_out: float = 0.0,
-    seed: int = 0
+    name: str, *, image_size: tuple[int, ...] | None = None,
+    channels: int | None = None, held_out: float = 0.0, seed: int = 0
 ) -> Data:
   """Opens the data set of a name.
 
   Args:
     name: see above.
-    image_size: side of the images of a folder (32 where None); resizes a
-      tensorflow-datasets set where given.
-    held_out: share of a folder's files kept out of training; other data have
-      a test split of their own.
+    image_size: height and width, or the side of the square, of the images of a
+      folder (32 where None); resizes a tensorflow-datasets set where given.
+    channels: of the images of a folder, see `folder_source`.
+    held_out: share of a folder's files, or of an array's rows, kept out of
+      training; other data have a test split of their own.
     seed: of the toy sets' draw and of the choice of held-out files.
 
   Raises:
@@ -159,9 +179,9 @@ def open_data(
   kind, _, argument = name.partition(':')
   check_choice('data', 'the part before ":"', kind, KINDS)
   # A slip of the hand would fill the memory.
-  check((image_size or 1) <= _LARGEST, 'image_size',
+  check(max(image_size or (1,)) <= _LARGEST, 'image_size',
         f'must be at most {_LARGEST}', image_size)
-  return KINDS[kind](argument, _Options(image_size, held_out, seed))
+  return KINDS[kind](argument, _Options(image_size, channels, held_out, seed))
 
 
 def _line(key: Key, n: int, *, slope: float = 0.8, intercept: float = -0.3,

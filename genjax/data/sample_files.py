@@ -20,7 +20,7 @@ from genjax.data import folder_names
 from genjax.data.sources import ArraySource
 from genjax.data.sources import Description
 
-_MODES = {1: 'L', 3: 'RGB'}  # 8 bits a channel
+_MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}  # 8 bits a channel
 _MOST_BYTES = 2**32  # of samples in memory; more is a trap or a slip
 _ORIENTATION = 0x0112  # of EXIF; 1 is upright
 
@@ -183,9 +183,9 @@ def _header(stream):
 
 def _read_folder(path, data):
   height, width, channels = data.shape
-  check(height == width and channels in _MODES, 'samples',
+  check(channels in _MODES, 'samples',
         'must be an .npz file for data of this shape', data.shape)
-  source = folder.folder_source(path, height, channels=channels)
+  source = folder.folder_source(path, (height, width), channels=channels)
   # Which the source would crop, scale, convert, turn or lay over white.
   images = np.stack([_as_it_is(file, data.shape) for file in source.files])
   if not source.class_names or not data.class_names:
@@ -210,7 +210,7 @@ def _as_it_is(file: str, shape: Sequence[int]) -> np.ndarray:
     check((image.size, image.mode) == ((width, height), mode), 'samples',
           f'{file!r} must be {width} x {height} pixels, mode {mode}, like the '
           'data', f'{image.width} x {image.height}, {image.mode}')
-    check(not image.has_transparency_data
+    check((channels == 4 or not image.has_transparency_data)
           and image.getexif().get(_ORIENTATION, 1) == 1, 'samples',
           f'{file!r} must be upright and opaque', 'another picture')
     return np.array(image).reshape(shape)

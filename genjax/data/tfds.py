@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from genjax.checks import check
-from genjax.data.folder import square
+from genjax.data.folder import fit
 from genjax.types import Shape
 
 _FORMAT = 'array_record'
@@ -25,13 +25,13 @@ class TfdsSource:
   Attributes:
     records: The random-access reader of tensorflow-datasets.
     class_names: The names of the classes; empty where there are none.
-    image_size: Side to which images are resampled and cropped, or None where
-      they pass as they are.
+    size: Height and width to which images are resampled and cropped, or None
+      where they pass as they are.
   """
 
   records: Sequence[Any]
   class_names: tuple[str, ...]
-  image_size: int | None
+  size: tuple[int, int] | None
 
   def __len__(self) -> int:
     return len(self.records)
@@ -39,10 +39,10 @@ class TfdsSource:
   def __getitem__(self, index: int) -> dict[str, Any]:
     record = self.records[operator.index(index)]
     image = np.asarray(record['image'])
-    if self.image_size is not None:
+    if self.size is not None:
       channels = image.shape[-1]
       picture = Image.fromarray(image[..., 0] if channels == 1 else image)
-      image = square(picture, self.image_size, channels)
+      image = fit(picture, self.size, channels)
     if not self.class_names:
       return {'image': image}
     # Some test splits are published with -1 in place of the label.
@@ -56,7 +56,7 @@ def tfds_source(
     split: str,
     data_dir: str | None = None,
     *,
-    image_size: int | None = None,
+    size: tuple[int, int] | None = None,
 ) -> TfdsSource:
   """The images of one split of a set in tensorflow-datasets.
 
@@ -65,8 +65,8 @@ def tfds_source(
       or 'my_set/config:1.0.0'.
     split: Such as 'train', 'test' or 'train[:90%]'.
     data_dir: Where sets are prepared; None is ~/tensorflow_datasets.
-    image_size: Side in pixels to which images are resampled and cropped, as
-      those of a folder are. Needed where the images differ in size.
+    size: Height and width in pixels to which images are resampled and cropped,
+      as those of a folder are. Needed where the images differ in size.
 
   Returns:
     A source with `class_names`; 'image' is uint8 [H, W, C], C 1 or 3.
@@ -99,10 +99,10 @@ def tfds_source(
     raise ValueError(_not_prepared(where, builder, name, data_dir)) from error
   if splits:
     _check_complete(where, splits[split], len(records), name)
-  return _normalised(where, tfds, builder, records, name, image_size)
+  return _normalised(where, tfds, builder, records, name, size)
 
 
-def _normalised(where, tfds, builder, records, name, image_size):
+def _normalised(where, tfds, builder, records, name, size):
   features = dict(builder.info.features.items())
   image, label = features.get('image'), features.get('label')
   dtype = getattr(image, 'np_dtype', None)
@@ -110,16 +110,15 @@ def _normalised(where, tfds, builder, records, name, image_size):
   check(dtype == np.uint8 and len(shape) == 3 and shape[-1] in (1, 3), where,
         f"{name!r} must have a feature 'image', uint8 [H, W, 1 or 3]",
         ', '.join(f'{k} {v.shape}' for k, v in features.items()))
-  check(image_size is not None or None not in shape, where,
-        f'images of {name!r} differ in size: image_size must be given',
-        image_size)
+  check(size is not None or None not in shape, where,
+        f'images of {name!r} differ in size: image_size must be given', size)
   names: tuple[str, ...] = ()
   if isinstance(label, tfds.features.ClassLabel):
     names = tuple(label.names)
   elif label is not None:
     logging.warning("%s: 'label' of %r is left out: it is no class but %s",
                     where, name, label)
-  return TfdsSource(records, names, image_size)
+  return TfdsSource(records, names, size)
 
 
 def _check_split(where, splits, name, split):

@@ -40,7 +40,8 @@ class Settings:
   """Of the study."""
 
   data: str = fields.data('digits')
-  image_size: int | None = fields.image_size()
+  image_size: tuple[int, ...] | None = fields.image_size()
+  channels: int | None = fields.channels()
   held_out: float = fields.held_out()
   per_class: tuple[int, ...] = setting(
       (10, 20, 50, 100), low=1, high=10**6, lengths=(1, 100), help='Numbers of '

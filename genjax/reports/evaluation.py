@@ -47,7 +47,8 @@ class Settings:
                          'folder of pictures, or the folder of a run, which '
                          'draws as many as training images are compared.')
   data: str = fields.data('digits')
-  image_size: int | None = fields.image_size()
+  image_size: tuple[int, ...] | None = fields.image_size()
+  channels: int | None = fields.channels()
   held_out: float = fields.held_out()
   most: int = image_sets.most()
   classifier: str | None = image_sets.classifier()

@@ -41,7 +41,8 @@ class Settings:
   """Of a comparison of distances."""
 
   data: str = fields.data('digits')
-  image_size: int | None = fields.image_size()
+  image_size: tuple[int, ...] | None = fields.image_size()
+  channels: int | None = fields.channels()
   held_out: float = fields.held_out()
   most: int = image_sets.most()
   classifier: str | None = image_sets.classifier()

@@ -36,7 +36,8 @@ class Settings:
       help='What is told: the class of an example, or the last coordinate of '
       'a point from the others.')
   data: str = fields.data('digits')
-  image_size: int | None = fields.image_size()
+  image_size: tuple[int, ...] | None = fields.image_size()
+  channels: int | None = fields.channels()
   held_out: float = fields.held_out()
   seed: int = fields.seed()
   steps: int = fields.steps(600)
@@ -100,8 +101,7 @@ def build(settings: Settings) -> Model:
       num_constants=1 if regression else 0)
   logits = jax.jit(network.logits)
   return Model(
-      lambda key, batch: network.init(
-          key, inputs(settings, jnp.zeros((1, *shape)))),
+      lambda key, _: network.init(key, inputs(settings, jnp.zeros((1, *shape)))),
       lambda params: Functions(predict=functools.partial(logits, params)),
       {'ema': ema(settings.ema_decay)}, network)
 

@@ -33,7 +33,7 @@ def open_data(chosen: Mapping[str, Any]) -> named.Data:
     check(not regression, 'data', 'must be a toy set for a regression',
           settings.data)
     return run_data.open_data(settings)
-  for name in ('image_size', 'held_out'):
+  for name in ('image_size', 'channels', 'held_out'):
     check(not chosen.get(name), name, 'must be absent for a toy set',
           chosen.get(name))
   return named.open_points(argument, named.CURVES if regression else toy.SETS,
@@ -58,6 +58,7 @@ def settings_for(data: named.Data, chosen: Mapping[str, Any]) -> Settings:
   settings = Settings(**{
       **RECIPES['curve' if regression else 'points' if flat else 'images'],
       **chosen, 'shape': tuple(described.shape),
+      'channels': run_data.channels_of(chosen.get('data', ''), described.shape),
       'class_names': described.class_names, 'num_examples': described.size})
   check_settings(settings)
   check(regression or bool(described.class_names), 'data',

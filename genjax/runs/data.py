@@ -6,16 +6,27 @@ from genjax.data import named
 from genjax.data.identity import identify
 from genjax.runs import workdir as workdirs
 from genjax.runs.task import Run
+from genjax.types import Shape
 
 
 def open_data(settings: Any) -> named.Data:
-  """The data of settings with `data`, `image_size`, `held_out` and `seed`.
+  """The data of settings: of their `data`, `image_size`, `channels`, `held_out`
+  and `seed`.
 
   Raises:
     ValueError: see `named.open_data`.
   """
   return named.open_data(settings.data, image_size=settings.image_size,
+                         channels=settings.channels,
                          held_out=settings.held_out, seed=settings.seed)
+
+
+def channels_of(data: str, shape: Shape) -> int | None:
+  """The setting `channels` of data that have been read; None but of a folder.
+
+  As it would be chosen: so that a folder that is read again has as many.
+  """
+  return shape[-1] if data.startswith('folder:') else None
 
 
 def reopen_data(workdir: str, run: Run) -> named.Data:

@@ -16,6 +16,7 @@ from genjax.diffusion.named import SAMPLERS
 from genjax.diffusion.named import TIMES
 from genjax.diffusion.named import WEIGHTINGS
 from genjax.runs import fields
+from genjax.runs.data import channels_of
 from genjax.runs.settings import setting
 
 
@@ -24,7 +25,8 @@ class Settings:
   """Of a diffusion model. The defaults are those for 8x8 digits."""
 
   data: str = fields.data('digits')
-  image_size: int | None = fields.image_size()
+  image_size: tuple[int, ...] | None = fields.image_size()
+  channels: int | None = fields.channels()
   held_out: float = fields.held_out()
   horizontal_flip: bool = setting(False, help='Whether images are mirrored at '
                                   'random.')
@@ -183,7 +185,8 @@ def with_facts(settings: Settings, data: named.Data) -> Settings:
   return dataclasses.replace(
       settings, shape=tuple(description.shape),
       class_names=tuple(description.class_names),
-      num_examples=description.size, data_std=std, levels=levels)
+      num_examples=description.size, data_std=std, levels=levels,
+      channels=channels_of(settings.data, description.shape))
 
 
 def num_classes(settings: Settings) -> int | None:

@@ -15,16 +15,22 @@ _MANY = 10**9  # steps: two years of a hundred a second
 
 # Of the data.
 data = functools.partial(setting, lengths=(1, 4096), help=(
-    'Data: digits, binarized_digits, toy:<name>, folder:<path> or tfds:<name>. '
-    'A folder holds PNG or JPEG files, one sub-folder a class if there are '
-    'classes. Options of a toy set follow its name: '
+    'Data: digits, binarized_digits, toy:<name>, folder:<path>, npy:<path> or '
+    'tfds:<name>. A folder holds PNG or JPEG files, one sub-folder a class if '
+    'there are classes; an .npy file images, uint8 [N, H, W, C], or points, '
+    'float32 [N, D]. Options of a toy set follow its name: '
     'toy:spirals,turns=2,noise=0.05,points=1000.'))
 image_size = functools.partial(
-    setting, None, low=1, high=4096, help='Side of the images of a folder in '
-    'pixels (default 32); a tfds set is resized to it.')
+    setting, None, low=1, high=4096, lengths=(1, 2), help='Height and width in '
+    'pixels of the images of a folder, such as 32x64, or the side of square '
+    'ones (default 32); a tfds set is resized to it.')
+channels = functools.partial(
+    setting, None, low=1, high=4, help='Channels of the images of a folder: 1 '
+    'grey, 3 colours, 4 colours and opacity; absent, 1 where all files are '
+    'grey, else 3.')
 held_out = functools.partial(
-    setting, 0.0, low=0, high=0.9, help='Share of the files of a folder that '
-    'are not trained on: its test data.')
+    setting, 0.0, low=0, high=0.9, help='Share of the files of a folder, or of '
+    'the rows of an array, that are not trained on: the test data.')
 
 levels = functools.partial(
     setting, low=2, high=2**16, help='Number of values that a pixel may have.')

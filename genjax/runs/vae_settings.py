@@ -8,6 +8,7 @@ from genjax.data.levels import dequantise
 from genjax.data.levels import on_levels
 from genjax.data.sources import Description
 from genjax.runs import fields
+from genjax.runs.data import channels_of
 from genjax.runs.settings import setting
 from genjax.types import Batch
 from genjax.types import Key
@@ -22,7 +23,8 @@ class Settings:
   """Of a variational autoencoder. The defaults are those for digits."""
 
   data: str = fields.data('digits')
-  image_size: int | None = fields.image_size()
+  image_size: tuple[int, ...] | None = fields.image_size()
+  channels: int | None = fields.channels()
   held_out: float = fields.held_out()
   seed: int = fields.seed()
   steps: int = fields.steps(2000)
@@ -127,7 +129,7 @@ def with_facts(settings: Settings, data: Description) -> Settings:
         f'{settings.data!r} of shape {data.shape}')
   return dataclasses.replace(
       settings, shape=tuple(data.shape), class_names=tuple(data.class_names),
-      num_examples=data.size)
+      num_examples=data.size, channels=channels_of(settings.data, data.shape))
 
 
 def num_classes(settings: Settings) -> int | None:

@@ -20,10 +20,23 @@ from genjax.runs import settings as run_settings
 
 S = TypeVar('S')
 
-VERSION = 1  # rises where a setting changes its meaning
+VERSION = 2  # rises where a setting changes its meaning
+
+
+def _sides_are_many(record: dict[str, Any]) -> dict[str, Any]:
+  """Of a folder images were square, and had three channels whatever it held."""
+  size = record.get('image_size')
+  found = dict(record)
+  if isinstance(size, int):
+    found['image_size'] = [size]
+  if str(record.get('data', '')).startswith('folder:'):
+    found['channels'] = 3
+  return found
+
 
 # version -> function from the JSON of that version to that of the next.
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: _sides_are_many}
 
 SETTINGS, DATA = 'settings.json', 'data.json'
 

@@ -46,8 +46,6 @@ def save_image_space(
   Raises:
     ValueError: queries that are no images.
   """
-  check(queries.ndim == 4 and queries.shape[-1] in (1, 3), 'save_image_space',
-        'queries must be [Q, H, W, 1 or 3]', f'shape {queries.shape}')
   num, nearest = neighbours[0].wrong.shape
   heights = (0.46 * num + 0.7, 1.3, 3.2)
   figure = figures.new(10, sum(heights))
@@ -87,8 +85,7 @@ def save_image_space(
 def _framed(images: np.ndarray, marked: np.ndarray) -> np.ndarray:
   """RGB images [N, h, w, 3] with a frame, coloured where they are marked."""
   zoom = max(1, 48 // images.shape[2])
-  images = images.repeat(zoom, 1).repeat(zoom, 2)
-  images = np.broadcast_to(images, (*images.shape[:3], 3))
+  images = pictures.rgb(images).repeat(zoom, 1).repeat(zoom, 2)
   border = 4
   framed = np.pad(images, [(0, 0), (border, border), (border, border), (0, 0)],
                   constant_values=255)

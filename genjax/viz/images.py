@@ -10,8 +10,21 @@ from genjax.checks import check_rank
 from genjax.viz import figures
 
 
-def _rgb(images: np.ndarray) -> np.ndarray:
-  return np.repeat(images, 3, -1) if images.shape[-1] == 1 else images
+def rgb(images: np.ndarray) -> np.ndarray:
+  """Images uint8 [N, H, W, 1, 3 or 4] as RGB; opacity is laid over white.
+
+  Raises:
+    ValueError: they are no such images.
+  """
+  check_rank('rgb', 'images', images, 4)
+  check(images.shape[-1] in (1, 3, 4), 'rgb',
+        'images must have 1, 3 or 4 channels', f'shape {images.shape}')
+  check(images.dtype == np.uint8, 'rgb', 'images must be uint8', images.dtype)
+  if images.shape[-1] == 4:
+    opacity = images[..., 3:] / np.float32(255)
+    return np.round(255 - opacity * (255 - images[..., :3].astype(np.float32))
+                    ).astype(np.uint8)
+  return np.broadcast_to(images, (*images.shape[:-1], 3))
 
 
 def tile(
@@ -20,16 +33,12 @@ def tile(
   """Tiles images [N, H, W, C] row by row into one uint8 [H', W', 3].
 
   Args:
-    images: uint8 [N, H, W, 1 or 3].
+    images: uint8 [N, H, W, 1, 3 or 4], see `rgb`.
     columns: images a row; the last row is filled with white.
     gap: white pixels between images, after zooming.
     zoom: every pixel becomes zoom x zoom pixels, with no smoothing.
   """
-  check_rank('tile', 'images', images, 4)
-  check(images.shape[-1] in (1, 3), 'tile',
-        'images must have 1 or 3 channels', f'shape {images.shape}')
-  check(images.dtype == np.uint8, 'tile', 'images must be uint8', images.dtype)
-  images = _rgb(images).repeat(zoom, 1).repeat(zoom, 2)
+  images = rgb(images).repeat(zoom, 1).repeat(zoom, 2)
   missing = -len(images) % columns
   images = np.pad(images, [(0, missing), (0, gap), (0, gap), (0, 0)],
                   constant_values=255)

@@ -78,48 +78,92 @@ def test_folder_top_level_images_ignore_empty_sub_folders(tmp_path):
 
 
 @pytest.mark.parametrize('shape', [(40, 20), (20, 40), (20, 20), (7, 5)])
-@pytest.mark.parametrize('size', [8, 16])
-@pytest.mark.parametrize('channels', [1, 3])
-def test_square_has_the_size_asked_for(shape, size, channels):
+@pytest.mark.parametrize('size', [(8, 8), (16, 16), (6, 20)])
+@pytest.mark.parametrize('channels', [1, 3, 4])
+def test_fit_has_the_size_asked_for(shape, size, channels):
   image = Image.new('RGB', shape[::-1], (9, 9, 9))
-  out = folder.square(image, size, channels)
-  chex.assert_shape(out, (size, size, channels))
-  np.testing.assert_array_equal(out, 9)
+  out = folder.fit(image, size, channels)
+  chex.assert_shape(out, (*size, channels))
+  np.testing.assert_array_equal(out[..., :3], 9)
+  np.testing.assert_array_equal(out[..., 3:], 255)
+
+
+def _save_kinds(folder, *modes):
+  for i, mode in enumerate(modes):
+    folder.mkdir(exist_ok=True)
+    Image.new('RGBA', (4, 4), (200, 100, 50, 128 if 'A' in mode else 255)
+              ).convert(mode).save(folder / f'{i}.png')
+  return folder
+
+
+@pytest.mark.parametrize('modes, channels', [
+    (('L', '1', 'I;16'), 1), (('L', 'RGB'), 3), (('LA', 'L'), 3),
+    (('RGB', 'RGBA'), 3), (('P', 'L'), 3)])
+def test_folder_has_the_channels_of_its_files(
+    tmp_path, caplog, modes, channels):
+  """Grey where all files are; where only some are, a line says so."""
+  path = _save_kinds(tmp_path / 'x', *modes)
+  for verify in (True, False):
+    source = folder.folder_source(path, 4, verify=verify)
+    assert source[0]['image'].shape == (4, 4, channels)
+  mixed = channels == 3 and set(modes) & {'L', '1', 'I;16'}
+  assert ('are grey and will be read as RGB' in caplog.text) == bool(mixed)
+  for chosen in (1, 3, 4):
+    source = folder.folder_source(path, (4, 3), channels=chosen)
+    assert source[0]['image'].shape == (4, 3, chosen)
+  with pytest.raises(ValueError, match='channels must be 1, 3 or 4, got 2'):
+    folder.folder_source(path, 4, channels=2)
+
+
+def test_folder_keeps_opacity_as_a_fourth_channel(tmp_path):
+  """Without the colours of what is not seen, in a picture that shrinks too."""
+  pixels = np.zeros((8, 8, 4), np.uint8)
+  pixels[:] = 255, 0, 0, 0  # red that nobody sees
+  pixels[:, ::2] = 0, 0, 200, 255
+  _save(tmp_path / 'x.png', pixels)
+  same = folder.folder_source(tmp_path, 8, channels=4)[0]['image']
+  np.testing.assert_array_equal(same[:, ::2], pixels[:, ::2])
+  np.testing.assert_array_equal(same[:, 1::2], [[[255, 255, 255, 0]] * 4] * 8)
+  half = folder.folder_source(tmp_path, 4, channels=4)[0]['image'].astype(int)
+  inside = half[:, 1:-1]  # at the border a filter sees unevenly
+  assert np.abs(inside[..., :3] - [0, 0, 200]).max() <= 3
+  # Half of it is seen; the filter lets a little of stripes so fine pass.
+  assert np.abs(inside[..., 3] - 127.5).max() <= 10
 
 
 @pytest.mark.parametrize('wide', [False, True])
-def test_square_crops_the_centre(wide):
+def test_fit_crops_the_centre(wide):
   # A ramp of 8 levels a pixel, which every symmetric filter keeps: halving
   # rows 10...19 puts 8 (10.5 + 2 j) into row j, up to rounding.
   ramp = np.broadcast_to(8 * np.arange(30)[:, None], (30, 10))
   want = np.broadcast_to(8 * (10.5 + 2 * np.arange(5))[:, None], (5, 5))
   if wide:
     ramp, want = ramp.T, want.T
-  out = folder.square(Image.fromarray(ramp.astype(np.uint8)), 5, 1)[..., 0]
+  out = folder.fit(Image.fromarray(ramp.astype(np.uint8)), (5, 5), 1)[..., 0]
   np.testing.assert_allclose(out, want, atol=1.01)
 
 
-def test_square_does_not_alias():
+def test_fit_does_not_alias():
   # A board of single pixels averages to mid grey when shrunk; a filter that
   # picks pixels gives black and white.
   board = np.indices((64, 64)).sum(0) % 2 * 255
-  out = folder.square(Image.fromarray(board.astype(np.uint8)), 8, 1)
+  out = folder.fit(Image.fromarray(board.astype(np.uint8)), (8, 8), 1)
   assert np.abs(out.astype(int) - 127.5).max() < 12
 
 
-def test_square_keeps_an_image_of_the_size():
+def test_fit_keeps_an_image_of_the_size():
   pixels = embedded.patches(1, size=16).arrays['image'][0]
   np.testing.assert_array_equal(
-      folder.square(Image.fromarray(pixels), 16, 3), pixels)
+      folder.fit(Image.fromarray(pixels), (16, 16), 3), pixels)
 
 
-def test_square_of_a_large_jpeg_is_that_of_its_pixels(tmp_path):
+def test_fit_of_a_large_jpeg_is_that_of_its_pixels(tmp_path):
   # The shortcut (decoding at a fraction of the size) must not show.
   smooth = np.linspace(0, 255, 512) + np.zeros((512, 1))
   pixels = np.stack([smooth, smooth.T, 255 - smooth], -1)
   _save(tmp_path / 'x.jpg', pixels, quality=95)
   (item,) = [folder.folder_source(tmp_path, 16)[0]]
-  want = folder.square(Image.fromarray(pixels.astype(np.uint8)), 16, 3)
+  want = folder.fit(Image.fromarray(pixels.astype(np.uint8)), (16, 16), 3)
   assert np.abs(item['image'].astype(int) - want).max() <= 4
 
 
@@ -253,7 +297,7 @@ def test_folder_finds_broken_images_at_opening(tmp_path, name, how):
   assert '\n' not in message
   # Without the pass it is found when it is read, with the same line, also
   # through the threads of the pipeline.
-  lazy = folder.folder_source(tmp_path, 8, verify=False)
+  lazy = folder.folder_source(tmp_path, 8, channels=3, verify=False)
   with pytest.raises(ValueError, match='repair or remove'):
     next(pipeline.batches(lazy, 2, seed=0))
 
@@ -311,7 +355,7 @@ def _make_other(path):
      'got 1 beside the sub-folders a, b'),
     (_make_gap, {}, "sub-folder of '{path}' must hold images: remove .* b$"),
     (lambda p: None, {'image_size': 0}, 'image_size must be positive, got 0'),
-    (lambda p: None, {'channels': 4}, 'channels must be 1 or 3, got 4'),
+    (lambda p: None, {'channels': 2}, 'channels must be 1, 3 or 4, got 2'),
 ])
 def test_folder_refuses_in_one_line(tmp_path, make, options, match):
   path = tmp_path / 'photos'

@@ -27,7 +27,7 @@ def test_toy_sets_are_drawn_by_the_seed_and_apart():
 @pytest.mark.parametrize('name, options, message', [
     ('cats', {}, 'data: the part before ":" must be one of .* got \'cats\''),
     ('digits:3', {}, 'data: digits takes no argument, got 3'),
-    ('digits', {'image_size': 8}, 'image_size: must be absent for digits'),
+    ('digits', {'image_size': (8,)}, 'image_size: must be absent for digits'),
     ('toy:moons', {'held_out': 0.1}, 'held_out: must be absent for a toy set'),
     ('toy:dragons', {}, 'data: the toy set must be one of'),
     ('toy:moons,colour=1', {}, 'data: an option of moons must be one of'),
@@ -36,7 +36,7 @@ def test_toy_sets_are_drawn_by_the_seed_and_apart():
     ('toy:moons,points=1e12', {}, 'data: points must be a positive whole'),
     ('toy:moons,points=1.5', {}, 'data: points must be a positive whole'),
     ('folder:', {}, 'data: folder:<path> must name a folder'),
-    ('folder:/x', {'image_size': 10**6}, 'image_size: must be at most 4096'),
+    ('folder:/x', {'image_size': (8, 10**6)}, 'image_size: must be at most 4096'),
 ])
 def test_open_data_says_what_is_wrong(name, options, message):
   with pytest.raises(ValueError, match=message):

@@ -142,7 +142,7 @@ def test_tfds_slices_are_disjoint(data_dir):
 
 
 def test_tfds_resamples_images_of_several_sizes(data_dir):
-  source = tfds.tfds_source('genjax_varied', 'test', data_dir, image_size=4)
+  source = tfds.tfds_source('genjax_varied', 'test', data_dir, size=(4, 4))
   assert sources.describe(source) == (TEST, (4, 4, 3), ())
   values = []
   for i in range(TEST):
@@ -151,7 +151,7 @@ def test_tfds_resamples_images_of_several_sizes(data_dir):
     values.append(int(item['image'][0, 0, 0]))
     np.testing.assert_array_equal(
         item['image'],
-        folder.square(Image.fromarray(_image(values[-1], 6)), 4, 3))
+        folder.fit(Image.fromarray(_image(values[-1], 6)), (4, 4), 3))
   assert sorted(values) == list(range(TEST))
 
 

@@ -179,7 +179,7 @@ def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
     write_pictures(folder / name, 5, 8)
   for path, classes in ((folder, True), (folder / 'a', False)):
     workdir = write_vae(tmp_path / f'run_{classes}', data=f'folder:{path}',
-                        image_size=8, network='mlp', conditional=False)
+                        image_size=(8,), network='mlp', conditional=False)
     result = run(interpolate, f'--workdir={workdir}', *TINY, '--first=0',
                  '--second=4', '--path=pixel')
     assert (result.code, result.err) == (0, '')
@@ -192,7 +192,7 @@ def test_interpolate_trains_a_classifier_of_the_data_of_the_run(
     assert (workdir / 'classifier').exists() == classes
     if classes:
       settings = open_run(str(workdir / 'classifier')).settings
-      assert (settings.data, settings.image_size) == (f'folder:{path}', 8)
+      assert (settings.data, settings.image_size) == (f'folder:{path}', (8,))
       continue
     result = run(interpolate, f'--workdir={workdir}', *TINY,
                  '--classifier=somewhere')

@@ -19,7 +19,7 @@ FAULTS = (
           'return name if to_folder(name) == folder else folder',
           'return name', room('data/folder_names')),
     Fault('folder: pixels are not unpacked at opening', FOLDER,
-          '  _read(str(path), image_size, channels)\n', '',
+          '    _read(str(path), size, 3)\n', '    pass\n',
           room('data/folder')),
     Fault('folder: checksums are passed over', FOLDER,
           "if image.format == 'PNG':", 'if False:', room('data/folder')),

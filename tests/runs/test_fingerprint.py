@@ -62,6 +62,7 @@ def open_data(settings):
   if data.startswith('folder:'):
     data = f'folder:{_pictures().name}/{data.partition(":")[2]}'
   return named.open_data(data, image_size=settings.image_size,
+                         channels=settings.channels,
                          held_out=settings.held_out, seed=settings.seed)
 
 
@@ -73,9 +74,9 @@ def open_points(settings):
 
 
 _DIGITS = tuple('0123456789')
-_FOLDER = {'data': 'folder:classes', 'image_size': 8, 'shape': (8, 8, 3),
+_FOLDER = {'data': 'folder:classes', 'image_size': (8,), 'shape': (8, 8, 3),
            'class_names': ('a', 'b')}
-_IMAGES = {'network': 'unet', 'shape': (8, 8, 3), 'image_size': 8,
+_IMAGES = {'network': 'unet', 'shape': (8, 8, 3), 'image_size': (8,),
            'data': 'folder:flat', 'class_names': ()}
 _DIT = {**_IMAGES, 'network': 'dit'}
 
@@ -84,9 +85,10 @@ KINDS = {
         classifier.TASK, open_data,
         {'data': 'digits', 'width': (8,), 'features': 4, 'groups': 2,
          'class_names': _DIGITS, 'batch_size': 16},
-        {'data': 'binarized_digits', 'micro_batches': 2, 'image_size': 16,
-         'batch_size': 32, 'held_out': 0.25, 'groups': 4, 'width': (16,)},
-        {'image_size': _FOLDER, 'held_out': _FOLDER,
+        {'data': 'binarized_digits', 'micro_batches': 2, 'image_size': (16,),
+         'channels': 1, 'batch_size': 32, 'held_out': 0.25, 'groups': 4,
+         'width': (16,)},
+        {'image_size': _FOLDER, 'channels': _FOLDER, 'held_out': _FOLDER,
          'activation': {'data': 'toy:moons,points=64', 'shape': (2,),
                         'class_names': ('0', '1'), 'shift': 0},
          'task': {'data': 'toy:moons,points=64', 'shape': (2,), 'shift': 0,
@@ -97,11 +99,13 @@ KINDS = {
         {'data': 'toy:moons,points=64', 'network': 'mlp', 'width': (8,),
          'shape': (2,), 'class_names': ('0', '1'), 'guidance': 1.0,
          'batch_size': 16, 'sampling_steps': 4},
-        {'data': 'toy:spirals,points=64', 'image_size': 16, 'width': (16,),
+        {'data': 'toy:spirals,points=64', 'image_size': (16,), 'channels': 1,
+         'width': (16,),
          'batch_size': 32, 'micro_batches': 2, 'network': 'dit', 'rho': 3.0,
          'attention_levels': (0,), 'groups': 4, 'head_dim': 4, 'patch_size': 4,
          'shape': (16, 16, 3), 'held_out': 0.25},
-        {'image_size': _IMAGES, 'held_out': _IMAGES, 'network': _IMAGES,
+        {'image_size': _IMAGES, 'channels': _IMAGES, 'held_out': _IMAGES,
+         'network': _IMAGES,
          'shape': _IMAGES, 'attention_levels': _IMAGES, 'groups': _IMAGES,
          'horizontal_flip': _IMAGES, 'head_dim': _DIT, 'patch_size': _DIT,
          'guidance_log_snr': {'guidance': 2.0},
@@ -122,7 +126,7 @@ KINDS = {
          'groups': {'network': 'conv'}, 'components': {'prior': 'vamp'},
          'flow_layers': {'prior': 'flow'}, 'context': {'posterior': 'flow'},
          'importance_samples': {'objective': 'iwae'}},
-        ('image_size', 'shape')),
+        ('image_size', 'channels', 'shape')),
     'density': Kind(
         density.TASK, open_points, {'batch_size': 16},
         {'data': 'rings', 'batch_size': 32, 'micro_batches': 2,

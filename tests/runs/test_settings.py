@@ -159,7 +159,8 @@ def test_fields_of_many_kinds_say_what_they_may_hold():
   default = {'data': 'digits', 'width': (8,), 'shape': (2,), 'dropout': 0.1,
              'learning_rate': 1e-3, 'b2': 0.99, 'weight_decay': 0.1,
              'ema_decay': 0.9}
-  hints = {'data': str, 'parallel': str, 'image_size': int | None,
+  hints = {'data': str, 'parallel': str, 'image_size': tuple[int, ...] | None,
+           'channels': int | None,
            'conditional': bool, 'width': tuple[int, ...],
            'shape': tuple[int, ...], 'class_names': tuple[str, ...],
            **dict.fromkeys(('held_out', 'learning_rate', 'b2', 'weight_decay',

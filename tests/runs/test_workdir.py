@@ -46,7 +46,8 @@ def opened(workdir):
 def test_what_is_written_says_kind_version_run_and_every_field(made):
   workdir, path = made
   record = workdirs.read_json(path)
-  assert (record['kind'], record['version']) == ('gaussian', 1)
+  assert (record['kind'], record['version']) == (
+      'gaussian', workdirs.VERSION)
   fields = {f.name for f in dataclasses.fields(Settings)}
   assert fields < record.keys()
   free = {'steps', 'micro_batches', 'parallel', 'log_every', 'save_every'}
@@ -157,15 +158,16 @@ def test_a_deciding_setting_changed_by_hand_is_refused_and_a_free_one_not(made):
 
 
 def test_a_newer_version_is_refused(made):
-  change(made[1], version=2)
-  with pytest.raises(ValueError, match='a newer genjax.* got version 2'):
+  change(made[1], version=workdirs.VERSION + 1)
+  with pytest.raises(ValueError, match='a newer genjax.* got version '):
     opened(made[0])
 
 
 def test_an_older_version_is_read_by_its_functions(made, monkeypatch):
-  # Had the learning rate been said by its logarithm in version 1.
-  monkeypatch.setattr(workdirs, 'VERSION', 2)
-  monkeypatch.setattr(workdirs, 'UPGRADES', {1: lambda record: {
+  # Had the learning rate been said by its logarithm in this version.
+  now = workdirs.VERSION
+  monkeypatch.setattr(workdirs, 'VERSION', now + 1)
+  monkeypatch.setattr(workdirs, 'UPGRADES', {now: lambda record: {
       **record, 'learning_rate': 10**record['learning_rate']}})
   assert opened(made[0]).learning_rate == 10**0.005
   same = dataclasses.replace(MINE, learning_rate=10**0.005, steps=77)
@@ -173,6 +175,14 @@ def test_an_older_version_is_read_by_its_functions(made, monkeypatch):
   run = workdirs.create_or_check(made[0], 'gaussian', same)
   assert run == json.loads(before)['run']
   assert text_of(made[1]) == before
+
+
+@pytest.mark.parametrize('size, data, now, channels', [
+    (None, 'digits', None, None), (16, 'folder:/x', [16], 3),
+    (16, 'tfds:x', [16], None)])
+def test_version_1_said_one_side_of_an_image(size, data, now, channels):
+  found = workdirs.UPGRADES[1]({'image_size': size, 'data': data})
+  assert (found['image_size'], found.get('channels')) == (now, channels)
 
 
 def older(Old, drop):

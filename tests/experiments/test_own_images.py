@@ -1,0 +1,87 @@
+"""A stranger's folder of pictures: what hurts elsewhere, a row a pain."""
+
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from experiments import forward_reverse
+from experiments import sample
+from experiments import train_diffusion
+from genjax.data import named
+from genjax.data import sample_files
+from genjax.runs.open import open_run
+
+
+class Shape(NamedTuple):
+  """Files of some mode, what is asked for, and what comes of it."""
+
+  modes: tuple[str, ...]
+  flags: tuple[str, ...]
+  shape: tuple[int, int, int]
+  mode: str  # of the pictures that are drawn
+
+
+SHAPES = {
+    'all grey': Shape(('L', '1'), ('--image_size=8',), (8, 8, 1), 'L'),
+    'grey and coloured': Shape(('L', 'RGB'), ('--image_size=8',), (8, 8, 3),
+                               'RGB'),
+    'not square': Shape(('RGB',), ('--image_size=8x16',), (8, 16, 3), 'RGB'),
+    'transparent': Shape(('RGBA', 'RGB'), ('--image_size=16x8', '--channels=4'),
+                         (16, 8, 4), 'RGBA'),
+}
+
+
+def _write(folder, modes, num=6, side=16):
+  """Pictures that vary, in each of the modes in turn."""
+  folder.mkdir()
+  rng = np.random.default_rng(0)
+  for i in range(num):
+    pixels = rng.integers(0, 256, (side, side, 4)).astype(np.uint8)
+    mode = modes[i % len(modes)]
+    Image.fromarray(pixels).convert(mode).save(folder / f'{i}.png')
+  return folder
+
+
+@pytest.mark.parametrize('name', SHAPES)
+def test_images_of_any_shape_are_trained_on_drawn_and_read_back(
+    name, run, tmp_path, caplog):
+  row = SHAPES[name]
+  folder = _write(tmp_path / 'in', row.modes)
+  workdir = tmp_path / 'run'
+  result = run(train_diffusion, f'--workdir={workdir}',
+               f'--data=folder:{folder}', '--network=dit', '--width=8',
+               '--batch_size=8', '--steps=2', *row.flags)
+  assert result.code == 0, result.err
+  assert ('are grey' in caplog.text) == (name == 'grey and coloured')
+  assert open_run(str(workdir)).settings.shape == row.shape
+
+  for out in ('pictures', 'samples.npz'):
+    result = run(sample, f'--workdir={workdir}', '--num_samples=3', '--steps=2',
+                 f'--out={tmp_path}/{out}')
+    assert (result.code, result.err) == (0, '')
+  settings = open_run(str(workdir)).settings
+  description = named.open_data(
+      settings.data, image_size=settings.image_size,
+      channels=settings.channels).description
+  assert description.shape == row.shape
+  pictures, arrays = (sample_files.read_samples(
+      f'{tmp_path}/{out}', description).arrays['image']
+                      for out in ('pictures', 'samples.npz'))
+  np.testing.assert_array_equal(pictures, arrays)
+  with Image.open(next((tmp_path / 'pictures').glob('*.png'))) as image:
+    assert (image.mode, image.size) == (row.mode, row.shape[1::-1])
+
+
+def test_figures_are_drawn_of_images_of_any_shape(run, tmp_path):
+  """Opacity is laid over white in them."""
+  folder = _write(tmp_path / 'in', ('RGBA',))
+  workdir = tmp_path / 'run'
+  assert run(train_diffusion, f'--workdir={workdir}', f'--data=folder:{folder}',
+             '--network=dit', '--width=8', '--batch_size=8', '--steps=2',
+             '--image_size=8x16', '--channels=4').code == 0
+  assert run(forward_reverse, f'--workdir={workdir}', '--steps=2').code == 0
+  for name in ('training', 'forward_reverse', 'samples_0000002'):
+    with Image.open(workdir / 'figures' / f'{name}.png') as image:
+      assert image.width > image.height or name != 'samples_0000002'
