@@ -25,11 +25,12 @@ def npy_source(path: str | os.PathLike) -> ArraySource:
   """
   where, shown = 'npy_source', repr(os.fspath(path))
   # A pipe would be waited for.
-  check(os.path.isfile(path), where, 'path must be an existing .npy file', shown)
+  check(os.path.isfile(path), where, 'path must be an existing .npy file',
+        shown)
   try:
     array = np.load(path, mmap_mode='r', allow_pickle=False)
   except Exception as error:  # of many types, on what is no array
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = (str(error) or type(error).__name__).splitlines()[0]
     raise ValueError(f'{where}: {shown} must be an .npy file of plain numbers, '
                      f'got {reason}') from error
   check(isinstance(array, np.ndarray), where, f'{shown} must be an .npy file',

@@ -101,7 +101,7 @@ def build(settings: Settings) -> Model:
       num_constants=1 if regression else 0)
   logits = jax.jit(network.logits)
   return Model(
-      lambda key, _: network.init(key, inputs(settings, jnp.zeros((1, *shape)))),
+      lambda key, _: network.init(key, inputs(settings, jnp.ones((1, *shape)))),
       lambda params: Functions(predict=functools.partial(logits, params)),
       {'ema': ema(settings.ema_decay)}, network)
 

@@ -4,7 +4,6 @@ from typing import Mapping, NamedTuple, Sequence
 
 import numpy as np
 
-from genjax.checks import check
 from genjax.viz import figures
 from genjax.viz import images as pictures
 

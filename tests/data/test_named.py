@@ -36,7 +36,8 @@ def test_toy_sets_are_drawn_by_the_seed_and_apart():
     ('toy:moons,points=1e12', {}, 'data: points must be a positive whole'),
     ('toy:moons,points=1.5', {}, 'data: points must be a positive whole'),
     ('folder:', {}, 'data: folder:<path> must name a folder'),
-    ('folder:/x', {'image_size': (8, 10**6)}, 'image_size: must be at most 4096'),
+    ('folder:/x', {'image_size': (8, 10**6)},
+     'image_size: must be at most 4096'),
 ])
 def test_open_data_says_what_is_wrong(name, options, message):
   with pytest.raises(ValueError, match=message):
