@@ -193,7 +193,8 @@ def _check_orders(instrument, name, grids):
           name, at, grid, order, errors)
 
 
-@pytest.mark.parametrize('name', ['heun', 'dpm_solver_3m'])
+@pytest.mark.parametrize('name', [
+    pytest.param('heun', marks=pytest.mark.slow), 'dpm_solver_3m'])
 @laws.float64
 def test_methods_have_their_order_on_every_process(name, monkeypatch):
   """Between 160 and 320 steps, from exact starting values."""

@@ -56,7 +56,8 @@ def test_samples_do_not_depend_on_the_batch_size():
   x, rows = process.prior_sample(_KEY, p, (5, 2)), jnp.asarray([4, 1])
   names = ('adaptive', *tables.STOCHASTIC)
   for name, whole, first, some, same_start in zip(
-      names, run(x), run(x[:2]), run(x[rows], rows), run(jnp.ones((5, 2)))):
+      names, run(x), run(x[:2], jnp.arange(2)), run(x[rows], rows),
+      run(jnp.ones((5, 2)))):
     np.testing.assert_array_equal(first, whole[:2])
     np.testing.assert_array_equal(some, whole[rows])
     assert len(np.unique(np.asarray(same_start))) == (
