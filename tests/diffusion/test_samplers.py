@@ -64,8 +64,8 @@ def test_samplers_are_finite_at_both_ends(name):
   def run(x, grid):
     return {sampler: samplers.sample(
         _KEY, SAMPLERS[sampler](p), denoiser, x, grid).x
-            for sampler in (named.SAMPLERS if name == 'vp_cosine'
-                            else tables.DISTINCT)
+            for sampler in {'vp_cosine': named.SAMPLERS, 'improved_ddpm': (
+                'ddpm', 'unipc')}.get(name, tables.DISTINCT)
             if tables.starts(sampler, name)}
 
   x = process.prior_sample(_KEY, p, (3, 2), 0.5)
