@@ -28,6 +28,10 @@ from genjax.types import Process
 from genjax.viz.figures import write_whole
 
 GRIDS = ('karras', 'log')
+# Which a new process does not take over from the one that starts it.
+_OF_COMPILE_CACHE = ('jax_compilation_cache_dir',
+                     'jax_persistent_cache_min_compile_time_secs',
+                     'jax_persistent_cache_min_entry_size_bytes')
 
 Row = dict[str, Any]
 Rows = Mapping[tuple[str, str], Row]  # (method, process) -> facts
@@ -74,13 +78,20 @@ def measure(
     for name, old in zip(wanted, before):
       keep(name, _measured(name, at, old))
   else:
+    cache = {name: jax.config.values[name] for name in _OF_COMPILE_CACHE}
     with concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context('spawn')) as pool:
+        workers, multiprocessing.get_context('spawn'), _configure, (cache,)
+    ) as pool:
       jobs = {pool.submit(_measured, name, at, old): name
               for name, old in zip(wanted, before)}
       for job in concurrent.futures.as_completed(jobs):
         keep(jobs[job], job.result())
   return {(name, p): rows[name, p] for name in wanted for p in at}
+
+
+def _configure(values: Mapping[str, Any]) -> None:
+  for name, value in values.items():
+    jax.config.update(name, value)
 
 
 def _measured(

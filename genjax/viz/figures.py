@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 import numpy as np
 
 BLUE, ORANGE, GREEN, GREY = '#2166ac', '#d6604d', '#4d9221', '#666666'
+DOTS = 150
 
 
 def new(width: float, height: float) -> Figure:
@@ -20,8 +21,8 @@ def new(width: float, height: float) -> Figure:
 
 
 def save(path: str, figure: Figure) -> None:
-  """Writes `figure` to `path` at 150 dots an inch."""
-  write_whole(path, lambda p: figure.savefig(p, dpi=150, facecolor='white'))
+  """Writes `figure` to `path` at DOTS an inch."""
+  write_whole(path, lambda p: figure.savefig(p, dpi=DOTS, facecolor='white'))
 
 
 def pixels(figure: Figure) -> np.ndarray:

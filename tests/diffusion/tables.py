@@ -3,6 +3,7 @@
 
 from typing import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -97,4 +98,4 @@ def gaussian(p, var):
 
 
 def at(schedule: Callable, t) -> np.ndarray:
-  return np.asarray(schedule(jnp.asarray(t)))
+  return np.asarray(jax.jit(schedule)(jnp.asarray(t)))

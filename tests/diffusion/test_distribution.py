@@ -65,8 +65,8 @@ def test_log_prob_is_that_of_the_class_of_each_event():
       rtol=1e-5)
   np.testing.assert_allclose(log_prob(DiffusionParams(PARAMS), x), nats[0],
                              rtol=1e-4)
-  by_vmap = jax.vmap(lambda params, label: law.log_prob(
-      DiffusionParams(params, {'label': label}), x[0]))(
+  by_vmap = jax.jit(jax.vmap(lambda params, label: law.log_prob(
+      DiffusionParams(params, {'label': label}), x[0])))(
           jax.tree.map(lambda p: jnp.stack([p, p[::-1]]), PARAMS),
           jnp.array([1, 1]))
   np.testing.assert_allclose(by_vmap, nats[1, 0], rtol=1e-5)

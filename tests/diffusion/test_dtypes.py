@@ -94,7 +94,7 @@ def test_sampling_in_half_precision_is_that_in_float32(steps):
 
 
 @pytest.mark.parametrize('steps, methods', [
-    (2, (*DISTINCT, 'deis', 'euler_maruyama', 'dpm_solver_3m_sde')),
+    (2, (*DISTINCT, 'dpm_solver_3m_sde')),
     pytest.param(2, tuple(SAMPLERS), marks=pytest.mark.slow),
     # Within a short step the adaptive one and restarts do what they do in a
     # long.

@@ -49,7 +49,7 @@ def test_time_inverts_log_snr_in_float32(name):
     ends = at(p.log_snr, np.array([p.t_min, p.t_max], np.float64))
     want = np.linspace(min(ends[0], 20), max(ends[1], -20), 81)[1:-1]
     t = at(p.time, want)
-    slope = np.abs(np.asarray(jax.vmap(jax.grad(p.log_snr))(jnp.asarray(t))))
+    slope = np.abs(at(jax.vmap(jax.grad(p.log_snr)), t))
   got = at(p.log_snr, at(p.time, want.astype(np.float32)))
   assert got.dtype == np.float32
   unit = np.finfo(np.float32).eps
@@ -151,8 +151,9 @@ def test_discretize_is_smooth_between_its_levels(betas):
   fine = at(log_alpha, np.linspace(0, 1, 40 * num + 1))
   assert np.all(np.diff(fine) < 0)
   level, h = jnp.arange(1, num) / num, 1e-9
-  slope = jax.vmap(jax.grad(log_alpha))
-  for f in (slope, jax.vmap(jax.grad(jax.grad(log_alpha)))):
+  slope, curvature = (jax.jit(jax.vmap(f)) for f in (
+      jax.grad(log_alpha), jax.grad(jax.grad(log_alpha))))
+  for f in (slope, curvature):
     left, right = f(level - h), f(level + h)
     scale = np.abs(left) + np.abs(slope(level)) * num
     np.testing.assert_allclose((left - right) / scale, 0, atol=1e-5)
@@ -221,7 +222,7 @@ def test_shifted_processes_have_the_log_snr_of_another_resolution():
     for schedule in (p.alpha, p.sigma):
       np.testing.assert_allclose(np.sort(at(schedule, ends)), [0, 1],
                                  rtol=1e-15)
-      slopes = jax.vmap(jax.grad(schedule))(ends)
+      slopes = at(jax.vmap(jax.grad(schedule)), ends)
       # A cosine's own noise rises infinitely fast at first.
       assert np.isfinite(slopes if power == 1 else slopes[-1:]).all()
     assert p.grid(5)[0] == p.t_max and p.ends_in_noise
@@ -351,8 +352,8 @@ def test_processes_refuse_bad_numbers(make, message):
 def test_gradients_of_log_snr_and_time_are_inverse(name):
   p = PROCESSES[name]
   t = p.t_min + (p.t_max - p.t_min) * jnp.asarray([.0103, .2707, .6301, .9907])
-  there = jax.vmap(jax.grad(p.log_snr))(t)
-  back = jax.vmap(jax.grad(p.time))(p.log_snr(t))
+  there = at(jax.vmap(jax.grad(p.log_snr)), t)
+  back = at(jax.vmap(jax.grad(p.time)), p.log_snr(t))
   np.testing.assert_allclose(there * back, 1, rtol=1e-8)
 
 

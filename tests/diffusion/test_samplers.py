@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax.diffusion import named
 from genjax.diffusion import process
 from genjax.diffusion import samplers
 from genjax.diffusion import times
@@ -27,7 +28,9 @@ def test_exponential_samplers_are_exact_for_a_single_data_point(name):
   """They land on alpha_s x_0 + sigma_s eps, from t_max, in any steps."""
   p = PROCESSES[name]
   point, eps = jnp.asarray([[.3, -.9]]), jnp.asarray([[1.2, .4]])
-  methods = tables.EXPONENTIAL if name != 'ddpm' else ('ddim', 'unipc')
+  methods = tables.EXPONENTIAL if name == 'vp_cosine' else (
+      ('ddim', 'unipc') if name == 'ddpm' else
+      ('ddim', 'dpm_solver_2s', 'dpm_solver_3m', 'unipc'))
 
   @functools.partial(jax.jit, static_argnums=2)
   def run(start, grid, methods):
@@ -61,8 +64,8 @@ def test_samplers_are_finite_at_both_ends(name):
   def run(x, grid):
     return {sampler: samplers.sample(
         _KEY, SAMPLERS[sampler](p), denoiser, x, grid).x
-            for sampler in (SAMPLERS if name in ('ve', 'vp_cosine')
-                            else tables.DISTINCT)
+            for sampler in {'vp_cosine': named.SAMPLERS, 'improved_ddpm': (
+                'ddpm', 'unipc')}.get(name, tables.DISTINCT)
             if tables.starts(sampler, name)}
 
   x = process.prior_sample(_KEY, p, (3, 2), 0.5)

@@ -66,7 +66,8 @@ def test_elbo_integrates_the_error_over_snr():
   for name, ends in (('vp_linear', (0.01, 1.)), ('edm', (.1, 10.))):
     p, var = PROCESSES[name], .49
     t, step = np.linspace(*ends, 40_001, retstep=True)
-    rate = jnp.abs(jax.vmap(jax.grad(p.log_snr))(jnp.asarray(t)))  # u is t
+    rate = jnp.abs(jax.jit(jax.vmap(jax.grad(p.log_snr)))(
+        jnp.asarray(t)))  # u is t
     log_snr = p.log_snr(jnp.asarray(t))
     error = var / (1 + np.exp(log_snr) * var)
     got = np.trapezoid(weighting.elbo(log_snr, rate) * error, dx=step)

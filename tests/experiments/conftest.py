@@ -38,6 +38,7 @@ from genjax.runs import workdir as workdirs
 from genjax.runs.diffusion_settings import Settings
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.state import init_state
+from genjax.viz import figures
 
 
 class Result(NamedTuple):
@@ -173,6 +174,14 @@ def few_sampling_steps():
     for name, preset in diffusion.RECIPES.items():
       patch.setitem(diffusion.RECIPES, name,
                     {**preset, 'sampling_steps': 2})
+    yield
+
+
+@pytest.fixture(scope='module')
+def few_dots():
+  """Figures of less than half the resolution, for modules that draw many."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(figures, 'DOTS', 60)
     yield
 
 

@@ -14,6 +14,8 @@ from genjax.reports import augmentation_arms
 from genjax.runs import classifier
 from genjax.runs import vae_settings
 
+pytestmark = pytest.mark.usefixtures('few_dots')
+
 SMALL = ('--per_class=2,3', '--num_seeds=2', '--steps=2', '--vae_steps=2')
 
 

@@ -12,6 +12,8 @@ from genjax.reports import certificate
 from genjax.reports import certificate_figures as figures
 from genjax.reports import certificate_page as page
 
+pytestmark = pytest.mark.usefixtures('few_dots')
+
 
 @pytest.fixture(scope='module')
 def short():

@@ -18,6 +18,8 @@ from genjax.reports import evaluation
 from genjax.reports.judge import Judge
 from genjax.runs import classifier
 
+pytestmark = pytest.mark.usefixtures('few_dots')
+
 
 def write_npz(path, image, label=None):
   np.savez(path, *([image] if label is None else [image, label]))

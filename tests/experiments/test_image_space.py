@@ -9,6 +9,8 @@ from experiments import image_space
 from genjax.data.changes import CHANGES
 from genjax.runs import classifier
 
+pytestmark = pytest.mark.usefixtures('few_dots')
+
 
 def test_image_space_leaves_all_that_it_promises(run, tmp_path, monkeypatch):
   monkeypatch.setitem(classifier.RECIPES['images'], 'steps', 2)

@@ -22,6 +22,8 @@ from genjax.runs.data import open_data
 from genjax.runs.fit import keep_run
 from genjax.runs.open import open_run
 
+pytestmark = pytest.mark.usefixtures('few_dots')
+
 DIGITS = embedded.digits('test')
 TINY = ('--num_points=9', '--descent=2')
 

@@ -20,6 +20,8 @@ from genjax.runs.density_fits import fit_density
 from genjax.viz.figures import BLUE
 from tests.figures import ink
 
+pytestmark = pytest.mark.usefixtures('few_dots')
+
 _FEW = ('--num_examples=3', '--num_steps=2', '--num_times=2', '--num_samples=2')
 
 

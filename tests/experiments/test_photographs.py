@@ -15,7 +15,7 @@ from genjax.data.sources import ArraySource
 from genjax.training import parallel
 from genjax.training.logs import read_metrics
 
-NUM, SIZE, BATCH, STEPS = 200, 32, 8, 50
+NUM, SIZE, BATCH, STEPS = 160, 16, 8, 40
 
 
 @pytest.fixture(scope='module', autouse=True)

@@ -14,6 +14,8 @@ from genjax.reports.quality import real_floor
 from genjax.runs.diffusion_settings import RECIPES
 from genjax.training.logs import read_metrics
 
+pytestmark = pytest.mark.usefixtures('few_dots')
+
 MEASURES = ['recognised', 'cas', 'fd_pixels', 'nn_ratio', 'diversity']
 
 

@@ -139,7 +139,7 @@ def test_finished_run_stays_as_it_is(run, flags, trained, files_of, tmp_path):
 
 
 RINGS = ('--preset=toy', '--data=toy:rings', '--width=8', '--batch_size=256',
-         '--steps=4', '--log_every=1', '--noconditional')
+         '--depth=1', '--steps=4', '--log_every=1', '--noconditional')
 
 
 @pytest.fixture(scope='module')

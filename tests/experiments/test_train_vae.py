@@ -27,6 +27,8 @@ from genjax.viz.figures import ORANGE
 from tests.figures import BARE
 from tests.figures import ink
 
+pytestmark = pytest.mark.usefixtures('few_dots')
+
 TINY = ('--width=8', '--latents=3', '--batch_size=16', '--steps=4',
         '--save_every=2', '--log_every=1')
 

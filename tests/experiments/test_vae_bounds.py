@@ -12,6 +12,8 @@ from genjax.viz.figures import GREEN
 from genjax.viz.figures import ORANGE
 from tests.figures import ink
 
+pytestmark = pytest.mark.usefixtures('few_dots')
+
 
 @pytest.fixture(name='workdir', scope='module')
 def _workdir(run, tmp_path_factory):
