@@ -16,6 +16,7 @@ from typing import Any, Mapping
 import jax.numpy as jnp
 import numpy as np
 from scipy import special
+import tqdm
 
 from genjax.checks import check
 from genjax.data import levels as pixel_levels
@@ -160,14 +161,19 @@ def report(
   size = math.prod(x.shape[1:])
   roads = roads_of(run, effort, num_levels)
   options = {'seed': seed, 'num_draws': num_draws}
-  scores = {(road.name, convention): found for road in roads
-            for convention, found in score(
-                road, x, cond, num_levels, **options).items()}
-  nats = {'real': next(iter(scores.values())).nats}
   sets = altered(x, num_levels, keys.generator(seed, 'log_prob'))
-  for name, other in sets.items():
-    nats[name] = next(iter(score(roads[0], other, cond, num_levels, **{
-        **options, 'num_draws': 1}).values())).nats
+  scores, nats = {}, {}
+  with tqdm.tqdm(total=len(roads) + len(sets), disable=None) as bar:
+    for road in roads:
+      for convention, found in score(
+          road, x, cond, num_levels, **options).items():
+        scores[road.name, convention] = found
+      bar.update()
+    nats['real'] = next(iter(scores.values())).nats
+    for name, other in sets.items():
+      nats[name] = next(iter(score(roads[0], other, cond, num_levels, **{
+          **options, 'num_draws': 1}).values())).nats
+      bar.update()
   tables = table_of(scores, size), ranking(nats, size)
   os.makedirs(workdir, exist_ok=True)
   write_json(os.path.join(workdir, 'report.json'), {
