@@ -10,8 +10,7 @@ from genjax.types import Shape
 
 
 def open_data(settings: Any) -> named.Data:
-  """The data of settings: of their `data`, `image_size`, `channels`, `held_out`
-  and `seed`.
+  """The data that settings name, by all of `named.open_data`'s arguments.
 
   Raises:
     ValueError: see `named.open_data`.

@@ -22,7 +22,8 @@ FAULTS = (
           '    _read(str(path), size, 3)\n', '    pass\n',
           room('data/folder')),
     Fault('folder: checksums are passed over', FOLDER,
-          "if image.format == 'PNG':", 'if False:', room('data/folder')),
+          "if verify and image.format == 'PNG':", 'if False:',
+          room('data/folder')),
     Fault('folder: links to nothing are passed over', FOLDER,
           'paths = sorted(p for p in folder.iterdir()\n                   if ',
           'paths = sorted(p for p in folder.iterdir()\n'

@@ -42,5 +42,5 @@ def test_save_image_space_draws_colour_and_reactions(tmp_path):
 
 
 def test_save_image_space_refuses_other_channels(tmp_path):
-  with pytest.raises(ValueError, match='queries must be'):
+  with pytest.raises(ValueError, match='1, 3 or 4 channels'):
     write(tmp_path / 'x.png', channels=2)

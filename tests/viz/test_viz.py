@@ -41,11 +41,11 @@ def test_tile_puts_every_pixel_in_its_place(channels, gap, zoom):
 
 @pytest.mark.parametrize('images, message', [
     (np.zeros((4, 4, 3), np.uint8), 'images must have 4 axes'),
-    (np.zeros((2, 4, 4, 2), np.uint8), 'images must have 1 or 3 channels'),
+    (np.zeros((2, 4, 4, 2), np.uint8), 'images must have 1, 3 or 4 channels'),
     (np.zeros((2, 4, 4, 1)), 'images must be uint8, got float64'),
 ])
 def test_tile_refuses_what_are_no_images(images, message):
-  with pytest.raises(ValueError, match='tile: ' + message):
+  with pytest.raises(ValueError, match='rgb: ' + message):
     viz.tile(images, 2)
 
 
