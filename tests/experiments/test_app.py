@@ -100,3 +100,28 @@ app.run(main, ['script.py'])
   assert (done.returncode, done.stdout) == (1, '')
   assert done.stderr == 'script: the disk is full\n'
   assert time.monotonic() - start < 100  # a third of what it would wait
+
+
+@pytest.mark.parametrize('sent, code, out, err', [
+    ('SIGTERM', 0, 'stopped: the same command goes on\n', ''),
+    ('SIGHUP', 0, 'stopped: the same command goes on\n', ''),
+    ('SIGINT', 130, 'stopped: the same command goes on\n', ''),
+    (None, 130, '', '\nscript: interrupted\n')])
+def test_signals_end_a_script_by_what_they_ask(sent, code, out, err):
+  """After training has saved; or, of Ctrl-C elsewhere, there and then."""
+  act = (f'raise Stopped(signal.{sent})' if sent else
+         'signal.raise_signal(signal.SIGINT)')
+  result = subprocess.run([sys.executable, '-c', f'''
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from experiments import app
+from genjax.runs.fit import Stopped
+def main():
+  {act}
+app.run(main, ['script'])
+'''], capture_output=True, text=True, timeout=60, check=False)
+  assert (result.returncode, result.stdout, result.stderr) == (code, out, err)
+
+
+def test_sides_of_an_image_are_read_with_an_x_between_them(values):
+  assert chosen(values, '--width=32x64') == {'width': (32, 64)}

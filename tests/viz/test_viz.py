@@ -8,6 +8,7 @@ import pytest
 
 from genjax import viz
 from genjax.viz import figures
+from genjax.viz import images as pictures
 from genjax.viz.figures import BLUE
 from genjax.viz.figures import ORANGE
 from tests.figures import BARE
@@ -37,6 +38,17 @@ def test_tile_puts_every_pixel_in_its_place(channels, gap, zoom):
     np.testing.assert_array_equal(grid[cell], want)
     filled[cell] = True
   assert np.all(grid[~filled] == 255)  # gaps, and the place without an image
+
+
+def test_rgb_lays_opacity_over_white():
+  """To half a level, of every opacity and colour of a grid."""
+  levels = np.arange(0, 256, 15)
+  opacity, color = (a.ravel() for a in np.meshgrid(levels, levels))
+  images = np.stack([color, 255 - color, color, opacity], -1)[None, None]
+  got = pictures.rgb(images.astype(np.uint8))[0, 0].astype(float)
+  share = opacity[:, None] / 255
+  want = share * images[0, 0, :, :3] + (1 - share) * 255
+  np.testing.assert_allclose(got, want, atol=.5 + 1e-4)
 
 
 @pytest.mark.parametrize('images, message', [
