@@ -35,7 +35,8 @@ def mean_and_error(found):
           float(np.sqrt(np.sum(error**2))) / len(error))
 
 
-@pytest.mark.parametrize('data', ['line', 'plane'])
+@pytest.mark.parametrize('data', [
+    'line', pytest.param('plane', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('road', ESTIMATES)
 def test_estimates_find_the_log_density(road, data):
   """In the mean over data: in 4 standard errors of at most 5e-3, a dimension of
@@ -51,7 +52,9 @@ def test_estimates_find_the_log_density(road, data):
   assert abs(value - truth.log_prob(x).mean()) < 1e-3 + 4 * error
 
 
-@pytest.mark.parametrize('levels', ['continuous', 'chain', 'part of a chain'])
+@pytest.mark.parametrize('levels', [
+    'continuous', 'chain',
+    pytest.param('part of a chain', marks=pytest.mark.slow)])
 def test_bound_of_a_gaussian_is_its_closed_form(levels):
   """In the mean over data, of variances v and with all of x lost at the end:
   the errors are sum v / (1 + SNR v) at every level, over a chain's steps a sum
@@ -120,16 +123,17 @@ def test_chain_has_the_terms_of_ddpm():
   share = np.sqrt(bar[:-1]) * betas[1:] / (1 - bar[1:])
   variance = (1 - bar[:-1]) / (1 - bar[1:]) * betas[1:]
   squared = ((x - point)**2).sum(1)
-  found = bounds.discrete(
-      _KEY, p, lambda x, t: jnp.full_like(x, point), jnp.asarray(x),
-      jnp.arange(12, 0, -1) / 12, data_std=1e-4, num_samples=2)
+  found = jax.jit(lambda x, times: bounds.discrete(
+      _KEY, p, lambda x, t: jnp.full_like(x, point), x, times, data_std=1e-4,
+      num_samples=2))(x, np.arange(12, 0, -1) / 12)
   np.testing.assert_allclose(
       found.diffusion.value, (share**2 / (2 * variance)).sum() * squared,
       rtol=1e-5)
   mean, std, wide = np.sqrt(bar[-1]) * x, np.sqrt(1 - bar[-1]), np.hypot(
       .9 * np.sqrt(bar[-1]), np.sqrt(1 - bar[-1]))
   kl = np.log(wide / std) + (std**2 + mean**2) / (2 * wide**2) - .5
-  np.testing.assert_allclose(bounds.prior(p, x, 1., .9), kl.sum(1), rtol=1e-7)
+  got = jax.jit(lambda x: bounds.prior(p, x, 1., .9))(x)
+  np.testing.assert_allclose(got, kl.sum(1), rtol=1e-7)
 
 
 def test_mass_of_levels_is_told_from_the_noise_that_is_left():

@@ -25,7 +25,6 @@ from genjax.diffusion.model import fixed
 from genjax.diffusion.model import init_model
 from genjax.diffusion.model import make_denoiser
 from tests import laws
-from tests.diffusion.tables import DISTINCT
 from tests.diffusion.tables import PROCESSES
 from tests.diffusion.tables import SAMPLERS
 
@@ -94,7 +93,7 @@ def test_sampling_in_half_precision_is_that_in_float32(steps):
 
 
 @pytest.mark.parametrize('steps, methods', [
-    (2, (*DISTINCT, 'dpm_solver_3m_sde')),
+    (2, ('ddpm', 'heun_churn', 'unipc', 'dpm_solver_3m_sde')),
     pytest.param(2, tuple(SAMPLERS), marks=pytest.mark.slow),
     # Within a short step the adaptive one and restarts do what they do in a
     # long.
@@ -170,18 +169,23 @@ def test_loss_of_data_in_any_dtype_is_that_in_float32(dtype):
   run = loss.make_loss(
       Diffusion(network, fixed(PROCESSES['vp_linear']), prediction.v, 1.),
       weighting=weighting.v, null=conditions.null, drop=0.5)
-  x, index = _data(dtype, (600, 2)), jnp.arange(600)
+  x, index = _data(dtype, (600, 2)), np.arange(600)
   mask = index < 515  # bfloat16 has no 515
-  got, bins = run(init_model({}), _KEY, {
+
+  @jit
+  def losses(batch):
+    return *run(init_model({}), _KEY, batch, None), seen[-1][2]
+
+  got, bins, narrow = losses({
       'x': x, 'index': index, 'mask': mask.astype(jnp.bfloat16),
-      'cond': {'label': jnp.arange(600).astype(jnp.uint8)}}, None)
-  want, _ = run(init_model({}), _KEY, {
-      'x': x.astype(jnp.float32), 'index': index, 'mask': mask * 1.0,
-      'cond': {'label': index % 256}}, None)
+      'cond': {'label': index.astype(np.uint8)}})
+  want, _, wide = losses({
+      'x': np.asarray(x, np.float32), 'index': index,
+      'mask': mask.astype(np.float32),
+      'cond': {'label': (index % 256).astype(np.int32)}})
   assert got.dtype == jnp.float32 and got == want
   assert sum(float(m.count) for m in bins.values()) == 515
   assert seen[0][:2] == (jnp.float32, jnp.float32)
-  narrow, wide = seen[0][2], seen[1][2]
   assert narrow['label'].dtype == jnp.uint8
   for name in ('label', 'absent'):
     np.testing.assert_array_equal(narrow[name], wide[name])
@@ -217,9 +221,11 @@ def test_denoisers_are_those_of_float32(dtype):
   data = _data(jnp.float32, (300, 2))
   for truth in (exact.finite_dataset(p, data.astype(jnp.bfloat16), chunk=2),
                 exact.gaussian(p, jnp.zeros(2, int), jnp.eye(2, dtype=int))):
-    for f in (truth.denoiser, truth.log_prob, truth.velocity):
-      assert f(x, t).dtype == jnp.float32
-      np.testing.assert_array_equal(f(x, t), f(wide, t))
+    every = jit(lambda x, t: [f(x, t) for f in (
+        truth.denoiser, truth.log_prob, truth.velocity)])
+    for got, want in zip(every(x, t), every(wide, t)):
+      assert got.dtype == jnp.float32
+      np.testing.assert_array_equal(got, want)
   scale = jnp.asarray([1.1, 7.3, -.7])
   guided = guidance.classifier_free(lambda x, t: x, lambda x, t: 1.01 * x,
                                     scale)

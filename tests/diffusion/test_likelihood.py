@@ -36,7 +36,10 @@ def blurred(process, truth, x, t):
       covs=truth.covs + ratio**2 * np.eye(size)).log_prob(x)
 
 
-@pytest.mark.parametrize('name', PROCESSES)
+@pytest.mark.parametrize('name', [
+    # Their flow is that of another, along the same angle.
+    pytest.param(name, marks=[pytest.mark.slow] * (name in (
+        'sub_vp', 'shifted_flow', 'improved_ddpm'))) for name in PROCESSES])
 @laws.float64
 def test_flow_finds_the_log_density_on_every_process(name):
   """Also where alpha ends at 0. To 2e-4 in the mean over data, and 4 of the

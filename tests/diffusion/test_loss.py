@@ -79,12 +79,14 @@ def test_loss_is_the_weighted_x0_error(name, kind):
     pytest.skip('refused: divides by alpha = 0')
   p, seen = PROCESSES[name], []
   params = _params(.3)
-  got, _ = _make(p, _spying(PREDICTIONS[kind], seen))(params, _KEY, _batch())
-  eps, t = seen[0]
-  alpha, sigma = (np.asarray(f(t))[:, None] for f in (p.alpha, p.sigma))
+  run = _make(p, _spying(PREDICTIONS[kind], seen))
+  got, eps, t = jax.jit(lambda params, key, batch: (
+      run(params, key, batch)[0], *seen.pop()))(params, _KEY, _batch())
+  alpha, sigma = (tables.at(f, t)[:, None] for f in (p.alpha, p.sigma))
   xt = alpha * _X + sigma * np.asarray(eps)
-  denoiser = make_denoiser(_model(p, PREDICTIONS[kind]))(params)
-  error = np.mean((np.asarray(denoiser(jnp.asarray(xt), t)) - _X)**2, 1)
+  denoised = jax.jit(lambda xt, t: make_denoiser(
+      _model(p, PREDICTIONS[kind]))(params)(xt, t))(xt, t)
+  error = np.mean((np.asarray(denoised) - _X)**2, 1)
   want = np.mean((alpha / sigma)[:, 0]**2 * error)
   np.testing.assert_allclose(got, want, rtol=1e-6)
   assert len(np.unique(eps)) == eps.size  # every pixel has its own noise
@@ -114,7 +116,7 @@ def test_loss_of_a_batch_is_the_mean_over_its_parts():
 
 
 def test_loss_metrics_partition_the_loss_by_log_snr():
-  run = _make(PROCESSES['edm'], prediction.edm(.7))
+  run = jax.jit(_make(PROCESSES['edm'], prediction.edm(.7)))
   total, metrics = run(_params(.3), _KEY, _batch())
   np.testing.assert_allclose(sum(m.count for m in metrics.values()), 8)
   np.testing.assert_allclose(sum(m.total for m in metrics.values()) / 8, total,

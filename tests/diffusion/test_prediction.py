@@ -38,24 +38,32 @@ def test_predictions_give_one_denoiser(name):
   """Networks that are perfect in each target agree in x_0 to 1e-6."""
   p = PROCESSES[name]
   t = jnp.asarray(_levels(p))
-  x0, eps = jax.random.normal(jax.random.key(0), (2, t.size, 3))
-  xt = process.perturb(p, x0, eps, t)
-  truth = exact.gaussian(p, jnp.zeros(3), 0.25 * jnp.eye(3)).denoiser(xt, t)
-  alpha, sigma = process.coefficients(p, t, 2)
-  noise = (xt - alpha * truth) / sigma
-  for kind, predicted in PREDICTIONS.items():
-    if not tables.defined(name, kind):
-      continue
+  x0, eps = jnp.asarray(np.random.default_rng(0).normal(size=(2, t.size, 3)))
+  kinds = [kind for kind in PREDICTIONS if tables.defined(name, kind)]
 
-    def network(variables, x, time, cond):
-      np.testing.assert_array_equal(x, xt)  # raw_input scales nothing
-      return predicted.target(p, truth, noise, time)
+  @jax.jit
+  def denoised(x0, eps, t):
+    xt = process.perturb(p, x0, eps, t)
+    truth = exact.gaussian(p, jnp.zeros(3), 0.25 * jnp.eye(3)).denoiser(xt, t)
+    alpha, sigma = process.coefficients(p, t, 2)
+    noise, seen = (xt - alpha * truth) / sigma, []
 
-    denoiser = make_denoiser(Diffusion(
-        network, fixed(p), predicted, 0.5, prediction.raw_input, _at))(
-            init_model({}))
-    np.testing.assert_allclose(denoiser(xt, t), truth, atol=1e-6, rtol=1e-6,
-                               err_msg=kind)
+    def of(predicted):
+
+      def network(variables, x, time, cond):
+        seen.append(x)
+        return predicted.target(p, truth, noise, time)
+
+      return make_denoiser(Diffusion(
+          network, fixed(p), predicted, 0.5, prediction.raw_input, _at))(
+              init_model({}))(xt, t)
+
+    return xt, truth, [of(PREDICTIONS[kind]) for kind in kinds], seen
+
+  xt, truth, found, seen = denoised(x0, eps, t)
+  for kind, got, x in zip(kinds, found, seen):
+    np.testing.assert_array_equal(x, xt)  # raw_input scales nothing
+    np.testing.assert_allclose(got, truth, atol=1e-6, rtol=1e-6, err_msg=kind)
 
 
 @pytest.mark.parametrize('name', PROCESSES)

@@ -22,7 +22,8 @@ each_process = pytest.mark.parametrize('name', PROCESSES)
 _KEY = jax.random.key(0)
 
 
-@pytest.mark.parametrize('name', ['edm', 've', 'vp_cosine', 'ddpm'])
+@pytest.mark.parametrize('name', [
+    'edm', 'vp_cosine', 'ddpm', pytest.param('ve', marks=pytest.mark.slow)])
 @laws.float64
 def test_exponential_samplers_are_exact_for_a_single_data_point(name):
   """They land on alpha_s x_0 + sigma_s eps, from t_max, in any steps."""
@@ -45,7 +46,11 @@ def test_exponential_samplers_are_exact_for_a_single_data_point(name):
                                  err_msg=method)
 
 
-@pytest.mark.parametrize('name', [n for n in PROCESSES if 'short' not in n])
+@pytest.mark.parametrize('name', [
+    # Sub-VP begins where vp_linear does, and the shifted where its own does.
+    pytest.param(n, marks=[pytest.mark.slow] * (n in (
+        'sub_vp', 'shifted_flow')))
+    for n in PROCESSES if 'short' not in n])
 def test_samplers_are_finite_at_both_ends(name):
   """From t_max (where alpha may be 0) to time 0 (where sigma may be).
 

@@ -77,9 +77,9 @@ def test_uniform_has_even_quantiles_short_of_infinite_log_snr(name):
 def test_quantiles_increase_and_stay_finite(make):
   u = jnp.asarray([2.0**-24, .01, .3, .5, .7, .99, 1 - 2.0**-24])
   for name, p in PROCESSES.items():
-    t = make(p)(u)
+    t = at(make(p), u)
     assert np.all(np.isfinite(t)) and np.all(np.diff(t) >= 0), name
-    assert np.all(np.isfinite(p.log_snr(t))), name
+    assert np.all(np.isfinite(at(p.log_snr, t))), name
 
 
 def test_stratified_depends_on_key_and_index_only():
@@ -133,7 +133,7 @@ def test_karras_has_the_published_levels_on_every_process():
   """Where it reaches them; else it begins and ends with the process."""
   for name, p in PROCESSES.items():
     t = at(lambda _: times.karras(p, 18), 0)
-    level = at(p.sigma, t) / at(p.alpha, t)
+    level = at(lambda t: p.sigma(t) / p.alpha(t), t)
     ends = {'ve': (50., .01), 'vp_cosine_short': (
         at(p.sigma, .98) / at(p.alpha, .98), .002)}.get(name)
     want = KARRAS if ends is None else np.linspace(
@@ -144,17 +144,17 @@ def test_karras_has_the_published_levels_on_every_process():
 @each_process
 def test_grids_decrease_strictly_and_have_their_length(name):
   p, steps = PROCESSES[name], 50
-  grids = [
-      (times.even(p, steps), steps + 1),
-      (times.even_log_snr(p, steps, low=-4., high=6.), steps + 1),
-      (times.karras(p, steps, sigma_min=.02, sigma_max=30.), steps)]
-  for got, length in grids:
+  even, in_log_snr, karras = map(np.asarray, jax.jit(lambda: (
+      times.even(p, steps),
+      times.even_log_snr(p, steps, low=-4., high=6.),
+      times.karras(p, steps, sigma_min=.02, sigma_max=30.)))())
+  for got, length in (even, steps + 1), (in_log_snr, steps + 1), (
+      karras, steps):
     assert got.shape == (length,)
     assert np.all(np.diff(got) < 0)
-  np.testing.assert_allclose(grids[0][0][jnp.asarray([0, -1])],
-                             [p.t_max, p.t_min])
-  ends = grids[1][0][jnp.asarray([0, -1])]
-  np.testing.assert_allclose(p.log_snr(ends), [-4, 6], atol=2e-3)
+  np.testing.assert_allclose(even[[0, -1]], [p.t_max, p.t_min])
+  np.testing.assert_allclose(at(p.log_snr, in_log_snr[[0, -1]]), [-4, 6],
+                             atol=2e-3)
 
 
 def test_even_begins_where_alpha_is_exactly_zero():

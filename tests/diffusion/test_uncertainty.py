@@ -216,22 +216,30 @@ def test_learned_schedule_lowers_the_variance_of_the_loss():
 def test_learned_schedule_is_a_process(ends):
   """Variance preserving, falling between its ends, inverted by its time; of
   random params, near to a straight line at first."""
-  params = schedule.init_schedule(
-      _KEY, hidden=8, ends=(-4.0, 5.0) if ends is None else None)
-  straight = schedule.learned(ends)({'schedule': params})
-  t = jnp.linspace(0, 1, 101)
-  np.testing.assert_allclose(straight.log_snr(t), 5 - 9 * t, atol=1.0)
-  params = jax.tree.map(lambda x: x + 4 * jax.random.normal(_KEY, x.shape)
+  t = np.linspace(0, 1, 101)
+
+  @jax.jit
+  def levels(params):
+    p = schedule.learned(ends)({'schedule': params})
+    log_snr = p.log_snr(jnp.asarray(t))
+    return (log_snr, p.alpha(jnp.asarray(t)), p.sigma(jnp.asarray(t)),
+            p.time(log_snr), p.grid(6))
+
+  params = jax.jit(lambda: schedule.init_schedule(
+      _KEY, hidden=8, ends=(-4.0, 5.0) if ends is None else None))()
+  np.testing.assert_allclose(levels(params)[0], 5 - 9 * t, atol=1.0)
+  rng = np.random.default_rng(0)
+  params = jax.tree.map(lambda x: np.asarray(x) + 4 * rng.normal(size=x.shape)
                         if x.ndim else x, params)
   p = schedule.learned(ends)({'schedule': params})
-  log_snr = p.log_snr(t)
-  np.testing.assert_allclose(log_snr[jnp.asarray([0, -1])], [5, -4], rtol=1e-9)
+  log_snr, alpha, sigma, time, grid = map(np.asarray, levels(params))
+  np.testing.assert_allclose(log_snr[[0, -1]], [5, -4], rtol=1e-9)
   assert np.all(np.diff(log_snr) < 0)
-  np.testing.assert_allclose(p.alpha(t)**2 + p.sigma(t)**2, 1, rtol=1e-12)
-  np.testing.assert_allclose(2 * jnp.log(p.alpha(t) / p.sigma(t)), log_snr,
-                             rtol=1e-9, atol=1e-9)
-  np.testing.assert_allclose(p.time(log_snr), t, atol=1e-9)
-  grid = times.check_grid(p, p.grid(6))
+  np.testing.assert_allclose(alpha**2 + sigma**2, 1, rtol=1e-12)
+  np.testing.assert_allclose(2 * np.log(alpha / sigma), log_snr, rtol=1e-9,
+                             atol=1e-9)
+  np.testing.assert_allclose(time, t, atol=1e-9)
+  grid = times.check_grid(p, jnp.asarray(grid))
   assert grid[0] == 1 and grid[-1] == 0
   traced = jax.jit(lambda params: times.check_grid(
       (q := schedule.learned(ends)({'schedule': params})), q.grid(6)))(params)

@@ -114,26 +114,29 @@ def test_a_learned_schedule_is_trained_kept_drawn_and_encoded(tmp_path):
   fit_run(ONE, settings, named.open_data(settings.data), workdir)
   runs = [open_run(workdir, weights) for weights in ('ema', 'raw')]
   model = diffusion.build(settings)
-  first = model.init(jax.random.key(0), None)['schedule']
+  first = jax.jit(lambda key: model.init(key, None)['schedule'])(
+      jax.random.key(0))
+  look = jax.jit(lambda params: (
+      times := model.parts.draw.times(params),
+      model.parts.diffusion.process_of(params).log_snr(times)))
   x, cond = np.float32([[.5, -1], [1, .2]]), {'label': np.arange(2)}
   for run in runs:
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max(),
                          run.params['schedule'], first)
     assert max(jax.tree.leaves(moved)) > 1e-3
-    times = np.asarray(model.parts.draw.times(run.params))
+    times, log_snr = map(np.asarray, look(run.params))
     assert times[0] == 1 and times[-1] == 0 and np.all(np.diff(times) < 0)
-    log_snr = model.parts.diffusion.process_of(run.params).log_snr(times)
-    np.testing.assert_allclose(np.asarray(log_snr)[[0, -1]],
+    np.testing.assert_allclose(log_snr[[0, -1]],
                                -2 * np.log([20, .02]), rtol=1e-5)
   z = runs[0].encode(x, cond)
   np.testing.assert_allclose(runs[0].decode(z, cond), x, atol=.1)
   other = {**runs[0].params, 'schedule': jax.tree.map(
-      lambda x: x + (x.ndim > 0), first)}
-  times = [np.asarray(model.parts.draw.times(params))
-           for params in (runs[0].params, other)]
+      lambda x: np.asarray(x) + (x.ndim > 0), first)}
+  times = [np.asarray(look(params)[0]) for params in (runs[0].params, other)]
   assert np.abs(times[0] - times[1]).max() > .01
-  drawn, moved = (model.functions(params).sample(jax.random.key(0), (3,))
-                  for params in (runs[0].params, other))
+  draw = jax.jit(lambda params: model.functions(params).sample(
+      jax.random.key(0), (3,)))
+  drawn, moved = map(draw, (runs[0].params, other))
   assert np.isfinite(drawn).all()
   np.testing.assert_allclose(drawn, moved, atol=1e-4)
 
@@ -147,7 +150,8 @@ def test_pixels_are_dequantised_by_the_index_and_the_levels_of_the_data():
                                            named.open_data('digits'))
   assert settings.levels == 17
   model = diffusion.build(settings)
-  params = model.init(jax.random.key(0), None)  # whose output is 0
+  params = jax.jit(lambda key: model.init(key, None))(
+      jax.random.key(0))  # whose output is 0
   x = np.random.default_rng(0).choice(np.linspace(-1, 1, 17), (64, 8, 8, 1))
   loss_fn = jax.jit(diffusion.loss(settings, model).loss_fn)
   nearly = np.round(127.5 * (x + 1)) / 127.5 - 1  # as pixels are stored
