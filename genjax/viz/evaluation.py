@@ -39,7 +39,7 @@ def save_evaluation(
   axis = top.subplots()
   axis.imshow(pictures.tile(
       np.concatenate([samples, nearest]), len(samples), gap=2,
-      zoom=pictures.zoom_for(samples, len(samples), 1200)),
+      zoom=pictures.zoom_in_figure(samples, len(samples))),
       interpolation='nearest')
   axis.set_title('samples, and under each its nearest training image',
                  fontsize=10)

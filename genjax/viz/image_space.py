@@ -7,8 +7,6 @@ import numpy as np
 from genjax.viz import figures
 from genjax.viz import images as pictures
 
-_PIXELS = 1200  # wide, of a strip of images before it is scaled into place
-
 
 class Neighbours(NamedTuple):
   """The nearest images to each query under one distance."""
@@ -97,7 +95,7 @@ def _framed(images: np.ndarray, marked: np.ndarray) -> np.ndarray:
 
 def _show(axis, images, columns, title):
   axis.imshow(pictures.tile(
-      images, columns, gap=6, zoom=pictures.zoom_for(images, columns, _PIXELS)),
+      images, columns, gap=6, zoom=pictures.zoom_in_figure(images, columns)),
       interpolation='nearest')
   axis.set_title(title, fontsize=9)
   axis.set_axis_off()

@@ -54,6 +54,11 @@ def zoom_for(images: np.ndarray, columns: int, width: int = 800) -> int:
   return max(1, width // (columns * images.shape[2]))
 
 
+def zoom_in_figure(images: np.ndarray, columns: int) -> int:
+  """The zoom for a row that fills a figure eight inches wide, dot for dot."""
+  return zoom_for(images, columns, 8 * figures.DOTS)
+
+
 def save_grid(path: str, images: np.ndarray, columns: int) -> None:
   """Writes images [N, H, W, C] as one PNG, `columns` a row."""
   # Wide enough that neighbours are not read as one picture.
@@ -91,7 +96,7 @@ def save_filmstrips(
   axes = figure.subplots(len(strips), 1, squeeze=False)[:, 0]
   for axis, (title, (images, captions)) in zip(axes, strips.items()):
     by_row = images.transpose(1, 0, 2, 3, 4).reshape(-1, *images.shape[2:])
-    zoom = zoom_for(images[0], steps, 1200)
+    zoom = zoom_in_figure(images[0], steps)
     picture = tile(by_row, steps, gap=max(1, zoom // 2), zoom=zoom)
     axis.imshow(picture, interpolation='nearest')
     axis.set_title(title, loc='left', fontsize=10)

@@ -101,7 +101,7 @@ def _table(axis, images, rows, columns):
   """Draws images [R, K, H, W, C] with names of rows and columns."""
   num, steps = images.shape[:2]
   flat = images.reshape(-1, *images.shape[2:])
-  zoom = pictures.zoom_for(flat, steps, 1200)
+  zoom = pictures.zoom_in_figure(flat, steps)
   picture = pictures.tile(flat, steps, gap=max(1, zoom // 3), zoom=zoom)
   axis.imshow(picture, interpolation='nearest')
   axis.set_xticks((np.arange(steps) + 0.5) * picture.shape[1] / steps, columns,

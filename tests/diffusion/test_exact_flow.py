@@ -60,9 +60,11 @@ def _times(p, *log_snr):
 
 
 @pytest.mark.parametrize('model, name', [
-    ('gaussian', 'vp_cosine'), ('mixture on the line', 'vp_linear'),
-    ('points on the line', 'edm'), ('mixture', 'flow_matching'),
-    ('points', 'vp_linear')])
+    ('gaussian', 'vp_cosine'), ('points on the line', 'edm'),
+    ('mixture', 'flow_matching'),
+    # The same by the same, on other data.
+    pytest.param('mixture on the line', 'vp_linear', marks=pytest.mark.slow),
+    pytest.param('points', 'vp_linear', marks=pytest.mark.slow)])
 @laws.float64
 def test_a_flow_composes_and_its_slope_is_the_velocity(model, name):
   """phi(t -> s) = phi(r -> s) o phi(t -> r), phi(t -> t) is the identity, and

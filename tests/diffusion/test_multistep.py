@@ -136,8 +136,12 @@ def test_methods_with_noise_are_those_without_where_tau_is_0():
   np.testing.assert_allclose([two, three], [ddpm, ddpm], rtol=1e-10)
 
 
+@pytest.mark.parametrize('methods', [
+    (samplers.dpm_solver_2m,),
+    pytest.param((lambda p: samplers.deis(p, degree=1),),
+                 marks=pytest.mark.slow)], ids=['2m', 'deis'])
 @laws.float64
-def test_samples_have_gradients_in_the_times():
+def test_samples_have_gradients_in_the_times(methods):
   """From no signal to no noise too: the slope of a finite difference."""
   p = PROCESSES['vp_cosine']
   grid = p.t_max * jnp.asarray([1., .6, .3, .1, .02, 0.])
@@ -153,8 +157,7 @@ def test_samples_have_gradients_in_the_times():
     ends = jnp.stack([inner - step, inner + step])
     return [(jax.grad(f)(inner, method) @ step,
              jnp.diff(jax.vmap(lambda x: f(x, method))(ends))[0] / 2)
-            for method in (samplers.dpm_solver_2m, lambda p: samplers.deis(
-                p, degree=1))]
+            for method in methods]
 
   for got, want in run(grid[1:-1]):
     np.testing.assert_allclose(got, want, rtol=1e-5)
