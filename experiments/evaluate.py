@@ -12,8 +12,10 @@ features of a classifier trained on the training set (by --classifier, or here)
 and in pixels in [-1, 1]. Beside every number stands its floor: what real
 training images score in place of the samples. Distances are unbiased for
 independent draws; training and test images that were split by class, as the
-digits were, are more alike than these, and theirs lie below 0. Writes
-report.json and a figure.
+digits were, are more alike than these, and theirs lie below 0. Three measures
+ask for copies of training images: nn_ratio_pixels, c_t_pixels (in standard
+deviations, below -3 where samples are nearer to them than test images are) and
+authentic_pixels. Writes report.json and a figure.
 """
 
 from absl import flags as absl_flags

@@ -8,6 +8,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
+from genjax.metrics import copying
 from genjax.metrics import kernel
 from genjax.metrics import manifold
 from genjax.metrics.estimate import by_halves
@@ -94,12 +95,22 @@ def distances(a: Judged, b: Judged, num: int, name: str) -> dict[str, Score]:
           **in_pixels, **neighbours(a.features, b.features, num)}
 
 
-def copying(samples: Judged, train: Judged, test: Judged) -> Score:
-  """Mean distance of samples to their nearest training image, over test's."""
-  return measure(
-      lambda a, b: float(a.mean() / b.mean()), 4,
-      *(manifold.nearest_distances(x.pixels, train.pixels)
-        for x in (samples, test)))
+def copies(samples: Judged, train: Judged, test: Judged) -> dict[str, Score]:
+  """Three measures of how near samples are to the training images.
+
+  The mean distance to the nearest, over that of test images; C_T, and the share
+  of samples that are authentic, see `copying`.
+  """
+  sets = [x.pixels for x in (samples, train, test)]
+  return {
+      'nn_ratio_pixels': measure(
+          lambda a, b: float(a.mean() / b.mean()), 4,
+          *(manifold.nearest_distances(x, train.pixels)
+            for x in (samples.pixels, test.pixels))),
+      'c_t_pixels': (_too_few(copying.LEAST, *sets)
+                     or copying.data_copying(*sets)),
+      'authentic_pixels': (_too_few(2, *sets)
+                           or copying.authenticity(*sets[:2]))}
 
 
 def recognition(images: Judged) -> Score:
@@ -121,8 +132,9 @@ def compare(
   """
   num = min(len(x.pixels) for x in (samples, train, test))
   found, floor = (distances(x, test, num, name) for x in (samples, train))
-  # Of test it is 1 by definition: its interval is the noise of a fresh set.
+  # Of test the first is 1 and the second 0 by definition: their intervals are
+  # the noise of a fresh set.
   for scores, x in ((found, samples), (floor, test)):
-    scores['nn_ratio_pixels'] = copying(x, train, test)
+    scores |= copies(x, train, test)
   found['recognised'], floor['recognised'] = map(recognition, (samples, test))
   return {name: (found[name], floor[name]) for name in found}

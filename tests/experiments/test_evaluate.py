@@ -207,7 +207,8 @@ def test_evaluate_of_the_training_set_has_its_cas(
               f'{cell["value"]:.3g} ({cell["low"]:.3g}, ') in line
   assert list(written['metrics']) == [
       'fd_digits', 'kid_digits', 'fd_pixels', 'precision', 'recall', 'density',
-      'coverage', 'nn_ratio_pixels', 'recognised', 'cas']
+      'coverage', 'nn_ratio_pixels', 'c_t_pixels', 'authentic_pixels',
+      'recognised', 'cas']
   assert written['extractor'] and written['extractor'] in result.out
   assert (written['num_samples'], written['num_test']) == (1500, 297)
   with Image.open(tmp_path / 'figures' / 'evaluation.png') as picture:

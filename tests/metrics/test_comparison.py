@@ -56,6 +56,10 @@ def test_comparison_sees_copies_and_noise(scores):
   copies, noise = scores['copies'], scores['noise']
   assert value(copies, 'nn_ratio_pixels') == pytest.approx(0, abs=1e-6)
   assert value(copies, 'nn_ratio_pixels', 1) == 1
+  assert copies['c_t_pixels'][0].high < -5
+  assert value(copies, 'c_t_pixels', 1) == 0
+  assert value(copies, 'authentic_pixels') == 0 < value(
+      copies, 'authentic_pixels', 1)
   for name in ('fd_digits', 'kid_digits', 'fd_pixels', 'nn_ratio_pixels'):
     samples, floor = noise[name]
     assert samples.low > floor.high, name
@@ -76,9 +80,9 @@ def test_comparison_of_test_images_finds_them_all(real):
 
 
 @pytest.mark.parametrize('num, numbers', [
-    (1, set()), (4, {'kid_digits', 'nn_ratio_pixels'}),
-    (12, {'kid_digits', 'nn_ratio_pixels', 'precision', 'recall', 'density',
-          'coverage'})])
+    (1, set()), (4, {'kid_digits', 'nn_ratio_pixels', 'authentic_pixels'}),
+    (12, {'kid_digits', 'nn_ratio_pixels', 'authentic_pixels', 'precision',
+          'recall', 'density', 'coverage'})])
 def test_comparison_says_where_samples_are_too_few(real, num, numbers):
   train, test = real
   few = comparison.Judged(*(a[:num] for a in test))._replace(
@@ -99,5 +103,6 @@ def test_comparison_without_a_classifier_still_looks_at_pixels(real):
   found = comparison.compare(blind[1], *blind, 'x')
   known = {name for name, pair in found.items()
            if not any(isinstance(s, str) for s in pair)}
-  assert known == {'fd_pixels', 'nn_ratio_pixels'}
+  assert known == {'fd_pixels', 'nn_ratio_pixels', 'c_t_pixels',
+                   'authentic_pixels'}
   assert 'classifier' in found['recognised'][0]
