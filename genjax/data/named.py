@@ -29,6 +29,7 @@ _TOY_POINTS = 65536
 _MOST_POINTS = 10_000_000
 _LARGEST = 4096  # height or width of an image in pixels
 _SOME = 2000
+_HELD_OUT, _FEW = 0.1, 20  # of so many, unless it is said
 
 
 class Data(NamedTuple):
@@ -45,7 +46,7 @@ class Data(NamedTuple):
 class _Options(NamedTuple):
   image_size: tuple[int, ...] | None
   channels: int | None
-  held_out: float
+  held_out: float | None
   seed: int
 
 
@@ -121,9 +122,12 @@ def _npy(argument: str, options: _Options) -> Data:
 
 
 def _split(source: Source, options: _Options) -> Data:
-  if not options.held_out:
+  share = options.held_out
+  if share is None:
+    share = _HELD_OUT if len(source) >= _FEW else 0.0
+  if not share:
     return Data(source, None)
-  return Data(*sources.split_held_out(source, options.held_out, options.seed))
+  return Data(*sources.split_held_out(source, share, options.seed))
 
 
 def _tfds(argument: str, options: _Options) -> Data:
@@ -160,7 +164,7 @@ KINDS: Mapping[str, Callable[[str, _Options], Data]] = {
 
 def open_data(
     name: str, *, image_size: tuple[int, ...] | None = None,
-    channels: int | None = None, held_out: float = 0.0, seed: int = 0
+    channels: int | None = None, held_out: float | None = None, seed: int = 0
 ) -> Data:
   """Opens the data set of a name.
 
@@ -170,7 +174,8 @@ def open_data(
       folder (32 where None); resizes a tensorflow-datasets set where given.
     channels: of the images of a folder, see `folder_source`.
     held_out: share of a folder's files, or of an array's rows, kept out of
-      training; other data have a test split of their own.
+      training; None is a tenth of 20 or more, and none of fewer. Other data
+      have a test split of their own.
     seed: of the toy sets' draw and of the choice of held-out files.
 
   Raises:

@@ -42,7 +42,7 @@ class Settings:
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
-  held_out: float = fields.held_out()
+  held_out: float | None = fields.held_out()
   per_class: tuple[int, ...] = setting(
       (10, 20, 50, 100), low=1, high=10**6, lengths=(1, 100), help='Numbers of '
       'real images of a class to train on, such as 10,20.')

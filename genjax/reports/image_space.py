@@ -43,7 +43,7 @@ class Settings:
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
-  held_out: float = fields.held_out()
+  held_out: float | None = fields.held_out()
   most: int = image_sets.most()
   classifier: str | None = image_sets.classifier()
   k: int = setting(5, low=1, high=10**6,

@@ -27,7 +27,7 @@ class Settings:
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
-  held_out: float = fields.held_out()
+  held_out: float | None = fields.held_out()
   horizontal_flip: bool = setting(False, help='Whether images are mirrored at '
                                   'random.')
   seed: int = fields.seed()

@@ -29,8 +29,9 @@ channels = functools.partial(
     'grey, 3 colours, 4 colours and opacity; absent, 1 where all files are '
     'grey, else 3.')
 held_out = functools.partial(
-    setting, 0.0, low=0, high=0.9, help='Share of the files of a folder, or of '
-    'the rows of an array, that are not trained on: the test data.')
+    setting, None, low=0, high=0.9, help='Share of the files of a folder, or '
+    'of the rows of an array, that are not trained on: the test data. Absent, '
+    'a tenth where there are 20 or more.')
 
 levels = functools.partial(
     setting, low=2, high=2**16, help='Number of values that a pixel may have.')

@@ -25,7 +25,7 @@ class Settings:
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
-  held_out: float = fields.held_out()
+  held_out: float | None = fields.held_out()
   seed: int = fields.seed()
   steps: int = fields.steps(2000)
   batch_size: int = fields.batch_size(64)

@@ -47,6 +47,16 @@ def test_floats_are_points_as_they_are(tmp_path, dtype):
                                 want[np.lexsort(want.T)])
 
 
+@pytest.mark.parametrize('num, held_out, sizes', [
+    (19, None, (19, None)), (20, None, (18, 2)), (104, None, (94, 10)),
+    (104, 0.0, (104, None)), (5, .2, (4, 1))])
+def test_a_tenth_of_enough_is_held_out_unless_it_is_said(
+    tmp_path, num, held_out, sizes):
+  array = np.arange(2.0 * num, dtype=np.float32).reshape(num, 2)
+  data = named.open_data(f'npy:{_save(tmp_path, array)}', held_out=held_out)
+  assert tuple(part if part is None else len(part) for part in data) == sizes
+
+
 @pytest.mark.parametrize('array, message', [
     (np.zeros((3, 4, 4, 2), np.uint8), r'must hold uint8 .* \(3, 4, 4, 2\)'),
     (np.zeros((3, 4)), None),

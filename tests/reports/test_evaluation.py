@@ -21,7 +21,7 @@ def test_metrics_are_called_by_their_data(data, name):
   few, others = (comparison.Judged(x, np.arange(4), x, np.arange(4))
                  for x in (np.eye(4), 2 * np.eye(4)))
   found = comparison.compare(few, few, others, evaluation.name_of(data))
-  assert len(found) == 9 and f'kid_{name}' in found  # none in place of another
+  assert len(found) == 11 and f'kid_{name}' in found  # none in place of another
 
 
 def test_cas_is_the_accuracy_of_who_saw_the_samples_alone(monkeypatch):
