@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import dataclasses
+import functools
+import math
 import operator
 import os
 import pathlib
@@ -12,10 +14,13 @@ from absl import logging
 import numpy as np
 from PIL import Image
 from PIL import ImageOps
+import tqdm
 
 from genjax.checks import check
 from genjax.checks import check_positive
 from genjax.data import folder_names
+from genjax.data import identity
+from genjax.data import pixel_cache
 
 _SUFFIXES = ('.png', '.jpg', '.jpeg')
 _MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
@@ -24,7 +29,7 @@ _GREY = ('1', 'L', 'I', 'I;16', 'I;16B', 'I;16L')
 
 @dataclasses.dataclass(frozen=True)
 class FolderSource:
-  """Images decoded when asked for: random access, nothing kept in memory.
+  """Images decoded when asked for, or once and for all: random access.
 
   Attributes:
     files: The paths, ordered by class and name.
@@ -34,6 +39,8 @@ class FolderSource:
       empty without classes.
     size: Height and width of the images in pixels.
     channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
+    pixels: uint8 [N, H, W, channels] of all files; None where each is decoded
+      when it is asked for, and nothing is kept in memory.
   """
 
   files: tuple[str, ...]
@@ -41,13 +48,16 @@ class FolderSource:
   class_names: tuple[str, ...]
   size: tuple[int, int]
   channels: int
+  pixels: np.ndarray | None = dataclasses.field(
+      default=None, repr=False, compare=False)
 
   def __len__(self) -> int:
     return len(self.files)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     index = operator.index(index)
-    pixels = _read(self.files[index], self.size, self.channels)
+    pixels = _read(self.files[index], self.size, self.channels) if (
+        self.pixels is None) else self.pixels[index]
     if not self.labels:
       return {'image': pixels}
     return {'image': pixels, 'label': np.int32(self.labels[index])}
@@ -59,6 +69,7 @@ def folder_source(
     *,
     channels: int | None = None,
     verify: bool = True,
+    cache: float = 0.0,
 ) -> FolderSource:
   """The images below `path`, as uint8 [H, W, channels].
 
@@ -79,6 +90,9 @@ def folder_source(
     verify: Whether every file is read once now, as it will be in training, so
       that a broken one is found before. Costs an epoch's decoding, and for
       PNG another reading of the bytes.
+    cache: GiB of pixels up to which all files are decoded now, unless an
+      earlier call has, and kept in memory and in `pixel_cache`. The source is
+      the same with it and without.
 
   Returns:
     A source with `class_names`.
@@ -127,19 +141,55 @@ def folder_source(
 
   files = top + [f for name in filled for f in classes[name]]
   labels = [i for i, name in enumerate(filled) for _ in classes[name]]
-  if verify or channels is None:
-    # Pillow decodes outside the interpreter lock, so threads help; more than
-    # processors would only hold more images in memory.
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-      grey = list(pool.map(lambda f: _look(f, size, verify), files))
-    if channels is None:
-      channels = 1 if all(grey) else 3
-      if channels == 3 and any(grey):
-        logging.warning('%s: %d of %d images of %s are grey and will be read '
-                        'as RGB, like the others', where, sum(grey), len(grey),
-                        shown)
+  channels, pixels = _pixels(root, files, size, channels, verify, cache)
   return FolderSource(tuple(map(str, files)), tuple(labels), tuple(filled),
-                      size, channels)
+                      size, channels, pixels)
+
+
+def _pixels(
+    root: pathlib.Path, files: Sequence[pathlib.Path], size: tuple[int, int],
+    channels: int | None, verify: bool, cache: float
+) -> tuple[int, np.ndarray | None]:
+  """The channels of the files, and their pixels where these fit in `cache`."""
+  most, key, shape = int(cache * 2**30), '', (len(files), *size)
+  if math.prod(shape) * (channels or 1) <= most:
+    try:
+      known = identity.read_files(map(str, files))
+    except OSError as error:
+      raise ValueError(_broken(error.filename, error)) from error
+    key = pixel_cache.key_of([os.path.relpath(f, root) for f in files], known,
+                             size, channels)
+    pixels = pixel_cache.load(key, shape)
+    if pixels is not None:
+      return pixels.shape[-1], pixels
+  # Pillow decodes outside the interpreter lock, so threads help; more than
+  # processors would only hold more images in memory.
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    if channels is None:
+      channels = _channels(list(pool.map(_is_grey, files)), root)
+    kept = bool(key) and math.prod(shape) * channels <= most
+    if not (kept or verify):
+      return channels, None
+    pixels = np.empty((*shape, channels) if kept else 0, np.uint8)
+    read = functools.partial(_verified, size=size, channels=channels)
+    # Silent where there is no terminal.
+    for i, image in enumerate(tqdm.tqdm(
+        pool.map(read, files), 'reading images', len(files), disable=None)):
+      if kept:
+        pixels[i] = image
+  if not kept:
+    return channels, None
+  pixel_cache.save(key, pixels, most)
+  return channels, pixels
+
+
+def _channels(grey: Sequence[bool], root: pathlib.Path) -> int:
+  """1 where all images are grey, else 3."""
+  if not all(grey) and any(grey):
+    logging.warning('folder_source: %d of %d images of %r are grey and will be '
+                    'read as RGB, like the others', sum(grey), len(grey),
+                    str(root))
+  return 1 if all(grey) else 3
 
 
 def fit(
@@ -207,24 +257,30 @@ def _read(path: str, size: tuple[int, int], channels: int) -> np.ndarray:
     raise ValueError(_broken(path, error)) from error
 
 
-def _look(path: pathlib.Path, size: tuple[int, int], verify: bool) -> bool:
+def _is_grey(path: pathlib.Path) -> bool:
   """Whether the image is grey and opaque; its header says so.
-
-  With `verify` the file is read whole too.
 
   Raises:
     ValueError: one line, unless it can be read.
   """
   try:
     with Image.open(path) as image:
-      grey = image.mode in _GREY and not image.has_transparency_data
-      if verify and image.format == 'PNG':
-        image.verify()  # the checksums, which unpacking passes over
+      return image.mode in _GREY and not image.has_transparency_data
   except Exception as error:
     raise ValueError(_broken(path, error)) from error
-  if verify:
-    _read(str(path), size, 3)
-  return grey
+
+
+def _verified(
+    path: pathlib.Path, size: tuple[int, int], channels: int
+) -> np.ndarray:
+  """`_read`, after the checksums of a PNG, which unpacking passes over."""
+  try:
+    with Image.open(path) as image:
+      if image.format == 'PNG':
+        image.verify()
+  except Exception as error:
+    raise ValueError(_broken(path, error)) from error
+  return _read(str(path), size, channels)
 
 
 def _entries(folder: pathlib.Path) -> list[tuple[pathlib.Path, int]]:

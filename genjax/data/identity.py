@@ -49,7 +49,7 @@ def identify(source: Source, known: Files | None = None) -> Identity:
   if isinstance(source, ArraySource):
     _add(digest, source.arrays)
   elif paths is not None:  # one file an item, as `folder_source` has them
-    files = _read_files(paths, known or {})
+    files = read_files(paths, known)
     for name, (size, _, content) in files.items():
       digest.update(f'{name!r} {size} {content}\n'.encode())
   else:
@@ -83,8 +83,17 @@ def _add(digest: Any, arrays: Mapping[str, Any]) -> None:
     digest.update(np.ascontiguousarray(x).data)
 
 
-def _read_files(paths: Iterable[str], known: Files) -> Files:
-  paths = list(paths)
+def read_files(paths: Iterable[str], known: Files | None = None) -> Files:
+  """What is known of files, by their paths below their common folder.
+
+  Args:
+    paths: of the files.
+    known: see `identify`.
+
+  Raises:
+    OSError: one cannot be read.
+  """
+  paths, known = list(paths), known or {}
   top = os.path.commonpath([os.path.dirname(path) for path in paths])
   found = {}
   for path in sorted(paths):

@@ -16,12 +16,10 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.checks import check_in_range
-from genjax.data.sources import ArraySource
-from genjax.data.sources import check_columns
-from genjax.data.sources import class_names
+from genjax.data.sources import columns_of
+from genjax.data.sources import in_memory
 from genjax.data.sources import permutation
 from genjax.data.sources import random_bits
-from genjax.data.sources import stacked
 from genjax.types import Batch
 from genjax.types import Source
 
@@ -100,7 +98,7 @@ def batches(
   make = functools.partial(
       batch_at, source, batch_size, seed=seed,
       horizontal_flip=horizontal_flip, shuffle=shuffle)
-  if isinstance(source, ArraySource):
+  if in_memory(source):
     return map(make, itertools.count(start_step))
   # Here, because it takes seconds that sources in memory need not pay.
   import grain
@@ -200,11 +198,7 @@ def _flips(size: int, seed: int, epoch: int) -> np.ndarray:
 
 def _assemble(source: Source, elements: np.ndarray) -> Batch:
   """The batch of the given elements [B]."""
-  if isinstance(source, ArraySource):
-    columns = {name: a[elements] for name, a in source.arrays.items()}
-  else:
-    columns = stacked('batches', [source[int(i)] for i in elements])
-    check_columns('batches', columns, class_names(source))
+  columns = columns_of(source, elements)
   x = (to_model_range(columns['image']) if 'image' in columns
        else np.asarray(columns['x'], np.float32))
   cond = ({'label': columns['label'].astype(np.int32)}

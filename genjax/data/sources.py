@@ -150,6 +150,39 @@ def stacked(
   return columns
 
 
+def in_memory(source: Source) -> bool:
+  """Whether `columns_of` reads a batch of `source` at once."""
+  if isinstance(source, View):
+    return in_memory(source.source)
+  return isinstance(source, ArraySource) or _pixels(source) is not None
+
+
+def columns_of(source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
+  """The columns [B, ...] of the elements `rows` [B] of any source.
+
+  Raises:
+    ValueError: If elements that are read one by one do not fit each other.
+  """
+  if isinstance(source, View):
+    return columns_of(source.source, source.indices[rows])
+  if isinstance(source, ArraySource):
+    return {name: a[rows] for name, a in source.arrays.items()}
+  pixels, labels = _pixels(source), getattr(source, 'labels', ())
+  if pixels is None:
+    columns = stacked('batches', [source[int(i)] for i in rows])
+    check_columns('batches', columns, class_names(source))
+    return columns
+  if not labels:
+    return {'image': pixels[rows]}
+  return {'image': pixels[rows],
+          'label': np.array([labels[i] for i in rows], np.int32)}
+
+
+def _pixels(source: Source) -> np.ndarray | None:
+  """Of images in files, which have been decoded: uint8 [N, H, W, C]."""
+  return getattr(source, 'pixels', None)
+
+
 def class_names(source: Source) -> tuple[str, ...]:
   """The name of each label of `source`; empty where there are no labels."""
   return tuple(getattr(source, 'class_names', ()))

@@ -3,6 +3,7 @@
 from tests.faults.fault import Fault
 from tests.faults.fault import room
 
+CACHE = 'genjax/data/pixel_cache.py'
 FOLDER = 'genjax/data/folder.py'
 NAMES = 'genjax/data/folder_names.py'
 SOURCES = 'genjax/data/sources.py'
@@ -19,10 +20,9 @@ FAULTS = (
           'return name if to_folder(name) == folder else folder',
           'return name', room('data/folder_names')),
     Fault('folder: pixels are not unpacked at opening', FOLDER,
-          '    _read(str(path), size, 3)\n', '    pass\n',
-          room('data/folder')),
+          'if not (kept or verify):', 'if not kept:', room('data/folder')),
     Fault('folder: checksums are passed over', FOLDER,
-          "if verify and image.format == 'PNG':", 'if False:',
+          "if image.format == 'PNG':", 'if False:',
           room('data/folder')),
     Fault('folder: links to nothing are passed over', FOLDER,
           'paths = sorted(p for p in folder.iterdir()\n                   if ',
@@ -37,6 +37,17 @@ FAULTS = (
           room('data/folder')),
     Fault('square: a transparent level in the depth of the file', FOLDER,
           'clear * 85', 'clear', room('data/folder')),
+    Fault('cache: files that changed inside are those that were kept',
+          CACHE, '*sorted(files.items())', '*sorted(files)',
+          room('data/pixel_cache')),
+    Fault('cache: what is damaged is taken', CACHE,
+          'if not whole or ', 'if ', room('data/pixel_cache')),
+    Fault('cache: the most recently used is dropped', CACHE,
+          'sorted(kept, reverse=True)', 'sorted(kept)',
+          room('data/pixel_cache')),
+    Fault('cache: a view of what is kept loses its order', SOURCES,
+          'columns_of(source.source, source.indices[rows])',
+          'columns_of(source.source, rows)', room('data/pixel_cache')),
     Fault('sources: pixels of any type', SOURCES,
           'image.dtype == np.uint8 and image.ndim == 4', 'image.ndim == 4',
           room('data/sources')),
@@ -45,8 +56,7 @@ FAULTS = (
     Fault('sources: a mask is taken for indices', SOURCES,
           "indices.dtype.kind in 'iu'", "indices.dtype.kind in 'iub'",
           room('data/sources')),
-    Fault('pipeline: elements from disk are not looked at',
-          'genjax/data/pipeline.py',
+    Fault('pipeline: elements from disk are not looked at', SOURCES,
           "    check_columns('batches', columns, class_names(source))\n", '',
           room('data/sources')),
     Fault('pipeline: floats are pixels', 'genjax/data/pipeline.py',

@@ -163,8 +163,9 @@ def test_fields_of_many_kinds_say_what_they_may_hold():
            'channels': int | None,
            'conditional': bool, 'width': tuple[int, ...],
            'shape': tuple[int, ...], 'class_names': tuple[str, ...],
-           **dict.fromkeys(('held_out', 'learning_rate', 'b2', 'weight_decay',
-                            'ema_decay', 'dropout', 'data_std'), float)}
+           **dict.fromkeys(('held_out', 'cache', 'learning_rate', 'b2',
+                            'weight_decay', 'ema_decay', 'dropout',
+                            'data_std'), float)}
   made = []
   for name, make in vars(fields).items():
     if isinstance(make, functools.partial):
