@@ -1,4 +1,4 @@
-"""A folder of PNG and JPEG files as a source; sub-folder = class."""
+"""A folder of PNG and JPEG files as a source."""
 
 import concurrent.futures
 import dataclasses
@@ -8,7 +8,7 @@ import operator
 import os
 import pathlib
 import stat
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 from absl import logging
 import numpy as np
@@ -18,11 +18,10 @@ import tqdm
 
 from genjax.checks import check
 from genjax.checks import check_positive
-from genjax.data import folder_names
+from genjax.data import folder_files
 from genjax.data import identity
 from genjax.data import pixel_cache
 
-_SUFFIXES = ('.png', '.jpg', '.jpeg')
 _MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 _GREY = ('1', 'L', 'I', 'I;16', 'I;16B', 'I;16L')
 
@@ -32,15 +31,16 @@ class FolderSource:
   """Images decoded when asked for, or once and for all: random access.
 
   Attributes:
-    files: The paths, ordered by class and name.
+    files: The paths, in order of sub-folder and name.
     labels: int [N], the position of each file's class in `class_names`; empty
       without classes.
-    class_names: Sorted names of the sub-folders, as `folder_names` has them;
-      empty without classes.
+    class_names: Sorted names of the classes; those of sub-folders as
+      `folder_names` has them; empty without classes.
     size: Height and width of the images in pixels.
     channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
     pixels: uint8 [N, H, W, channels] of all files; None where each is decoded
       when it is asked for, and nothing is kept in memory.
+    labels_path: Of the file that says the classes; empty where the paths do.
   """
 
   files: tuple[str, ...]
@@ -50,6 +50,7 @@ class FolderSource:
   channels: int
   pixels: np.ndarray | None = dataclasses.field(
       default=None, repr=False, compare=False)
+  labels_path: str = ''
 
   def __len__(self) -> int:
     return len(self.files)
@@ -70,15 +71,16 @@ def folder_source(
     channels: int | None = None,
     verify: bool = True,
     cache: float = 0.0,
+    labels: str = 'folders',
 ) -> FolderSource:
   """The images below `path`, as uint8 [H, W, channels].
 
   Files directly in `path` have no label; files in sub-folders (at any depth)
-  have the first-level sub-folder as class, classes in order of name. Links
-  are followed, but for one back to a folder that it is in. What is hidden or
-  a system's own (`folder_names.is_hidden`) is no image and no class. Files
-  other than .png, .jpg and .jpeg (any case) are left out, and a line in the
-  log says which.
+  have the first-level sub-folder as class, unless `labels` says otherwise;
+  classes are in order of name. Links are followed, but for one back to a
+  folder that it is in. What is hidden or a system's own
+  (`folder_names.is_hidden`) is no image and no class. Files other than .png,
+  .jpg and .jpeg (any case) are left out, and a line in the log says which.
 
   Args:
     path: The folder.
@@ -93,6 +95,8 @@ def folder_source(
     cache: GiB of pixels up to which all files are decoded now, unless an
       earlier call has, and kept in memory and in `pixel_cache`. The source is
       the same with it and without.
+    labels: where the classes are from: 'folders', 'prefix' or 'csv:<path>',
+      see `folder_labels`.
 
   Returns:
     A source with `class_names`.
@@ -101,7 +105,7 @@ def folder_source(
     ValueError: If there is no such folder or no image, if images lie both at
       the top and in sub-folders, if a sub-folder beside others is empty, if
       two of them are one class, if a folder cannot be read or a link leads
-      nowhere, or if a file is broken.
+      nowhere, if a file is broken, or if `labels` do not fit the files.
   """
   where = 'folder_source'
   size = (image_size if isinstance(image_size, tuple)
@@ -110,40 +114,14 @@ def folder_source(
     check_positive(where, 'image_size', side)
   check(channels in (None, 1, 3, 4), where, 'channels must be 1, 3 or 4',
         channels)
-  root, shown = pathlib.Path(path), repr(os.fspath(path))
-  check(root.is_dir(), where, 'path must be an existing folder', shown)
-  entries = _entries(root)
-  top, others = _sort_out(p for p, mode in entries if not stat.S_ISDIR(mode))
-  classes: dict[str, list[pathlib.Path]] = {}
-  for folder in (p for p, mode in entries if stat.S_ISDIR(mode)):
-    name = folder_names.from_folder(folder.name)
-    check(name not in classes, where,
-          f'every sub-folder of {shown} must be a class of its own',
-          f'two that are {name!r}')
-    classes[name], more = _sort_out(_walk(folder, (_identity(root),)))
-    others += more
-  filled = sorted(name for name, files in classes.items() if files)
-  check(bool(top or filled), where,
-        f'{shown} must hold {", ".join(_SUFFIXES)} files, directly or in one '
-        'sub-folder a class', 'none')
-  check(not (top and filled), where,
-        f'{shown} must hold images either directly (no classes) or in '
-        'sub-folders (classes): move them',
-        f'{len(top)} beside the sub-folders {_listed(filled)}')
-  empty = [name for name in sorted(classes) if filled and name not in filled]
-  check(not empty, where, f'every sub-folder of {shown} must hold images: '
-        'remove the others', f'none in {_listed(empty)}')
-  if others:
-    logging.warning(
-        '%s: left out of %s (no %s files): %s', where, shown,
-        ', '.join(_SUFFIXES),
-        _listed([str(p.relative_to(root)) for p in others]))
-
-  files = top + [f for name in filled for f in classes[name]]
-  labels = [i for i, name in enumerate(filled) for _ in classes[name]]
+  root = pathlib.Path(path)
+  check(root.is_dir(), where, 'path must be an existing folder',
+        repr(os.fspath(path)))
+  files, labelled = folder_files.find(root, labels)
   channels, pixels = _pixels(root, files, size, channels, verify, cache)
-  return FolderSource(tuple(map(str, files)), tuple(labels), tuple(filled),
-                      size, channels, pixels)
+  return FolderSource(tuple(map(str, files)), labelled.labels,
+                      labelled.class_names, size, channels, pixels,
+                      labelled.path)
 
 
 def _pixels(
@@ -281,77 +259,6 @@ def _verified(
   except Exception as error:
     raise ValueError(_broken(path, error)) from error
   return _read(str(path), size, channels)
-
-
-def _entries(folder: pathlib.Path) -> list[tuple[pathlib.Path, int]]:
-  """(path, mode of what it leads to) in order of name, but for the hidden."""
-  try:
-    paths = sorted(p for p in folder.iterdir()
-                   if not folder_names.is_hidden(p.name))
-  except OSError as error:
-    raise ValueError(
-        f'folder_source: folders must be readable, got {_reason(error)}, '
-        f'{str(folder)!r}') from error
-  return [(path, _mode(path)) for path in paths]
-
-
-def _mode(path: pathlib.Path) -> int:
-  try:
-    mode = path.stat().st_mode
-  except OSError as error:
-    raise ValueError(
-        'folder_source: links must lead to a file or folder: mend or remove '
-        f'{str(path)!r}, got {_reason(error)}') from error
-  check(stat.S_ISDIR(mode) or stat.S_ISREG(mode) or not _is_image(path),
-        'folder_source', 'images must be regular files',
-        f'another kind, {str(path)!r}')
-  return mode
-
-
-def _walk(
-    folder: pathlib.Path, above: tuple[tuple[int, int], ...]
-) -> Iterator[pathlib.Path]:
-  """The files below `folder`, at any depth; `above` are the folders it is in.
-  """
-  here = _identity(folder)
-  if here in above:
-    return  # a link back, to what is being read already
-  for path, mode in _entries(folder):
-    if stat.S_ISDIR(mode):
-      yield from _walk(path, (*above, here))
-    else:
-      yield path
-
-
-def _identity(folder: pathlib.Path) -> tuple[int, int]:
-  status = folder.stat()
-  return status.st_dev, status.st_ino
-
-
-def _sort_out(
-    files: Iterator[pathlib.Path]
-) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-  """(those called like images, the others), each in order."""
-  found = sorted(files)
-  return ([path for path in found if _is_image(path)],
-          [path for path in found if not _is_image(path)])
-
-
-def _is_image(path: pathlib.Path) -> bool:
-  return path.suffix.lower() in _SUFFIXES
-
-
-def _listed(names: Sequence[str], most: int = 3) -> str:
-  """Some names for a message in one line."""
-  # What could end the line is written as in Python.
-  shown = [name if name.isprintable() else repr(name) for name in names[:most]]
-  rest = len(names) - len(shown)
-  return ', '.join(shown) + (f' and {rest} more' if rest else '')
-
-
-def _reason(error: Exception) -> str:
-  text = getattr(error, 'strerror', None) or str(error)
-  return text.splitlines()[0] if text else type(error).__name__
 
 
 def _broken(path: str | os.PathLike, error: Exception) -> str:

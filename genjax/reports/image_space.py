@@ -44,6 +44,7 @@ class Settings:
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
   held_out: float = fields.held_out()
+  labels: str = fields.labels()
   cache: float = fields.cache()
   most: int = image_sets.most()
   classifier: str | None = image_sets.classifier()

@@ -39,6 +39,7 @@ class Settings:
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
   held_out: float = fields.held_out()
+  labels: str = fields.labels()
   cache: float = fields.cache()
   seed: int = fields.seed()
   steps: int = fields.steps(600)

@@ -28,6 +28,7 @@ class Settings:
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
   held_out: float = fields.held_out()
+  labels: str = fields.labels()
   cache: float = fields.cache()
   horizontal_flip: bool = setting(False, help='Whether images are mirrored at '
                                   'random.')

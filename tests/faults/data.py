@@ -4,7 +4,9 @@ from tests.faults.fault import Fault
 from tests.faults.fault import room
 
 CACHE = 'genjax/data/pixel_cache.py'
+FILES = 'genjax/data/folder_files.py'
 FOLDER = 'genjax/data/folder.py'
+LABELS = 'genjax/data/folder_labels.py'
 NAMES = 'genjax/data/folder_names.py'
 SOURCES = 'genjax/data/sources.py'
 
@@ -24,13 +26,13 @@ FAULTS = (
     Fault('folder: checksums are passed over', FOLDER,
           "if image.format == 'PNG':", 'if False:',
           room('data/folder')),
-    Fault('folder: links to nothing are passed over', FOLDER,
+    Fault('folder: links to nothing are passed over', FILES,
           'paths = sorted(p for p in folder.iterdir()\n                   if ',
           'paths = sorted(p for p in folder.iterdir()\n'
           '                   if p.exists() and ', room('data/folder_files')),
-    Fault('folder: links back go round', FOLDER, '(*above, here)', 'above',
+    Fault('folder: links back go round', FILES, '(*above, here)', 'above',
           room('data/folder_files')),
-    Fault('folder: files are left out without a word', FOLDER,
+    Fault('folder: files are left out without a word', FILES,
           'if others:\n', 'if False:\n', room('data/folder_files')),
     Fault('square: a transparent level by its upper byte', FOLDER,
           'levels == clear', 'levels >> 8 == clear >> 8',
@@ -48,6 +50,12 @@ FAULTS = (
     Fault('cache: a view of what is kept loses its order', SOURCES,
           'columns_of(source.source, source.indices[rows])',
           'columns_of(source.source, rows)', room('data/pixel_cache')),
+    Fault('labels: a table of some of the images', LABELS,
+          'check(not absent, ', 'check(True, ', room('data/folder_labels')),
+    Fault('labels: a table is no part of the data',
+          'genjax/data/identity.py',
+          "if table := getattr(source, 'labels_path', ''):",
+          "if table := '':", room('data/folder_labels')),
     Fault('sources: pixels of any type', SOURCES,
           'image.dtype == np.uint8 and image.ndim == 4', 'image.ndim == 4',
           room('data/sources')),
