@@ -64,6 +64,9 @@ def build(settings: Settings) -> Model:
       if name != 'num_classes'}))
   check(len(settings.shape) > 1 or not settings.horizontal_flip,
         'horizontal_flip', 'must be false for points: it needs images', True)
+  check(settings.crop == 0 or len(settings.shape) > 1 and (
+      settings.crop < min(settings.shape[:2])), 'crop', 'must be less than the '
+        'sides of an image, and 0 for points', settings.crop)
   check(len(settings.shape) > 1 or not settings.dequantise, 'dequantise',
         'must be false for points, which have no levels', True)
   check(settings.levels is not None or not settings.dequantise, 'levels',
@@ -122,7 +125,7 @@ def loss(settings: Settings, model: Model) -> Objective:
       _loss_fn(settings, model.parts, train=True),
       make_optimizer(settings.learning_rate, settings.steps, b2=settings.b2,
                      warmup_steps=min(settings.warmup, settings.steps - 1)),
-      flip=settings.horizontal_flip)
+      flip=settings.horizontal_flip, crop=settings.crop)
 
 
 def hooks(session: Session) -> Sequence[Hook]:

@@ -32,6 +32,9 @@ class Settings:
   cache: float = fields.cache()
   horizontal_flip: bool = setting(False, help='Whether images are mirrored at '
                                   'random.')
+  crop: int = setting(0, low=0, high=4095, help='Pixels by which images are '
+                      'reflected beyond their borders in training, before a '
+                      'window of their size is cut out at random; 0 for none.')
   seed: int = fields.seed()
   steps: int = fields.steps(6000)
   batch_size: int = fields.batch_size(32)

@@ -228,7 +228,7 @@ def _train(
       compiled, state, key,
       lambda step: pipeline.batches(
           source, settings.batch_size, seed=seed, start_step=step,
-          horizontal_flip=objective.flip),
+          horizontal_flip=objective.flip, crop=objective.crop),
       num_steps=settings.steps, log_every=settings.log_every,
       save_every=settings.save_every, best_metric=objective.best, **kept)
   # The loop gives up after some steps without a finite update: a run may be
