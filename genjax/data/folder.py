@@ -41,6 +41,8 @@ class FolderSource:
     pixels: uint8 [N, H, W, channels] of all files; None where each is decoded
       when it is asked for, and nothing is kept in memory.
     labels_path: Of the file that says the classes; empty where the paths do.
+    vectors: Numbers that it says of each image, float32 [N, V]; None for none.
+    vector_names: Of these V numbers.
   """
 
   files: tuple[str, ...]
@@ -51,6 +53,9 @@ class FolderSource:
   pixels: np.ndarray | None = dataclasses.field(
       default=None, repr=False, compare=False)
   labels_path: str = ''
+  vectors: np.ndarray | None = dataclasses.field(
+      default=None, repr=False, compare=False)
+  vector_names: tuple[str, ...] = ()
 
   def __len__(self) -> int:
     return len(self.files)
@@ -59,9 +64,12 @@ class FolderSource:
     index = operator.index(index)
     pixels = _read(self.files[index], self.size, self.channels) if (
         self.pixels is None) else self.pixels[index]
-    if not self.labels:
-      return {'image': pixels}
-    return {'image': pixels, 'label': np.int32(self.labels[index])}
+    item: dict[str, Any] = {'image': pixels}
+    if self.labels:
+      item['label'] = np.int32(self.labels[index])
+    if self.vectors is not None:
+      item['vector'] = self.vectors[index]
+    return item
 
 
 def folder_source(
@@ -121,7 +129,7 @@ def folder_source(
   channels, pixels = _pixels(root, files, size, channels, verify, cache)
   return FolderSource(tuple(map(str, files)), labelled.labels,
                       labelled.class_names, size, channels, pixels,
-                      labelled.path)
+                      labelled.path, labelled.vectors, labelled.vector_names)
 
 
 def _pixels(

@@ -2,27 +2,33 @@
 
 `prefix` is the beginning of a file's name, up to the first digit or one of
 "_", "-", "(" and ".": cat_01.png, cat-1.png, cat1.png and "cat (1).png" are of
-class "cat". `csv:<path>` is a table with the header `file,label`: one row an
-image, its path below the folder and its class.
+class "cat". `csv:<path>` is a table whose first line names its columns: one row
+an image, in `file` its path below the folder, in `label` its class, and in any
+other column a number. Of label and numbers either may be left out.
 """
 
 import csv
+import math
 import os
 import posixpath
 import re
-from typing import NamedTuple, Sequence
+from typing import Any, NamedTuple, Sequence
+
+import numpy as np
 
 from genjax.checks import check
 
-_COLUMNS = ('file', 'label')
+_LARGEST = 1e30  # of numbers, well within float32
 
 
 class Labels(NamedTuple):
-  """The classes of N images, in the order of these."""
+  """The classes of N images, and numbers beside them, in the order of these."""
 
   labels: tuple[int, ...]  # place of each one's class; empty without classes
   class_names: tuple[str, ...]  # sorted
   path: str = ''  # of the table that says them, if there is one
+  vectors: np.ndarray | None = None  # float32 [N, V]
+  vector_names: tuple[str, ...] = ()  # of the V columns
 
 
 def read(labels: str, names: Sequence[str]) -> Labels:
@@ -47,7 +53,13 @@ def read(labels: str, names: Sequence[str]) -> Labels:
         f'{len(absent)} of {len(names)}, such as {min(absent, default="")!r}')
   check(not strange, where, 'must hold images of the folder alone',
         f'{len(strange)} that are none, such as {min(strange, default="")!r}')
-  return _numbered([rows[name] for name in names])._replace(path=path)
+  of = [rows[name] for name in names]
+  found = (_numbered([row['label'] for row in of]) if 'label' in of[0]
+           else Labels((), ()))
+  numbers = tuple(name for name in of[0] if name != 'label')
+  vectors = np.array([[row[name] for name in numbers] for row in of],
+                     np.float32) if numbers else None
+  return found._replace(path=path, vectors=vectors, vector_names=numbers)
 
 
 def _prefix(name: str) -> str:
@@ -58,8 +70,8 @@ def _prefix(name: str) -> str:
   return prefix
 
 
-def _rows(path: str) -> dict[str, str]:
-  """Class of each file that the table at `path` names."""
+def _rows(path: str) -> dict[str, dict[str, Any]]:
+  """What the table at `path` says of each file: label and numbers."""
   where = f'labels: {path!r}'
   check(os.path.isfile(path), where, 'must be a file', 'none')
   try:
@@ -71,20 +83,37 @@ def _rows(path: str) -> dict[str, str]:
     raise ValueError(f'{where}: must be a table in UTF-8 with commas between, '
                      f'got {error}') from error
   columns = [name.strip() for name in lines[0][1]] if lines else []
-  check(sorted(columns) == sorted(_COLUMNS), where,
-        f'must have the columns {",".join(_COLUMNS)} in its first line',
-        ','.join(columns) or 'nothing')
-  found: dict[str, str] = {}
+  check('file' in columns and len(columns) > 1
+        and len(set(columns)) == len(columns) and all(columns), where,
+        'must name its columns in its first line, file and label or others, '
+        'such as file,label', ','.join(columns) or 'nothing')
+  found: dict[str, dict[str, Any]] = {}
   for number, row in lines[1:]:
     check(len(row) == len(columns), where,
           f'line {number} must have {len(columns)} values', len(row))
-    values = dict(zip(columns, row))
-    name = posixpath.normpath(values['file'].strip())
-    label = values['label'].strip()
-    check(name not in found, where, 'must hold a file once', repr(name))
-    check(bool(label), where, f'line {number} must have a label', repr(name))
-    found[name] = label
+    values: dict[str, Any] = {
+        name: value.strip() for name, value in zip(columns, row)}
+    file_name = posixpath.normpath(values.pop('file'))
+    check(file_name not in found, where, 'must hold a file once',
+          repr(file_name))
+    for name, value in values.items():
+      if name == 'label':
+        check(bool(value), where, f'line {number} must have a label',
+              repr(file_name))
+      else:
+        values[name] = _number(value)
+        check(abs(values[name]) <= _LARGEST, where, f'line {number} must hold '
+              f'a number in column {name!r}: remove a column of anything else',
+              repr(value))
+    found[file_name] = values
   return found
+
+
+def _number(text: str) -> float:
+  try:
+    return float(text)
+  except ValueError:
+    return math.nan
 
 
 def _numbered(classes: Sequence[str]) -> Labels:

@@ -52,8 +52,9 @@ def identify(source: Source, known: Files | None = None) -> Identity:
   elif paths is not None:  # one file an item, as `folder_source` has them
     files = read_files(paths, known)
     if table := getattr(source, 'labels_path', ''):
-      # No path of a file below a folder begins so.
-      files = {**files, f'//{os.path.basename(table)}': _read_table(table)}
+      # No path of an image below the folder is written so.
+      name = f'labels://{os.path.basename(table)}'
+      files = {**files, name: _read_table(table)}
     for name, (size, _, content) in files.items():
       digest.update(f'{name!r} {size} {content}\n'.encode())
   else:

@@ -88,9 +88,9 @@ def batches(
     num_threads: Batches that are read ahead, for sources not in memory.
 
   Returns:
-    An iterator over {'x': float32 [B, ...], 'cond': {'label': int32 [B]},
-    'index': int32 [B]}; images are in [-1, 1], vectors as they are; 'label' is
-    there if `source` has it.
+    An iterator over {'x': float32 [B, ...], 'cond': {'label': int32 [B],
+    'vector': float32 [B, V]}, 'index': int32 [B]}; images are in [-1, 1],
+    points as they are; 'label' and 'vector' are there if `source` has them.
 
   Raises:
     ValueError: If `source` is empty, a number is out of range, vectors are to
@@ -241,6 +241,7 @@ def _assemble(source: Source, elements: np.ndarray) -> Batch:
   columns = columns_of(source, elements)
   x = (to_model_range(columns['image']) if 'image' in columns
        else np.asarray(columns['x'], np.float32))
-  cond = ({'label': columns['label'].astype(np.int32)}
-          if 'label' in columns else {})
+  cond = {name: columns[name].astype(dtype)
+          for name, dtype in (('label', np.int32), ('vector', np.float32))
+          if name in columns}
   return {'x': x, 'cond': cond, 'index': np.arange(len(x), dtype=np.int32)}

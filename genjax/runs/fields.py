@@ -36,7 +36,7 @@ labels = functools.partial(
     'images of a folder are from: folders, its sub-folders; prefix, what '
     'stands in the name of a file before the first digit or one of _ - ( .; '
     'csv:<path>, a table with the header file,label, of paths below the '
-    'folder.')
+    'folder; a diffusion model is told the numbers in its other columns too.')
 cache = functools.partial(
     setting, 2.0, low=0, high=1e4, free=True, help='GiB of pixels up to which '
     'the images of a folder are decoded once, kept in memory and in the '

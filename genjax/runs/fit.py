@@ -77,7 +77,6 @@ def fit_run(
       contextlib.nullcontext())
   with alone:
     # What is refused is refused before anything is computed or written.
-    workdirs.check_same(workdir, task.kind, settings)
     identity = identify(data.train, workdirs.known_files(workdir))
     workdirs.check_same(workdir, task.kind, settings, identity)
     state = _init(keys.key(settings.seed, 'init', *objective.stream), settings,

@@ -1,9 +1,12 @@
 """Classes of a folder of images from names and from a table."""
 
+import numpy as np
 from PIL import Image
 import pytest
 
 from genjax.data import named
+from genjax.data import pipeline
+from genjax.data import sources
 from genjax.data.folder import folder_source
 from genjax.data.identity import first_change
 from genjax.data.identity import identify
@@ -63,17 +66,43 @@ def test_columns_of_a_table_may_stand_in_any_order(pictures, tmp_path):
   assert classes_of(folder_source(pictures, 4, labels=labels)) == [*'abcabc']
 
 
+@pytest.mark.parametrize('cache', [0, 1])
+@pytest.mark.parametrize('header', ['file,age,label,size', 'file,age,size'])
+def test_other_columns_are_numbers_beside_the_images(
+    pictures, tmp_path, header, cache):
+  """In the order of the columns, in items and batches, and in parts too."""
+  rows = [f'{name},{level / 4},' + 'a,' * ('label' in header) + f'{-level}e3'
+          for level, name in enumerate(NAMES)]
+  labels = write(tmp_path / 'x.csv', rows[::-1], header)
+  train, test = named.open_data(f'folder:{pictures}', labels=labels,
+                                held_out=0.3, cache=cache)
+  assert sources.vector_names(train) == ('age', 'size')
+  for source in (train, test):
+    batch = pipeline.batch_at(source, 9, 0, seed=1)
+    level = pipeline.to_uint8(batch['x'])[:, 0, 0, 0].astype(np.float32)
+    vector = batch['cond']['vector']
+    assert vector.dtype == np.float32
+    np.testing.assert_array_equal(
+        vector, np.stack([level / 4, -1e3 * level], 1))
+    assert ('label' in batch['cond']) == ('label' in header)
+    items = [source[i] for i in range(len(source))]
+    np.testing.assert_array_equal(
+        sources.vectors_of(source), [item['vector'] for item in items])
+    for item in items:
+      assert item['vector'][0] == item['image'][0, 0, 0] / 4
+
+
 def test_a_table_is_part_of_the_data(pictures, tmp_path):
   """A label that changes is seen, and the table is what is named."""
   table = tmp_path / 'x.csv'
-  ids, before = set(), {}
+  ids, changes, before = set(), [], {}
   for classes in ('aabbcc', 'aabbca', 'aabbca'):
     source = folder_source(pictures, 4, labels=write(table, rows_of(classes)))
     data_id, files = identify(source, before)
-    changed, before = first_change(before, files), files
+    changes.append(first_change(before, files))
+    before = files
     ids.add(data_id)
-    assert changed == ("another '//x.csv'" if len(ids) == 2 else None) or (
-        classes == 'aabbca' and changed is None)
+  assert changes == [None, "another 'labels://x.csv'", None]
   assert len(ids) == 2
   plain = identify(folder_source(pictures, 4, labels='prefix'))
   assert plain.data_id not in ids and set(plain.files) == set(NAMES)
@@ -89,9 +118,16 @@ def test_a_table_is_part_of_the_data(pictures, tmp_path):
     ([*rows_of('abcab'), 'more/Dog 7.png, '], 'file,label',
      "line 7 must have a label, got 'more/Dog 7.png'$"),
     (['cat3.png'], 'file,label', 'line 2 must have 2 values, got 1$'),
-    ([], 'name,class', 'columns file,label in its first line, got name,class$'),
-    ([], 'file;label', 'columns file,label in its first line, got file;label$'),
-    ([], '', 'columns file,label in its first line, got nothing$'),
+    ([], 'name,class', 'must name its columns .*, got name,class$'),
+    ([], 'file;label', 'must name its columns .*, got file;label$'),
+    ([], 'file,label,label', 'must name its columns .*, got file,label,label$'),
+    ([], 'file,label,', 'must name its columns .*, got file,label,$'),
+    ([], 'file', 'must name its columns .*, got file$'),
+    ([], '', 'must name its columns .*, got nothing$'),
+    (['a.png,old'], 'file,age', "line 2 must hold a number in column 'age': "
+     "remove a column of anything else, got 'old'$"),
+    (['a.png,1e31'], 'file,age', "line 2 must hold .* got '1e31'$"),
+    (['a.png,nan'], 'file,age', "line 2 must hold .* got 'nan'$"),
     (['"cat3.png'], 'file,label', 'must be a table in UTF-8 .*, got '),
     (['\ud800'], 'file,label', 'must be a table in UTF-8 .*, got '),
 ])

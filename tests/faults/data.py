@@ -4,6 +4,7 @@ from tests.faults.fault import Fault
 from tests.faults.fault import room
 
 CACHE = 'genjax/data/pixel_cache.py'
+CONDITIONS = 'genjax/diffusion/conditions.py'
 FILES = 'genjax/data/folder_files.py'
 FOLDER = 'genjax/data/folder.py'
 LABELS = 'genjax/data/folder_labels.py'
@@ -56,6 +57,13 @@ FAULTS = (
           'genjax/data/identity.py',
           "if table := getattr(source, 'labels_path', ''):",
           "if table := '':", room('data/folder_labels')),
+    Fault('vectors: in the units of the data', CONDITIONS,
+          '(vector - center) / scale', 'vector - center',
+          room('runs/vectors')),
+    Fault('vectors: not drawn under', 'genjax/reports/draws.py',
+          'if vector is not None:', 'if False:', room('runs/vectors')),
+    Fault('vectors: of other rows', SOURCES, 'vectors[rows]',
+          'vectors[:len(rows)]', room('data/folder_labels')),
     Fault('sources: pixels of any type', SOURCES,
           'image.dtype == np.uint8 and image.ndim == 4', 'image.ndim == 4',
           room('data/sources')),

@@ -29,6 +29,7 @@ from tests.runs import gaussian
 UNSEEN = {
     'class_names': 'names for people; their number is the size of the network',
     'num_examples': 'a fact of the data, which are looked at themselves',
+    'vector_names': 'names for people; numbers are told in their order',
     'cache': 'where pixels are read from, not what they are: see test_folder',
 }
 
@@ -53,11 +54,15 @@ def _pictures():
   Their names begin with classes of another kind.
   """
   folder = tempfile.TemporaryDirectory()
+  rows = []
   for i, image in enumerate(embedded.patches(16, 16).arrays['image']):
+    rows.append(f'{"xy"[i // 2 % 2]}{i}.png,{i}\n')
     for room in ('flat', f'classes/{"ab"[i % 2]}'):
       os.makedirs(os.path.join(folder.name, room), exist_ok=True)
       Image.fromarray(image).save(os.path.join(
           folder.name, room, f'{"xy"[i // 2 % 2]}{i}.png'))
+  with open(os.path.join(folder.name, 'numbers.csv'), 'w') as file:
+    file.writelines(['file,number\n', *rows])
   return folder
 
 
@@ -69,7 +74,8 @@ def open_data(settings):
   return named.open_data(data, image_size=settings.image_size,
                          channels=settings.channels,
                          held_out=settings.held_out, seed=settings.seed,
-                         labels=settings.labels)
+                         labels=settings.labels.replace(
+                             'csv:', f'csv:{_pictures().name}/'))
 
 
 def open_points(settings):
@@ -85,6 +91,8 @@ _FOLDER = {'data': 'folder:classes', 'image_size': (8,), 'shape': (8, 8, 3),
 _IMAGES = {'network': 'unet', 'shape': (8, 8, 3), 'image_size': (8,),
            'data': 'folder:flat', 'class_names': ()}
 _DIT = {**_IMAGES, 'network': 'dit'}
+_NUMBERS = {**_IMAGES, 'labels': 'csv:numbers.csv', 'vector_names': ('number',),
+            'vector_mean': (7.5,), 'vector_std': (4.0,)}
 
 KINDS = {
     'classifier': Kind(
@@ -118,6 +126,7 @@ KINDS = {
          'horizontal_flip': _IMAGES, 'crop': _IMAGES,
          'head_dim': _DIT, 'patch_size': _DIT,
          'guidance_log_snr': {'guidance': 2.0},
+         'vector_mean': _NUMBERS, 'vector_std': _NUMBERS,
          'dequantise': {**_IMAGES, 'levels': 4},
          'levels': {**_IMAGES, 'dequantise': True, 'levels': 4},
          'log_snr_shift': {'process': 'flow_matching'},
