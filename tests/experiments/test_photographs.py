@@ -71,7 +71,8 @@ def test_photographs_train_and_the_loss_falls(trained):
 
 def test_every_file_is_seen_once_an_epoch(trained):
   _, _, watched = trained
-  assert isinstance(watched.source, folder.FolderSource)  # read by grain
+  assert isinstance(watched.source, folder.FolderSource)
+  assert watched.source.pixels is None  # read by grain
   assert not isinstance(watched.source, ArraySource)
   # By content: two of the crops are the same piece of sky.
   files = collections.Counter(item['image'].tobytes()

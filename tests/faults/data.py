@@ -43,6 +43,8 @@ FAULTS = (
     Fault('cache: files that changed inside are those that were kept',
           CACHE, '*sorted(files.items())', '*sorted(files)',
           room('data/pixel_cache')),
+    Fault('cache: never asked for', 'genjax/runs/data.py',
+          'cache=settings.cache,', 'cache=0.0,', room('runs/data')),
     Fault('cache: what is damaged is taken', CACHE,
           'if not whole or ', 'if ', room('data/pixel_cache')),
     Fault('cache: the most recently used is dropped', CACHE,
