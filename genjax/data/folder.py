@@ -101,8 +101,9 @@ def folder_source(
       that a broken one is found before. Costs an epoch's decoding, and for
       PNG another reading of the bytes.
     cache: GiB of pixels up to which all files are decoded now, unless an
-      earlier call has, and kept in memory and in `pixel_cache`. The source is
-      the same with it and without.
+      earlier call has, and kept in memory and in `pixel_cache`. Of more it
+      keeps that they could be read, and `verify` does not read them again. The
+      source is the same with it and without.
     labels: where the classes are from: 'folders', 'prefix' or 'csv:<path>',
       see `folder_labels`.
 
@@ -136,37 +137,50 @@ def _pixels(
     root: pathlib.Path, files: Sequence[pathlib.Path], size: tuple[int, int],
     channels: int | None, verify: bool, cache: float
 ) -> tuple[int, np.ndarray | None]:
-  """The channels of the files, and their pixels where these fit in `cache`."""
+  """The channels of the files, and their pixels where these fit in `cache`.
+
+  Of files that do not fit the cache keeps no pixel, but that all can be read.
+  """
   most, key, shape = int(cache * 2**30), '', (len(files), *size)
-  if math.prod(shape) * (channels or 1) <= most:
-    try:
-      known = identity.read_files(map(str, files))
-    except OSError as error:
-      raise ValueError(_broken(error.filename, error)) from error
-    key = pixel_cache.key_of([os.path.relpath(f, root) for f in files], known,
-                             size, channels)
-    pixels = pixel_cache.load(key, shape)
-    if pixels is not None:
-      return pixels.shape[-1], pixels
+  if most > 0:
+    key = _key_of(root, files, size, channels)
+    known = pixel_cache.load(key, shape)
+    if known is not None:
+      channels = known.shape[-1]
+      if math.prod(shape) * channels > most:
+        return channels, None
+      if len(known):
+        return channels, known
   # Pillow decodes outside the interpreter lock, so threads help; more than
   # processors would only hold more images in memory.
   with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     if channels is None:
       channels = _channels(list(pool.map(_is_grey, files)), root)
-    kept = bool(key) and math.prod(shape) * channels <= most
+    kept = math.prod(shape) * channels <= most
     if not (kept or verify):
       return channels, None
-    pixels = np.empty((*shape, channels) if kept else 0, np.uint8)
+    pixels = np.empty((len(files) * kept, *size, channels), np.uint8)
     read = functools.partial(_verified, size=size, channels=channels)
     # Silent where there is no terminal.
     for i, image in enumerate(tqdm.tqdm(
         pool.map(read, files), 'reading images', len(files), disable=None)):
       if kept:
         pixels[i] = image
-  if not kept:
-    return channels, None
-  pixel_cache.save(key, pixels, most)
-  return channels, pixels
+  if key:
+    pixel_cache.save(key, pixels, most)
+  return channels, pixels if kept else None
+
+
+def _key_of(
+    root: pathlib.Path, files: Sequence[pathlib.Path], size: tuple[int, int],
+    channels: int | None
+) -> str:
+  try:
+    known = identity.read_files(map(str, files))
+  except OSError as error:
+    raise ValueError(_broken(error.filename, error)) from error
+  return pixel_cache.key_of([os.path.relpath(f, root) for f in files], known,
+                            size, channels)
 
 
 def _channels(grey: Sequence[bool], root: pathlib.Path) -> int:

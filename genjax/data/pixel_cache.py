@@ -51,7 +51,8 @@ def key_of(
 def load(key: str, shape: tuple[int, int, int]) -> np.ndarray | None:
   """The images of a key, uint8 [N, H, W, C], read when they are asked for.
 
-  None where there are none; a damaged file is none, and a line in the log.
+  Of no image where no pixels were kept. None where there is no such file; a
+  damaged one is none, and a line in the log.
 
   Args:
     key: of `key_of`.
@@ -67,7 +68,7 @@ def load(key: str, shape: tuple[int, int, int]) -> np.ndarray | None:
       whole = file.read() == _digest(key, pixels)
   except Exception:  # of almost any type, on what is half an array
     whole = False
-  if not whole or pixels.shape[:3] != shape:
+  if not whole or pixels.shape[:3] not in (shape, (0, *shape[1:])):
     logging.warning('the cached images %r are damaged: they are decoded again',
                     path)
     return None
@@ -84,7 +85,7 @@ def save(key: str, pixels: np.ndarray, most: int) -> None:
 
   Args:
     key: of `key_of`.
-    pixels: uint8 [N, H, W, C].
+    pixels: uint8 [N, H, W, C], or [0, H, W, C] to keep C alone.
     most: bytes that all of the cache may take.
   """
   path = _path(key)

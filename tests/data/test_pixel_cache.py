@@ -173,10 +173,33 @@ def test_what_a_kill_left_is_removed_in_time(pictures, home):
     (0, 'RGB', False), (95 / GIB, 'RGB', False), (287 / GIB, 'RGB', False),
     (288 / GIB, 'RGB', True), (95 / GIB, 'L', False), (96 / GIB, 'L', True)])
 def test_a_folder_that_does_not_fit_is_read_as_it_was(
-    tmp_path, home, cache, mode, kept):
-  source = folder.folder_source(write(tmp_path / 'data', mode=mode), 4,
-                                cache=cache)
-  assert (source.pixels is not None) == home.exists() == kept
+    tmp_path, home, never_decoded, cache, mode, kept):
+  pictures = write(tmp_path / 'data', mode=mode)
+  source = folder.folder_source(pictures, 4, cache=cache)
+  plain = all_of(source)
+  assert (source.pixels is not None) == kept
+  assert home.exists() == (cache > 0)
+  chex.assert_trees_all_equal(all_of(folder.folder_source(pictures, 4)), plain)
+  # Room for it is made use of, and what there is is none to a smaller one.
+  for other in (1, cache):
+    again = folder.folder_source(pictures, 4, cache=other)
+    assert (again.pixels is not None) == (other == 1 or kept)
+    chex.assert_trees_all_equal(all_of(again), plain)
+  if cache:
+    never_decoded()
+    folder.folder_source(pictures, 4, cache=cache)
+
+
+def test_files_that_do_not_fit_are_not_verified_again(
+    pictures, home, never_decoded):
+  folder.folder_source(pictures, 4, cache=100 / GIB)
+  (path,) = home.iterdir()
+  assert path.stat().st_size < 200  # no pixel of it
+  with open(os.path.join(pictures, 'a', '1.png'), 'ab') as file:
+    file.write(b'more')  # which a PNG may end in
+  never_decoded()
+  with pytest.raises(ValueError, match='an image was opened'):
+    folder.folder_source(pictures, 4, cache=100 / GIB)
 
 
 def test_a_broken_file_is_named_as_without_it(pictures, home):
