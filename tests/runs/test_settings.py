@@ -160,11 +160,12 @@ def test_fields_of_many_kinds_say_what_they_may_hold():
              'learning_rate': 1e-3, 'b2': 0.99, 'weight_decay': 0.1,
              'ema_decay': 0.9}
   hints = {'data': str, 'parallel': str, 'image_size': tuple[int, ...] | None,
-           'channels': int | None,
+           'channels': int | None, 'labels': str,
            'conditional': bool, 'width': tuple[int, ...],
            'shape': tuple[int, ...], 'class_names': tuple[str, ...],
-           **dict.fromkeys(('held_out', 'learning_rate', 'b2', 'weight_decay',
-                            'ema_decay', 'dropout', 'data_std'), float)}
+           **dict.fromkeys(('held_out', 'cache', 'learning_rate', 'b2',
+                            'weight_decay', 'ema_decay', 'dropout',
+                            'data_std'), float)}
   made = []
   for name, make in vars(fields).items():
     if isinstance(make, functools.partial):
