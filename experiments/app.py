@@ -14,6 +14,7 @@ from absl import flags
 from absl import logging
 import jax
 
+from genjax.data import pixel_cache
 from genjax.runs.fit import Stopped
 
 # What is wrong in what the user gave, or in the world; anything else is ours.
@@ -130,8 +131,7 @@ def _leaving_at_once(name: str) -> Iterator[None]:
 def _use_compile_cache() -> None:
   """Keeps compiled programs between runs, so that the next starts at once."""
   if jax.config.values['jax_compilation_cache_dir'] is None:
-    home = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-    folder = os.path.join(home, 'genjax')
+    folder = pixel_cache.home()
     try:
       os.makedirs(folder, exist_ok=True)
     except OSError:

@@ -13,7 +13,8 @@ from genjax.runs.settings import rules
 from genjax.runs.task import Run
 
 # Settings that the data decide.
-FACTS = ('shape', 'class_names', 'num_examples', 'data_std')
+FACTS = ('shape', 'class_names', 'num_examples', 'data_std', 'vector_names',
+         'vector_mean', 'vector_std')
 
 # Settings of a diffusion run that flags of the same names say anew.
 _OF_DRAWING = ('sampler', 'rho', 'eta', 'churn', 'tau', 'guidance')
@@ -125,8 +126,7 @@ def opened() -> Run:
 def drawn_by(run: Run) -> dict[str, Any]:
   """What samples of the run that `opened` gave depend on, beside their number.
   """
-  names = ('sampling_steps', *_OF_DRAWING)
-  values = flags.FLAGS
+  names, values = ('sampling_steps', *_OF_DRAWING), flags.FLAGS
   return {'workdir': values.workdir, 'step': run.step,
           'weights': values.weights, 'seed': values.seed,
           **{name: getattr(run.settings, name) for name in names

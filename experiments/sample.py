@@ -22,6 +22,7 @@ from genjax.checks import check
 from genjax.data import sample_files
 from genjax.reports.draws import classes_of
 from genjax.reports.draws import draw
+from genjax.reports.draws import numbers_of
 from genjax.reports.draws import sampler_of
 from genjax.runs.workdir import check_output
 from genjax.runs.workdir import write_json
@@ -35,6 +36,10 @@ def define_flags() -> None:
                             'draw.', lower_bound=1)
   absl_flags.DEFINE_list('labels', None, 'Classes to draw in turn, by number '
                          'or name, with commas between; all where absent.')
+  absl_flags.DEFINE_list('vector', None, 'Numbers to draw under, with commas '
+                         'between, one for each column of numbers in the table '
+                         'that the run was told (--labels=csv:<path> in '
+                         'training); their means where absent.')
   absl_flags.DEFINE_string('out', None, 'An .npz file or a folder of PNG '
                            'files; samples.npz in the workdir where absent.')
 
@@ -60,6 +65,21 @@ def parse_labels(
           f'names of classes or, where no name is the number of another class, '
           f'numbers below {len(classes)}', repr(name))
   return np.resize(np.asarray(chosen, np.int64), num_samples)
+
+
+def parse_vector(
+    names: Sequence[str], words: list[str] | None
+) -> list[float] | None:
+  """A number for each of the names that a run is told; None for their means.
+
+  Raises:
+    ValueError: anything else, or a run that is told none.
+  """
+  if words is None:
+    return None
+  check(bool(names), 'vector', 'must be absent for a model that is told no '
+        'numbers', ','.join(words))
+  return flags.numbers('vector', words, len(names))
 
 
 def check_out(out: str, flat: bool) -> None:
@@ -92,13 +112,15 @@ def main() -> None:
   sampler_of('workdir', run)  # before anything else is said
   num, classes = values.num_samples, classes_of(run.settings)
   label = parse_labels(classes, values.labels, num)
+  vector = parse_vector(numbers_of(run.settings), values.vector)
   out = values.out or os.path.join(values.workdir, 'samples.npz')
   check_output(out)
   check_out(out, flat=len(run.settings.shape) == 1)
-  x = draw('workdir', run, num, label, values.seed)
+  x = draw('workdir', run, num, label, values.seed, vector)
   replaced = ', in place of earlier ones' if os.path.isfile(out) else ''
   write_samples(out, x, label, classes, {
-      **flags.drawn_by(run), 'num_samples': num, 'labels': values.labels})
+      **flags.drawn_by(run), 'num_samples': num, 'labels': values.labels,
+      **({} if vector is None else {'vector': vector})})
   print(f'wrote {num} samples to {out}{replaced}')
 
 

@@ -45,9 +45,8 @@ def resolve(
   check_settings(settings)
   data = open_data(settings)
   settings = diffusion_settings.with_facts(settings, data)
-  # The recipe's guidance, the difference that a class makes, needs classes.
-  if diffusion_settings.num_classes(settings) is None and (
-      'guidance' not in chosen):
+  # The recipe's guidance is the difference that a condition makes.
+  if not diffusion_settings.is_told(settings) and 'guidance' not in chosen:
     settings = dataclasses.replace(settings, guidance=1.0)
   return settings, data
 

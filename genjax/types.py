@@ -51,7 +51,7 @@ class Source(Protocol):
   """A random-access data set, of the shape of `tfds.data_source` and grain.
 
   An item is `{'image': uint8 [H, W, C], 'label': int}` or `{'x': float32 [D],
-  'label': int}`; `label` may be absent.
+  'label': int}`; `label` may be absent, and `'vector': float32 [V]` beside it.
   """
 
   def __len__(self) -> int:

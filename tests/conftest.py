@@ -65,6 +65,14 @@ def pytest_collection_finish():
   gc.freeze()
 
 
+@pytest.fixture(scope='session', autouse=True)
+def own_cache_folder(tmp_path_factory):
+  """What is kept between runs is not kept among what the user's runs keep."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('home')))
+    yield
+
+
 @pytest.fixture(scope='module', autouse=True)
 def forget_programs():
   """Those of one module are of little use to the next, and fill the memory."""

@@ -1,39 +1,48 @@
-"""A folder of PNG and JPEG files as a source; sub-folder = class."""
+"""A folder of PNG and JPEG files as a source."""
 
 import concurrent.futures
 import dataclasses
+import functools
+import math
 import operator
 import os
 import pathlib
 import stat
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 from absl import logging
 import numpy as np
 from PIL import Image
 from PIL import ImageOps
+import tqdm
 
 from genjax.checks import check
 from genjax.checks import check_positive
-from genjax.data import folder_names
+from genjax.data import folder_files
+from genjax.data import identity
+from genjax.data import pixel_cache
 
-_SUFFIXES = ('.png', '.jpg', '.jpeg')
 _MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}
 _GREY = ('1', 'L', 'I', 'I;16', 'I;16B', 'I;16L')
 
 
 @dataclasses.dataclass(frozen=True)
 class FolderSource:
-  """Images decoded when asked for: random access, nothing kept in memory.
+  """Images decoded when asked for, or once and for all: random access.
 
   Attributes:
-    files: The paths, ordered by class and name.
+    files: The paths, in order of sub-folder and name.
     labels: int [N], the position of each file's class in `class_names`; empty
       without classes.
-    class_names: Sorted names of the sub-folders, as `folder_names` has them;
-      empty without classes.
+    class_names: Sorted names of the classes; those of sub-folders as
+      `folder_names` has them; empty without classes.
     size: Height and width of the images in pixels.
     channels: 1 (grey), 3 (RGB) or 4 (RGB and opacity).
+    pixels: uint8 [N, H, W, channels] of all files; None where each is decoded
+      when it is asked for, and nothing is kept in memory.
+    labels_path: Of the file that says the classes; empty where the paths do.
+    vectors: Numbers that it says of each image, float32 [N, V]; None for none.
+    vector_names: Of these V numbers.
   """
 
   files: tuple[str, ...]
@@ -41,16 +50,26 @@ class FolderSource:
   class_names: tuple[str, ...]
   size: tuple[int, int]
   channels: int
+  pixels: np.ndarray | None = dataclasses.field(
+      default=None, repr=False, compare=False)
+  labels_path: str = ''
+  vectors: np.ndarray | None = dataclasses.field(
+      default=None, repr=False, compare=False)
+  vector_names: tuple[str, ...] = ()
 
   def __len__(self) -> int:
     return len(self.files)
 
   def __getitem__(self, index: int) -> dict[str, Any]:
     index = operator.index(index)
-    pixels = _read(self.files[index], self.size, self.channels)
-    if not self.labels:
-      return {'image': pixels}
-    return {'image': pixels, 'label': np.int32(self.labels[index])}
+    pixels = _read(self.files[index], self.size, self.channels) if (
+        self.pixels is None) else self.pixels[index]
+    item: dict[str, Any] = {'image': pixels}
+    if self.labels:
+      item['label'] = np.int32(self.labels[index])
+    if self.vectors is not None:
+      item['vector'] = self.vectors[index]
+    return item
 
 
 def folder_source(
@@ -59,15 +78,17 @@ def folder_source(
     *,
     channels: int | None = None,
     verify: bool = True,
+    cache: float = 0.0,
+    labels: str = 'folders',
 ) -> FolderSource:
   """The images below `path`, as uint8 [H, W, channels].
 
   Files directly in `path` have no label; files in sub-folders (at any depth)
-  have the first-level sub-folder as class, classes in order of name. Links
-  are followed, but for one back to a folder that it is in. What is hidden or
-  a system's own (`folder_names.is_hidden`) is no image and no class. Files
-  other than .png, .jpg and .jpeg (any case) are left out, and a line in the
-  log says which.
+  have the first-level sub-folder as class, unless `labels` says otherwise;
+  classes are in order of name. Links are followed, but for one back to a
+  folder that it is in. What is hidden or a system's own
+  (`folder_names.is_hidden`) is no image and no class. Files other than .png,
+  .jpg and .jpeg (any case) are left out, and a line in the log says which.
 
   Args:
     path: The folder.
@@ -79,6 +100,12 @@ def folder_source(
     verify: Whether every file is read once now, as it will be in training, so
       that a broken one is found before. Costs an epoch's decoding, and for
       PNG another reading of the bytes.
+    cache: GiB of pixels up to which all files are decoded now, unless an
+      earlier call has, and kept in memory and in `pixel_cache`. Of more it
+      keeps that they could be read, and `verify` does not read them again. The
+      source is the same with it and without.
+    labels: where the classes are from: 'folders', 'prefix' or 'csv:<path>',
+      see `folder_labels`.
 
   Returns:
     A source with `class_names`.
@@ -87,7 +114,7 @@ def folder_source(
     ValueError: If there is no such folder or no image, if images lie both at
       the top and in sub-folders, if a sub-folder beside others is empty, if
       two of them are one class, if a folder cannot be read or a link leads
-      nowhere, or if a file is broken.
+      nowhere, if a file is broken, or if `labels` do not fit the files.
   """
   where = 'folder_source'
   size = (image_size if isinstance(image_size, tuple)
@@ -96,50 +123,73 @@ def folder_source(
     check_positive(where, 'image_size', side)
   check(channels in (None, 1, 3, 4), where, 'channels must be 1, 3 or 4',
         channels)
-  root, shown = pathlib.Path(path), repr(os.fspath(path))
-  check(root.is_dir(), where, 'path must be an existing folder', shown)
-  entries = _entries(root)
-  top, others = _sort_out(p for p, mode in entries if not stat.S_ISDIR(mode))
-  classes: dict[str, list[pathlib.Path]] = {}
-  for folder in (p for p, mode in entries if stat.S_ISDIR(mode)):
-    name = folder_names.from_folder(folder.name)
-    check(name not in classes, where,
-          f'every sub-folder of {shown} must be a class of its own',
-          f'two that are {name!r}')
-    classes[name], more = _sort_out(_walk(folder, (_identity(root),)))
-    others += more
-  filled = sorted(name for name, files in classes.items() if files)
-  check(bool(top or filled), where,
-        f'{shown} must hold {", ".join(_SUFFIXES)} files, directly or in one '
-        'sub-folder a class', 'none')
-  check(not (top and filled), where,
-        f'{shown} must hold images either directly (no classes) or in '
-        'sub-folders (classes): move them',
-        f'{len(top)} beside the sub-folders {_listed(filled)}')
-  empty = [name for name in sorted(classes) if filled and name not in filled]
-  check(not empty, where, f'every sub-folder of {shown} must hold images: '
-        'remove the others', f'none in {_listed(empty)}')
-  if others:
-    logging.warning(
-        '%s: left out of %s (no %s files): %s', where, shown,
-        ', '.join(_SUFFIXES),
-        _listed([str(p.relative_to(root)) for p in others]))
+  root = pathlib.Path(path)
+  check(root.is_dir(), where, 'path must be an existing folder',
+        repr(os.fspath(path)))
+  files, labelled = folder_files.find(root, labels)
+  channels, pixels = _pixels(root, files, size, channels, verify, cache)
+  return FolderSource(tuple(map(str, files)), labelled.labels,
+                      labelled.class_names, size, channels, pixels,
+                      labelled.path, labelled.vectors, labelled.vector_names)
 
-  files = top + [f for name in filled for f in classes[name]]
-  labels = [i for i, name in enumerate(filled) for _ in classes[name]]
-  if verify or channels is None:
-    # Pillow decodes outside the interpreter lock, so threads help; more than
-    # processors would only hold more images in memory.
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-      grey = list(pool.map(lambda f: _look(f, size, verify), files))
+
+def _pixels(
+    root: pathlib.Path, files: Sequence[pathlib.Path], size: tuple[int, int],
+    channels: int | None, verify: bool, cache: float
+) -> tuple[int, np.ndarray | None]:
+  """The channels of the files, and their pixels where these fit in `cache`.
+
+  Of files that do not fit the cache keeps no pixel, but that all can be read.
+  """
+  most, key, shape = int(cache * 2**30), '', (len(files), *size)
+  if most > 0:
+    key = _key_of(root, files, size, channels)
+    known = pixel_cache.load(key, shape)
+    if known is not None:
+      channels = known.shape[-1]
+      if math.prod(shape) * channels > most:
+        return channels, None
+      if len(known):
+        return channels, known
+  # Pillow decodes outside the interpreter lock, so threads help; more than
+  # processors would only hold more images in memory.
+  with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
     if channels is None:
-      channels = 1 if all(grey) else 3
-      if channels == 3 and any(grey):
-        logging.warning('%s: %d of %d images of %s are grey and will be read '
-                        'as RGB, like the others', where, sum(grey), len(grey),
-                        shown)
-  return FolderSource(tuple(map(str, files)), tuple(labels), tuple(filled),
-                      size, channels)
+      channels = _channels(list(pool.map(_is_grey, files)), root)
+    kept = math.prod(shape) * channels <= most
+    if not (kept or verify):
+      return channels, None
+    pixels = np.empty((len(files) * kept, *size, channels), np.uint8)
+    read = functools.partial(_verified, size=size, channels=channels)
+    # Silent where there is no terminal.
+    for i, image in enumerate(tqdm.tqdm(
+        pool.map(read, files), 'reading images', len(files), disable=None)):
+      if kept:
+        pixels[i] = image
+  if key:
+    pixel_cache.save(key, pixels, most)
+  return channels, pixels if kept else None
+
+
+def _key_of(
+    root: pathlib.Path, files: Sequence[pathlib.Path], size: tuple[int, int],
+    channels: int | None
+) -> str:
+  try:
+    known = identity.read_files(map(str, files))
+  except OSError as error:
+    raise ValueError(_broken(error.filename, error)) from error
+  return pixel_cache.key_of([os.path.relpath(f, root) for f in files], known,
+                            size, channels)
+
+
+def _channels(grey: Sequence[bool], root: pathlib.Path) -> int:
+  """1 where all images are grey, else 3."""
+  if not all(grey) and any(grey):
+    logging.warning('folder_source: %d of %d images of %r are grey and will be '
+                    'read as RGB, like the others', sum(grey), len(grey),
+                    str(root))
+  return 1 if all(grey) else 3
 
 
 def fit(
@@ -207,95 +257,30 @@ def _read(path: str, size: tuple[int, int], channels: int) -> np.ndarray:
     raise ValueError(_broken(path, error)) from error
 
 
-def _look(path: pathlib.Path, size: tuple[int, int], verify: bool) -> bool:
+def _is_grey(path: pathlib.Path) -> bool:
   """Whether the image is grey and opaque; its header says so.
-
-  With `verify` the file is read whole too.
 
   Raises:
     ValueError: one line, unless it can be read.
   """
   try:
     with Image.open(path) as image:
-      grey = image.mode in _GREY and not image.has_transparency_data
-      if verify and image.format == 'PNG':
-        image.verify()  # the checksums, which unpacking passes over
+      return image.mode in _GREY and not image.has_transparency_data
   except Exception as error:
     raise ValueError(_broken(path, error)) from error
-  if verify:
-    _read(str(path), size, 3)
-  return grey
 
 
-def _entries(folder: pathlib.Path) -> list[tuple[pathlib.Path, int]]:
-  """(path, mode of what it leads to) in order of name, but for the hidden."""
+def _verified(
+    path: pathlib.Path, size: tuple[int, int], channels: int
+) -> np.ndarray:
+  """`_read`, after the checksums of a PNG, which unpacking passes over."""
   try:
-    paths = sorted(p for p in folder.iterdir()
-                   if not folder_names.is_hidden(p.name))
-  except OSError as error:
-    raise ValueError(
-        f'folder_source: folders must be readable, got {_reason(error)}, '
-        f'{str(folder)!r}') from error
-  return [(path, _mode(path)) for path in paths]
-
-
-def _mode(path: pathlib.Path) -> int:
-  try:
-    mode = path.stat().st_mode
-  except OSError as error:
-    raise ValueError(
-        'folder_source: links must lead to a file or folder: mend or remove '
-        f'{str(path)!r}, got {_reason(error)}') from error
-  check(stat.S_ISDIR(mode) or stat.S_ISREG(mode) or not _is_image(path),
-        'folder_source', 'images must be regular files',
-        f'another kind, {str(path)!r}')
-  return mode
-
-
-def _walk(
-    folder: pathlib.Path, above: tuple[tuple[int, int], ...]
-) -> Iterator[pathlib.Path]:
-  """The files below `folder`, at any depth; `above` are the folders it is in.
-  """
-  here = _identity(folder)
-  if here in above:
-    return  # a link back, to what is being read already
-  for path, mode in _entries(folder):
-    if stat.S_ISDIR(mode):
-      yield from _walk(path, (*above, here))
-    else:
-      yield path
-
-
-def _identity(folder: pathlib.Path) -> tuple[int, int]:
-  status = folder.stat()
-  return status.st_dev, status.st_ino
-
-
-def _sort_out(
-    files: Iterator[pathlib.Path]
-) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
-  """(those called like images, the others), each in order."""
-  found = sorted(files)
-  return ([path for path in found if _is_image(path)],
-          [path for path in found if not _is_image(path)])
-
-
-def _is_image(path: pathlib.Path) -> bool:
-  return path.suffix.lower() in _SUFFIXES
-
-
-def _listed(names: Sequence[str], most: int = 3) -> str:
-  """Some names for a message in one line."""
-  # What could end the line is written as in Python.
-  shown = [name if name.isprintable() else repr(name) for name in names[:most]]
-  rest = len(names) - len(shown)
-  return ', '.join(shown) + (f' and {rest} more' if rest else '')
-
-
-def _reason(error: Exception) -> str:
-  text = getattr(error, 'strerror', None) or str(error)
-  return text.splitlines()[0] if text else type(error).__name__
+    with Image.open(path) as image:
+      if image.format == 'PNG':
+        image.verify()
+  except Exception as error:
+    raise ValueError(_broken(path, error)) from error
+  return _read(str(path), size, channels)
 
 
 def _broken(path: str | os.PathLike, error: Exception) -> str:

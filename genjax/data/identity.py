@@ -31,7 +31,8 @@ def identify(source: Source, known: Files | None = None) -> Identity:
 
   Arrays are read whole up to 256 MiB each, of larger ones evenly spaced rows.
   Of files count path below their common folder, size, and 64 KiB at each end;
-  where and when they lie there do not count. Of another source 256 evenly
+  where and when they lie there do not count. A table that says the classes of
+  files counts whole, and by its own name. Of another source 256 evenly
   spaced items are read.
 
   Args:
@@ -49,7 +50,11 @@ def identify(source: Source, known: Files | None = None) -> Identity:
   if isinstance(source, ArraySource):
     _add(digest, source.arrays)
   elif paths is not None:  # one file an item, as `folder_source` has them
-    files = _read_files(paths, known or {})
+    files = read_files(paths, known)
+    if table := getattr(source, 'labels_path', ''):
+      # No path of an image below the folder is written so.
+      name = f'labels://{os.path.basename(table)}'
+      files = {**files, name: _read_table(table)}
     for name, (size, _, content) in files.items():
       digest.update(f'{name!r} {size} {content}\n'.encode())
   else:
@@ -83,8 +88,17 @@ def _add(digest: Any, arrays: Mapping[str, Any]) -> None:
     digest.update(np.ascontiguousarray(x).data)
 
 
-def _read_files(paths: Iterable[str], known: Files) -> Files:
-  paths = list(paths)
+def read_files(paths: Iterable[str], known: Files | None = None) -> Files:
+  """What is known of files, by their paths below their common folder.
+
+  Args:
+    paths: of the files.
+    known: see `identify`.
+
+  Raises:
+    OSError: one cannot be read.
+  """
+  paths, known = list(paths), known or {}
   top = os.path.commonpath([os.path.dirname(path) for path in paths])
   found = {}
   for path in sorted(paths):
@@ -95,6 +109,13 @@ def _read_files(paths: Iterable[str], known: Files) -> Files:
       content = _digest(path, status.st_size)
     found[name] = (status.st_size, status.st_mtime_ns, content)
   return found
+
+
+def _read_table(path: str) -> tuple[int, int, str]:
+  status = os.stat(path)
+  with open(path, 'rb') as file:
+    digest = hashlib.file_digest(file, 'sha256').hexdigest()
+  return status.st_size, status.st_mtime_ns, digest[:16]
 
 
 def _digest(path: str, size: int) -> str:

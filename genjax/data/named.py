@@ -48,6 +48,8 @@ class _Options(NamedTuple):
   channels: int | None
   held_out: float | None
   seed: int
+  cache: float
+  labels: str
 
 
 def _embedded(read: Any, argument: str, options: _Options) -> Data:
@@ -111,7 +113,8 @@ def _folder(argument: str, options: _Options) -> Data:
   # An empty path would be the current folder.
   check(bool(argument), 'data', 'folder:<path> must name a folder', "'folder:'")
   source = folder.folder_source(argument, _size(options) or (32, 32),
-                                channels=options.channels)
+                                channels=options.channels,
+                                cache=options.cache, labels=options.labels)
   return _split(source, options)
 
 
@@ -145,6 +148,8 @@ def _size(options: _Options) -> tuple[int, int] | None:
 
 
 def _check_unused(data: str, options: _Options, *names: str) -> None:
+  check(options.labels == 'folders', 'labels', f'must be absent for {data}',
+        options.labels)
   for name in names:
     value = getattr(options, name)
     check(not value, name, f'must be absent for {data}', value)
@@ -164,7 +169,8 @@ KINDS: Mapping[str, Callable[[str, _Options], Data]] = {
 
 def open_data(
     name: str, *, image_size: tuple[int, ...] | None = None,
-    channels: int | None = None, held_out: float | None = None, seed: int = 0
+    channels: int | None = None, held_out: float | None = None, seed: int = 0,
+    cache: float = 0.0, labels: str = 'folders'
 ) -> Data:
   """Opens the data set of a name.
 
@@ -177,6 +183,9 @@ def open_data(
       training; None is a tenth of 20 or more, and none of fewer. Other data
       have a test split of their own.
     seed: of the toy sets' draw and of the choice of held-out files.
+    cache: GiB of pixels up to which the images of a folder are decoded once
+      and kept, see `folder_source`.
+    labels: where the classes of a folder are from, see `folder_source`.
 
   Raises:
     ValueError: unknown or unreadable data, or an option that is not theirs.
@@ -186,7 +195,8 @@ def open_data(
   # A slip of the hand would fill the memory.
   check(max(image_size or (1,)) <= _LARGEST, 'image_size',
         f'must be at most {_LARGEST}', image_size)
-  return KINDS[kind](argument, _Options(image_size, channels, held_out, seed))
+  return KINDS[kind](argument, _Options(image_size, channels, held_out, seed,
+                                        cache, labels))
 
 
 def _line(key: Key, n: int, *, slope: float = 0.8, intercept: float = -0.3,

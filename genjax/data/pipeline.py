@@ -16,16 +16,16 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.checks import check_in_range
-from genjax.data.sources import ArraySource
-from genjax.data.sources import check_columns
-from genjax.data.sources import class_names
+from genjax.data.sources import columns_of
+from genjax.data.sources import describe
+from genjax.data.sources import in_memory
 from genjax.data.sources import permutation
 from genjax.data.sources import random_bits
-from genjax.data.sources import stacked
 from genjax.types import Batch
 from genjax.types import Source
 
-_ORDER, _FLIP, _EVAL = 0, 1, 2
+# Streams of random bits; 3 is that of `split_held_out`.
+_ORDER, _FLIP, _EVAL, _CROP = 0, 1, 2, 4
 
 
 def to_model_range(image: np.ndarray) -> np.ndarray:
@@ -65,6 +65,7 @@ def batches(
     seed: int,
     start_step: int = 0,
     horizontal_flip: bool = False,
+    crop: int = 0,
     shuffle: bool = True,
     num_threads: int = 4,
 ) -> Iterator[Batch]:
@@ -77,30 +78,32 @@ def batches(
   Args:
     source: N elements. `batch_size` may exceed N: a batch then spans epochs.
     batch_size: B, of the global batch.
-    seed: Of the orders and flips.
+    seed: Of the orders, flips and crops.
     start_step: Number of batches that are skipped, at no cost.
     horizontal_flip: Whether each image is mirrored with probability 1/2.
+    crop: Pixels by which each image is reflected beyond its border before a
+      window of its own size is cut out of it at random; 0 leaves it alone.
     shuffle: Whether each epoch has an order of its own; else that of
       `source`.
     num_threads: Batches that are read ahead, for sources not in memory.
 
   Returns:
-    An iterator over {'x': float32 [B, ...], 'cond': {'label': int32 [B]},
-    'index': int32 [B]}; images are in [-1, 1], vectors as they are; 'label' is
-    there if `source` has it.
+    An iterator over {'x': float32 [B, ...], 'cond': {'label': int32 [B],
+    'vector': float32 [B, V]}, 'index': int32 [B]}; images are in [-1, 1],
+    points as they are; 'label' and 'vector' are there if `source` has them.
 
   Raises:
     ValueError: If `source` is empty, a number is out of range, vectors are to
-      be flipped, or, when it is read, an element is none of a `Source`.
+      be flipped or cropped, an image has no more than `crop` pixels a side, or,
+      when it is read, an element is none of a `Source`.
   """
   _check_stream(source, batch_size, seed, start_step, num_threads)
-  if horizontal_flip:
-    check('image' in source[0], 'batches', 'horizontal_flip needs images',
-          f'a source of {", ".join(source[0])}')
+  if horizontal_flip or crop:
+    _check_images(describe(source).shape, horizontal_flip, crop)
   make = functools.partial(
       batch_at, source, batch_size, seed=seed,
-      horizontal_flip=horizontal_flip, shuffle=shuffle)
-  if isinstance(source, ArraySource):
+      horizontal_flip=horizontal_flip, crop=crop, shuffle=shuffle)
+  if in_memory(source):
     return map(make, itertools.count(start_step))
   # Here, because it takes seconds that sources in memory need not pay.
   import grain
@@ -119,6 +122,7 @@ def batch_at(
     *,
     seed: int,
     horizontal_flip: bool = False,
+    crop: int = 0,
     shuffle: bool = True,
 ) -> Batch:
   """Batch number `step` of the stream `batches`, which has its arguments."""
@@ -131,12 +135,32 @@ def batch_at(
   else:
     elements = places
   batch = _assemble(source, elements)
+  _check_images(batch['x'].shape[1:], horizontal_flip, crop)
   if horizontal_flip:
-    check(batch['x'].ndim == 4, 'batches', 'horizontal_flip needs images',
-          f'elements of shape {batch["x"].shape[1:]}')
     flip = _by_epoch(_flips, epochs, places, size, seed)
     batch['x'][flip] = batch['x'][flip, :, ::-1]
+  if crop:
+    batch['x'] = _cropped(batch['x'], crop, _by_epoch(
+        _crops, epochs, places, size, seed))
   return batch
+
+
+def _cropped(x: np.ndarray, crop: int, bits: np.ndarray) -> np.ndarray:
+  """x [B, H, W, C], each moved by up to `crop` pixels either way.
+
+  What comes in at a border is the image mirrored there, the border not
+  doubled. `bits` uint64 [B] decide.
+  """
+  number, height, width, _ = x.shape
+  pad = [(0, 0), (crop, crop), (crop, crop), (0, 0)]
+  padded = np.pad(x, pad, 'reflect')
+  # Of 32 bits each: every place is as likely as the others, but for 2e-6.
+  down, right = (half % np.uint64(2 * crop + 1) for half in (
+      bits >> np.uint64(32), bits & np.uint64(2**32 - 1)))
+  rows = down.astype(int)[:, None] + np.arange(height)
+  columns = right.astype(int)[:, None] + np.arange(width)
+  return padded[np.arange(number)[:, None, None], rows[:, :, None],
+                columns[:, None, :]]
 
 
 def full_batch(source: Source) -> Batch:
@@ -180,6 +204,15 @@ def _check_stream(source, batch_size, seed, start_step, num_threads):
   check_in_range('batches', 'num_threads', num_threads, 1, 1024)
 
 
+def _check_images(shape, horizontal_flip, crop):
+  check(not horizontal_flip or len(shape) == 3, 'batches',
+        'horizontal_flip needs images', f'elements of shape {shape}')
+  check(crop >= 0, 'batches', 'crop must be non-negative', crop)
+  check(not crop or len(shape) == 3 and crop < min(shape[:2]), 'batches',
+        f'crop needs images of more than {crop} pixels a side',
+        f'elements of shape {shape}')
+
+
 def _by_epoch(table, epochs, places, size, seed) -> np.ndarray:
   """table(epoch)[place] of each position [B]."""
   parts = [table(size, seed, int(epoch))[places[epochs == epoch]]
@@ -198,15 +231,17 @@ def _flips(size: int, seed: int, epoch: int) -> np.ndarray:
   return random_bits(size, seed, _FLIP, epoch) >> np.uint64(63) == 1
 
 
+@functools.lru_cache(maxsize=4)
+def _crops(size: int, seed: int, epoch: int) -> np.ndarray:
+  return random_bits(size, seed, _CROP, epoch)
+
+
 def _assemble(source: Source, elements: np.ndarray) -> Batch:
   """The batch of the given elements [B]."""
-  if isinstance(source, ArraySource):
-    columns = {name: a[elements] for name, a in source.arrays.items()}
-  else:
-    columns = stacked('batches', [source[int(i)] for i in elements])
-    check_columns('batches', columns, class_names(source))
+  columns = columns_of(source, elements)
   x = (to_model_range(columns['image']) if 'image' in columns
        else np.asarray(columns['x'], np.float32))
-  cond = ({'label': columns['label'].astype(np.int32)}
-          if 'label' in columns else {})
+  cond = {name: columns[name].astype(dtype)
+          for name, dtype in (('label', np.int32), ('vector', np.float32))
+          if name in columns}
   return {'x': x, 'cond': cond, 'index': np.arange(len(x), dtype=np.int32)}

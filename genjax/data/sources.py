@@ -18,10 +18,12 @@ class ArraySource:
 
   Attributes:
     arrays: {'image': uint8 [N, H, W, C]} or {'x': float [N, D], finite}, and
-      'label': int [N] where there are labels. (What is no image in files, but
-      has been made one, may be 'x' of more axes: float [N, H, W, C].)
+      'label': int [N] where there are labels, 'vector': float [N, V] where
+      numbers are told beside. (What is no image in files, but has been made
+      one, may be 'x' of more axes: float [N, H, W, C].)
     class_names: The name of each label, all different; empty where there are
       none.
+    vector_names: The name of each of the V numbers; empty where there are none.
 
   Raises:
     ValueError: If an array is of another type or shape or not finite, the
@@ -30,6 +32,7 @@ class ArraySource:
 
   arrays: Mapping[str, np.ndarray]
   class_names: tuple[str, ...] = ()
+  vector_names: tuple[str, ...] = ()
 
   def __post_init__(self):
     where, names = 'ArraySource', self.class_names
@@ -42,8 +45,13 @@ class ArraySource:
     check(len(set(names)) == len(names), where,
           'class_names must differ', list(names))
     check_columns(where, self.arrays, names)
-    others = self.arrays.keys() - {'image', 'x', 'label'}
-    check(not others, where, "arrays must be 'image' or 'x', and 'label'",
+    size = shapes.get('vector', (0, 0))[-1]
+    check(size == len(self.vector_names), where,
+          "'vector' must have a name for each number",
+          f'{len(self.vector_names)} for {size}')
+    others = self.arrays.keys() - {'image', 'x', 'label', 'vector'}
+    check(not others, where,
+          "arrays must be 'image' or 'x', and 'label' and 'vector'",
           ', '.join(map(repr, self.arrays)))
 
   def __len__(self) -> int:
@@ -68,6 +76,10 @@ class View:
   def class_names(self) -> tuple[str, ...]:
     return class_names(self.source)
 
+  @property
+  def vector_names(self) -> tuple[str, ...]:
+    return vector_names(self.source)
+
   def __len__(self) -> int:
     return len(self.indices)
 
@@ -84,8 +96,8 @@ def check_columns(
 
   Args:
     where: what the message begins with.
-    columns: 'image' or 'x', and perhaps 'label', each [N, ...]; what else is
-      there is not looked at.
+    columns: 'image' or 'x', and perhaps 'label' and 'vector', each [N, ...];
+      what else is there is not looked at.
     names: of the classes; empty where they are not known.
   """
   check(('image' in columns) != ('x' in columns), where,
@@ -102,6 +114,12 @@ def check_columns(
   else:
     check(not names, where, f"elements of {len(names)} classes must hold a "
           "'label'", ', '.join(map(repr, columns)))
+  if 'vector' in columns:
+    vector = np.asarray(columns['vector'])
+    check(vector.dtype.kind == 'f' and vector.ndim == 2
+          and bool(np.isfinite(vector).all()), where,
+          "'vector' must be finite float [N, V]",
+          f'{vector.dtype} {vector.shape}')
   if 'image' in columns:
     image = np.asarray(columns['image'])
     check(image.dtype == np.uint8 and image.ndim == 4
@@ -140,7 +158,7 @@ def stacked(
     ValueError: If the elements differ in what they hold, or in shape.
   """
   columns = {}
-  for name in ('image', 'x', 'label'):
+  for name in ('image', 'x', 'label', 'vector'):
     shapes = [np.shape(item[name]) if name in item else None for item in items]
     check(len(set(shapes)) == 1, where,
           f'all elements must hold {name!r} of one shape',
@@ -150,9 +168,64 @@ def stacked(
   return columns
 
 
+def in_memory(source: Source) -> bool:
+  """Whether `columns_of` reads a batch of `source` at once."""
+  if isinstance(source, View):
+    return in_memory(source.source)
+  return isinstance(source, ArraySource) or _pixels(source) is not None
+
+
+def columns_of(source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
+  """The columns [B, ...] of the elements `rows` [B] of any source.
+
+  Raises:
+    ValueError: If elements that are read one by one do not fit each other.
+  """
+  if isinstance(source, View):
+    return columns_of(source.source, source.indices[rows])
+  if isinstance(source, ArraySource):
+    return {name: a[rows] for name, a in source.arrays.items()}
+  pixels, labels = _pixels(source), getattr(source, 'labels', ())
+  vectors = getattr(source, 'vectors', None)
+  if pixels is None:
+    columns = stacked('batches', [source[int(i)] for i in rows])
+    check_columns('batches', columns, class_names(source))
+    return columns
+  columns = {'image': pixels[rows]}
+  if labels:
+    columns['label'] = np.array([labels[i] for i in rows], np.int32)
+  if vectors is not None:
+    columns['vector'] = vectors[rows]
+  return columns
+
+
+def _pixels(source: Source) -> np.ndarray | None:
+  """Of images in files, which have been decoded: uint8 [N, H, W, C]."""
+  return getattr(source, 'pixels', None)
+
+
 def class_names(source: Source) -> tuple[str, ...]:
   """The name of each label of `source`; empty where there are no labels."""
   return tuple(getattr(source, 'class_names', ()))
+
+
+def vector_names(source: Source) -> tuple[str, ...]:
+  """The name of each number told beside an element; empty for none."""
+  return tuple(getattr(source, 'vector_names', ()))
+
+
+def vectors_of(source: Source) -> np.ndarray:
+  """The numbers told beside the elements of a source that has some: [N, V].
+
+  Without reading the images of a source in memory or a folder.
+  """
+  if isinstance(source, View):
+    return vectors_of(source.source)[source.indices]
+  if isinstance(source, ArraySource):
+    return np.asarray(source.arrays['vector'])
+  known = getattr(source, 'vectors', None)
+  return np.stack([source[i]['vector'] for i in range(len(source))]
+                  if known is None else known)
 
 
 def describe(source: Source) -> Description:
@@ -176,7 +249,7 @@ def subset(source: Source, indices: np.ndarray) -> Source:
   _check_indices('subset', indices, len(source))
   if isinstance(source, ArraySource):
     arrays = {name: a[indices] for name, a in source.arrays.items()}
-    return ArraySource(arrays, source.class_names)
+    return ArraySource(arrays, source.class_names, source.vector_names)
   return View(source, indices)
 
 

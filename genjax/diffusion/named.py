@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from genjax.checks import check
 from genjax.checks import check_choice
+from genjax.diffusion import conditions
 from genjax.diffusion import prediction
 from genjax.diffusion import process
 from genjax.diffusion import samplers
@@ -27,6 +28,7 @@ from genjax.networks.mlp import MLP
 from genjax.networks.transformer import DiT
 from genjax.networks.unet import UNet
 from genjax.numerics import widen
+from genjax.types import Apply
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Params
@@ -58,6 +60,9 @@ class Parts(NamedTuple):
   weighting: str | None  # None is that which goes with the prediction
   uncertainty: bool  # whether each level's expected loss is learned
   times: str  # of training: one of TIMES
+  # Of each of the numbers that it is told, in their own units; () for none.
+  vector_mean: tuple[float, ...] = ()
+  vector_std: tuple[float, ...] = ()
 
 
 NETWORKS: Mapping[str, Callable[..., Any]] = {
@@ -243,8 +248,10 @@ def make(parts: Parts) -> Made:
     output = network.apply(variables, _waves(parts, x), *args, **kwargs)
     return output[..., :x.shape[-1]]  # of the waves nothing is asked
 
-  return Made(init, Diffusion(apply if parts.fourier else network.apply,
-                              process_of, predicted, parts.data_std),
+  told: Apply = apply if parts.fourier else network.apply
+  if parts.vector_mean:
+    told = conditions.standardising(told, parts.vector_mean, parts.vector_std)
+  return Made(init, Diffusion(told, process_of, predicted, parts.data_std),
               proc, init_schedule, weight)
 
 
@@ -305,4 +312,5 @@ def _network(parts: Parts) -> Any:
         'attention_levels', f'must be below {len(width)}, the levels of width',
         levels)
   return NETWORKS[name](parts, dropout=parts.dropout,
-                        num_classes=parts.num_classes)
+                        num_classes=parts.num_classes,
+                        vector_size=len(parts.vector_mean) or None)

@@ -43,6 +43,8 @@ class Settings:
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
   held_out: float | None = fields.held_out()
+  labels: str = fields.labels()
+  cache: float = fields.cache()
   per_class: tuple[int, ...] = setting(
       (10, 20, 50, 100), low=1, high=10**6, lengths=(1, 100), help='Numbers of '
       'real images of a class to train on, such as 10,20.')

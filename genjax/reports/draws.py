@@ -32,6 +32,12 @@ def classes_of(settings: Any) -> tuple[str, ...]:
   return settings.class_names if told else ()
 
 
+def numbers_of(settings: Any) -> tuple[str, ...]:
+  """Names of the numbers that a run is told beside an example."""
+  told = getattr(settings, 'conditional', False)
+  return getattr(settings, 'vector_names', ()) if told else ()
+
+
 def told(label: Any) -> Cond | None:
   """The condition of a label [B], or of shares [B, K]; None of None."""
   return None if label is None else {'label': jnp.asarray(label)}
@@ -56,7 +62,8 @@ def sampler_of(where: str, run: Run) -> Sample:
 
 
 def draw(
-    where: str, run: Run, num: int, label: np.ndarray | None, seed: int
+    where: str, run: Run, num: int, label: np.ndarray | None, seed: int,
+    vector: Sequence[float] | None = None
 ) -> np.ndarray:
   """Samples of a run: uint8 [N, H, W, C] of images, float [N, D] of points.
 
@@ -66,10 +73,15 @@ def draw(
     num: N.
     label: int [N], where it is told classes.
     seed: of the draw.
+    vector: [V], the numbers told beside the class, the same for all samples.
 
   Raises:
     ValueError: the run is of a kind that does not sample.
   """
+  cond = told(label)
+  if vector is not None:
+    rows = np.broadcast_to(np.asarray(vector, np.float32), (num, len(vector)))
+    cond = {**(cond or {}), 'vector': jnp.asarray(rows)}
   x = np.asarray(sampler_of(where, run)(
-      keys.key(seed, 'sample'), (num,), told(label)))
+      keys.key(seed, 'sample'), (num,), cond))
   return pipeline.to_uint8(x) if x.ndim == 4 else x

@@ -44,6 +44,8 @@ class Settings:
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
   held_out: float | None = fields.held_out()
+  labels: str = fields.labels()
+  cache: float = fields.cache()
   most: int = image_sets.most()
   classifier: str | None = image_sets.classifier()
   k: int = setting(5, low=1, high=10**6,

@@ -39,6 +39,8 @@ class Settings:
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
   held_out: float | None = fields.held_out()
+  labels: str = fields.labels()
+  cache: float = fields.cache()
   seed: int = fields.seed()
   steps: int = fields.steps(600)
   batch_size: int = fields.batch_size(64)
@@ -52,8 +54,7 @@ class Settings:
   weight_decay: float = fields.weight_decay(1e-2)
   ema_decay: float = fields.ema_decay(0.98)
   width: tuple[int, ...] = fields.width((16, 32))
-  features: int = setting(64, low=1, high=2**16,
-                          help='Number of features of an image.')
+  features: int = setting(64, low=1, high=2**16, help='Features of an image.')
   groups: int = setting(8, low=1, high=2**16, help='Largest number of groups '
                         'in which a network for images normalises channels.')
   activation: str = setting('relu', choices=tuple(sorted(ACTIVATIONS)),
@@ -132,8 +133,7 @@ def hooks(session: Session) -> list[Hook]:
 
   def test_scores(state, step):
     del step
-    found = scores(settings, batch,
-                   functools.partial(logits, state.averages['ema']))
+    found = scores(settings, batch, lambda x: logits(state.averages['ema'], x))
     return {f'test/{name}': value for name, value in found.items()}
 
   return [Hook(settings.save_every, test_scores)]

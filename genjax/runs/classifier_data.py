@@ -36,6 +36,8 @@ def open_data(chosen: Mapping[str, Any]) -> named.Data:
   for name in ('image_size', 'channels', 'held_out'):
     check(not chosen.get(name), name, 'must be absent for a toy set',
           chosen.get(name))
+  check(settings.labels == 'folders', 'labels', 'must be absent for a toy set',
+        settings.labels)
   return named.open_points(argument, named.CURVES if regression else toy.SETS,
                            _POINTS, settings.seed)
 

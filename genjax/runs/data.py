@@ -17,7 +17,8 @@ def open_data(settings: Any) -> named.Data:
   """
   return named.open_data(settings.data, image_size=settings.image_size,
                          channels=settings.channels,
-                         held_out=settings.held_out, seed=settings.seed)
+                         held_out=settings.held_out, seed=settings.seed,
+                         cache=settings.cache, labels=settings.labels)
 
 
 def channels_of(data: str, shape: Shape) -> int | None:

@@ -24,7 +24,8 @@ from genjax.runs import keys
 from genjax.runs.diffusion_functions import make_draw
 from genjax.runs.diffusion_functions import make_functions
 from genjax.runs.diffusion_functions import sampler_of
-from genjax.runs.diffusion_settings import num_classes
+from genjax.runs.diffusion_settings import is_told
+from genjax.runs.diffusion_settings import parts_of
 from genjax.runs.diffusion_settings import RECIPES
 from genjax.runs.diffusion_settings import Settings
 from genjax.runs.task import Model
@@ -59,11 +60,12 @@ def build(settings: Settings) -> Model:
   Raises:
     ValueError: parts that do not fit together.
   """
-  made = named.make(named.Parts(num_classes=num_classes(settings), **{
-      name: getattr(settings, name) for name in named.Parts._fields
-      if name != 'num_classes'}))
+  made = named.make(parts_of(settings))
   check(len(settings.shape) > 1 or not settings.horizontal_flip,
         'horizontal_flip', 'must be false for points: it needs images', True)
+  check(settings.crop == 0 or len(settings.shape) > 1 and (
+      settings.crop < min(settings.shape[:2])), 'crop', 'must be less than the '
+        'sides of an image, and 0 for points', settings.crop)
   check(len(settings.shape) > 1 or not settings.dequantise, 'dequantise',
         'must be false for points, which have no levels', True)
   check(settings.levels is not None or not settings.dequantise, 'levels',
@@ -90,7 +92,7 @@ def build(settings: Settings) -> Model:
 def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:
   """The training loss; or that of test data, without dropout and at the times
   of the process, and no more than the error."""
-  null = None if num_classes(settings) is None else conditions.null
+  null = conditions.null if is_told(settings) else None
   options: dict[str, Any] = dict(null=null, train=train)
   if train:
     drawn = settings.times == 'importance'
@@ -122,7 +124,7 @@ def loss(settings: Settings, model: Model) -> Objective:
       _loss_fn(settings, model.parts, train=True),
       make_optimizer(settings.learning_rate, settings.steps, b2=settings.b2,
                      warmup_steps=min(settings.warmup, settings.steps - 1)),
-      flip=settings.horizontal_flip)
+      flip=settings.horizontal_flip, crop=settings.crop)
 
 
 def hooks(session: Session) -> Sequence[Hook]:

@@ -6,8 +6,10 @@ drawn at random where the model is told some and no condition says which.
 by the probability-flow ODE from the least noise of the settings up; see
 `likelihood.log_likelihood` for what that noise costs. `encode` gives the noise
 to which the probability-flow ODE takes an example, at unit scale; `decode` goes
-back. All of these are told no class where there is no condition, and under
-shares of classes go by the denoisers of the two largest, mixed.
+back. All of these are told nothing where there is no condition, and under
+shares of classes go by the denoisers of the two largest, mixed. Numbers beside
+a class are told in their own units, as `vector`, float [B, V]; where a
+condition does not hold them, they are the means of the training data.
 """
 
 import functools
@@ -29,6 +31,7 @@ from genjax.diffusion.model import make_denoiser
 from genjax.diffusion.model import MakeDenoiser
 from genjax.diffusion.model import ProcessOf
 from genjax.runs import keys
+from genjax.runs.diffusion_settings import is_told
 from genjax.runs.diffusion_settings import num_classes
 from genjax.runs.diffusion_settings import Settings
 from genjax.runs.task import Functions
@@ -50,7 +53,7 @@ def make_draw(
   Raises:
     ValueError: guidance of a model that is told nothing.
   """
-  check(settings.guidance == 1 or num_classes(settings) is not None, 'guidance',
+  check(settings.guidance == 1 or is_told(settings), 'guidance',
         'must be 1 for an unconditional model', settings.guidance)
   low, high = settings.guidance_log_snr
   check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
@@ -106,8 +109,8 @@ def make_functions(
   denoiser = guidance.mixing(make_denoiser(model))
 
   def told(where: str, cond: Cond | None) -> Cond | None:
-    check(cond is None or classes is not None, where,
-          'cond must be None for a model that is told no class', cond)
+    check(cond is None or is_told(settings), where,
+          'cond must be None for a model that is told nothing', cond)
     return cond
 
   @functools.partial(jax.jit, static_argnames='back')

@@ -7,9 +7,11 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.data import named
+from genjax.data import sources
 from genjax.data.levels import levels_of
 from genjax.diffusion.named import LEARNED
 from genjax.diffusion.named import NETWORKS
+from genjax.diffusion.named import Parts
 from genjax.diffusion.named import PREDICTIONS
 from genjax.diffusion.named import PROCESSES
 from genjax.diffusion.named import SAMPLERS
@@ -18,6 +20,7 @@ from genjax.diffusion.named import WEIGHTINGS
 from genjax.runs import fields
 from genjax.runs.data import channels_of
 from genjax.runs.settings import setting
+from genjax.types import Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +31,13 @@ class Settings:
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
   held_out: float | None = fields.held_out()
+  labels: str = fields.labels()
+  cache: float = fields.cache()
   horizontal_flip: bool = setting(False, help='Whether images are mirrored at '
                                   'random.')
+  crop: int = setting(0, low=0, high=4095, help='Pixels by which images are '
+                      'reflected beyond their borders in training, before a '
+                      'window of their size is cut out at random; 0 for none.')
   seed: int = fields.seed()
   steps: int = fields.steps(6000)
   batch_size: int = fields.batch_size(32)
@@ -117,6 +125,15 @@ class Settings:
       help='Log-SNR between which samples are guided.')
   shape: tuple[int, ...] = fields.shape((8, 8, 1))
   class_names: tuple[str, ...] = fields.class_names()
+  vector_names: tuple[str, ...] = setting(
+      (), lengths=(0, 256), distinct=True, help='Names of the numbers that the '
+      'model is told beside an example, in their order.')
+  vector_mean: tuple[float, ...] = setting(
+      (), low=-1e30, high=1e30, lengths=(0, 256), help='Mean of each of these '
+      'numbers over the training data.')
+  vector_std: tuple[float, ...] = setting(
+      (), above=0.0, high=1e30, lengths=(0, 256), help='Standard deviation of '
+      'each of these numbers over the training data.')
   num_examples: int = fields.num_examples()
   data_std: float = fields.data_std()
 
@@ -169,9 +186,10 @@ def choose(recipe: str, chosen: Mapping[str, Any]) -> Settings:
 
 
 def with_facts(settings: Settings, data: named.Data) -> Settings:
-  """`settings` with what they say of the data: shape, classes, scale, levels.
+  """`settings` with what they say of the data.
 
-  The latter of pixels that are dequantised, where they are not chosen.
+  Shape, classes, numbers told beside, scale; and levels, of pixels that are
+  dequantised, where they are not chosen.
 
   Raises:
     ValueError: data that do not vary.
@@ -182,11 +200,47 @@ def with_facts(settings: Settings, data: named.Data) -> Settings:
     levels = levels_of(x)
   check(std > 0, 'data',
         'must vary: its standard deviation must be positive', std)
+  names, mean, scale = vector_facts(data.train)
   return dataclasses.replace(
       settings, shape=tuple(description.shape),
       class_names=tuple(description.class_names),
+      vector_names=names, vector_mean=mean, vector_std=scale,
       num_examples=description.size, data_std=std, levels=levels,
       channels=channels_of(settings.data, description.shape))
+
+
+def vector_facts(
+    source: Source
+) -> tuple[tuple[str, ...], tuple[float, ...], tuple[float, ...]]:
+  """Name, mean and standard deviation of each number told beside an example.
+
+  Raises:
+    ValueError: one that does not vary.
+  """
+  names = sources.vector_names(source)
+  if not names:
+    return (), (), ()
+  vectors = sources.vectors_of(source).astype(np.float64)
+  std = vectors.std(0)
+  for name, scale in zip(names, std):
+    check(scale > 0, 'labels', f'the column {name!r} must vary in the training '
+          'data', scale)
+  return names, tuple(vectors.mean(0).tolist()), tuple(std.tolist())
+
+
+def parts_of(settings: Settings) -> Parts:
+  """What the model of some settings is made of."""
+  values: dict[str, Any] = {name: getattr(settings, name)
+                            for name in Parts._fields if name != 'num_classes'}
+  if not settings.conditional:
+    values |= {'vector_mean': (), 'vector_std': ()}
+  return Parts(num_classes=num_classes(settings), **values)
+
+
+def is_told(settings: Settings) -> bool:
+  """Whether the model is told anything of an example: its class or numbers."""
+  return num_classes(settings) is not None or (
+      settings.conditional and bool(settings.vector_names))
 
 
 def num_classes(settings: Settings) -> int | None:

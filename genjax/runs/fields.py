@@ -32,6 +32,17 @@ held_out = functools.partial(
     setting, None, low=0, high=0.9, help='Share of the files of a folder, or '
     'of the rows of an array, that are not trained on: the test data. Absent, '
     'a tenth where there are 20 or more.')
+labels = functools.partial(
+    setting, 'folders', lengths=(1, 4096), help='Where the classes of the '
+    'images of a folder are from: folders, its sub-folders; prefix, what '
+    'stands in the name of a file before the first digit or one of _ - ( .; '
+    'csv:<path>, a table with the header file,label, of paths below the '
+    'folder; a diffusion model is told the numbers in its other columns too.')
+cache = functools.partial(
+    setting, 2.0, low=0, high=1e4, free=True, help='GiB of pixels up to which '
+    'the images of a folder are decoded once, kept in memory and in the '
+    "user's cache folder, and not decoded again by the next start; a larger "
+    'folder is decoded anew in every epoch; 0 keeps nothing.')
 
 levels = functools.partial(
     setting, low=2, high=2**16, help='Number of values that a pixel may have.')

@@ -77,7 +77,6 @@ def fit_run(
       contextlib.nullcontext())
   with alone:
     # What is refused is refused before anything is computed or written.
-    workdirs.check_same(workdir, task.kind, settings)
     identity = identify(data.train, workdirs.known_files(workdir))
     workdirs.check_same(workdir, task.kind, settings, identity)
     state = _init(keys.key(settings.seed, 'init', *objective.stream), settings,
@@ -228,7 +227,7 @@ def _train(
       compiled, state, key,
       lambda step: pipeline.batches(
           source, settings.batch_size, seed=seed, start_step=step,
-          horizontal_flip=objective.flip),
+          horizontal_flip=objective.flip, crop=objective.crop),
       num_steps=settings.steps, log_every=settings.log_every,
       save_every=settings.save_every, best_metric=objective.best, **kept)
   # The loop gives up after some steps without a finite update: a run may be

@@ -104,6 +104,7 @@ class Objective(NamedTuple):
   tx: optax.GradientTransformation
   frozen: PyTree = {}  # what the loss looks at and no step changes
   flip: bool = False  # whether images are mirrored at random
+  crop: int = 0  # pixels that images are moved by at random, at most
   devices: int | None = None  # how many share a step; None is all
   best: str = 'test/loss'  # scalar of a hook that ranks the checkpoints
   # Folded into the keys of the run, where models of one seed are to differ.

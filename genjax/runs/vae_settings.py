@@ -26,6 +26,8 @@ class Settings:
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
   held_out: float | None = fields.held_out()
+  labels: str = fields.labels()
+  cache: float = fields.cache()
   seed: int = fields.seed()
   steps: int = fields.steps(2000)
   batch_size: int = fields.batch_size(64)

@@ -38,6 +38,8 @@ def _sides_are_many(record: dict[str, Any]) -> dict[str, Any]:
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: _sides_are_many}
 
+_OF_DATA = ('data', 'labels')  # settings that name files
+
 SETTINGS, DATA = 'settings.json', 'data.json'
 
 # What `fit_run` keeps in a workdir.
@@ -117,17 +119,27 @@ def check_same(
   check(written.kind == kind, 'workdir', f'{workdir!r} holds a run of kind '
         f'{written.kind}; take another workdir', kind)
   before = settings_of(written, type(settings))
+  changed = None
+  if data is not None and written.data_id not in (None, data.data_id):
+    changed = first_change(known_files(workdir), data.files)
+    # A file that changed is what to say, not the facts that changed with it.
+    same_name = all(getattr(before, name, None) == getattr(settings, name, None)
+                    for name in _OF_DATA)
+    _check_data(changed is None or not same_name, workdir, changed)
   for name, rule in run_settings.rules(type(settings)).items():
     was, now = getattr(before, name), getattr(settings, name)
     check(_is_free(rule, written) or was == now, 'workdir',
           f'{workdir!r} holds a run with {name}={run_settings.shown(was)}; '
           'take another workdir or the same settings', run_settings.shown(now))
-  if data is not None and written.data_id not in (None, data.data_id):
-    changed = first_change(known_files(workdir), data.files)
-    check(False, 'workdir', f'{workdir!r} holds a run on other data: they must '
-          'be what they were, or take another workdir',
-          changed or 'data that have changed')
+  _check_data(data is None or written.data_id in (None, data.data_id), workdir,
+              changed)
   return written
+
+
+def _check_data(same: bool, workdir: str, changed: str | None) -> None:
+  check(same, 'workdir', f'{workdir!r} holds a run on other data: they must be '
+        'what they were, or take another workdir',
+        changed or 'data that have changed')
 
 
 def _is_free(rule: run_settings.Rule, written: Written) -> bool:

@@ -25,6 +25,8 @@ from genjax.types import Mean
 
 _IN_FLIGHT = 2  # enough to keep a device busy, few enough to hold few batches
 _PATIENCE = 20  # steps in a row without one finite update before giving up
+_STARVED = 1 / 3  # share of the time without work, beyond which devices starve
+_NOTICED = 1.0  # seconds in all without work, below which nothing is said
 
 
 class Hook(NamedTuple):
@@ -72,7 +74,10 @@ def fit(
     batches_from: step -> iterator of batches, beginning with that which
       follows `step` steps.
     num_steps: the last step. A checkpoint of it or later is returned as it is.
-    log_every: steps between lines in the logs: means over those steps.
+    log_every: steps between lines in the logs: means over those steps, steps
+      per second, and `data_share`, the share of the time in which the next
+      batch was waited for. Where devices idle in more than a third of it, a
+      warning says so once.
     save_every: steps between checkpoints; the last step is saved as well.
     checkpointer: None keeps nothing.
     writer: None logs nothing; closing it is left to the caller.
@@ -114,7 +119,8 @@ def fit(
 
     for step in range(start + 1, num_steps + 1):
       try:
-        batch = next(batches)
+        with meter.waiting():
+          batch = next(batches)
       except Exception as error:  # of a file, say, that broke in the meantime
         if checkpointer is not None and jax.process_count() == 1 and (
             step - 1 > start and step - 1 not in checkpointer.steps()):
@@ -167,6 +173,8 @@ class _Meter:
 
   def __init__(self, step: int):
     self.barren = 0  # steps up to the last reading without a finite update
+    self._idle_in_all = 0.0
+    self._warned = False
     self._in_flight: collections.deque[Any] = collections.deque()
     self._begin(step)
 
@@ -174,6 +182,7 @@ class _Meter:
     self._totals: dict[str, Mean] | None = None
     self._since = step
     self._clock = time.perf_counter()
+    self._waited = self._idle = 0.0
 
   def add(self, metrics: dict[str, Mean]) -> None:
     """Takes the metrics of one step."""
@@ -188,11 +197,35 @@ class _Meter:
     with np.errstate(invalid='ignore'):
       scalars = {name: float(np.divide(mean.total, mean.count))
                  for name, mean in jax.device_get(self._totals).items()}
-    steps = step - self._since
-    scalars['steps_per_second'] = steps / (time.perf_counter() - self._clock)
+    steps, seconds = step - self._since, time.perf_counter() - self._clock
+    scalars['steps_per_second'] = steps / seconds
+    scalars['data_share'] = self._waited / seconds
+    if self._idle > _STARVED * seconds and not self._warned and (
+        self._idle_in_all > _NOTICED):
+      self._warned = True
+      logging.warning(
+          'fit: devices waited for data in %.0f %% of the time up to step %d: '
+          'keep a folder of images in memory by a larger cache, or read it '
+          'from a faster disk', 100 * self._idle / seconds, step)
     self.barren = self.barren + steps if scalars['skipped'] == 1.0 else 0
     self._begin(step)
     return scalars
+
+  @contextlib.contextmanager
+  def waiting(self):
+    """Takes the time spent inside for that of waiting for a batch.
+
+    Devices idle in it if they have come to the end of their steps. The first
+    batch counts for nothing: readers start with it.
+    """
+    before = time.perf_counter()
+    yield
+    if self._in_flight:
+      waited = time.perf_counter() - before
+      self._waited += waited
+      if all(x.is_ready() for x in self._in_flight):
+        self._idle += waited
+        self._idle_in_all += waited
 
   @contextlib.contextmanager
   def paused(self):

@@ -215,6 +215,32 @@ def test_horizontal_flip_keeps_labels_and_rows():
       pipeline.full_batch(source)['x'], pipeline.to_model_range(image))
 
 
+def test_crop_cuts_windows_out_of_the_reflected_image():
+  """Each of the 25 places is as likely as the others, in rows and columns."""
+  image = np.arange(2 * 6 * 5, dtype=np.uint8).reshape(2, 6, 5, 1)
+  source = sources.ArraySource({'image': image})
+  wide = np.pad(image, [(0, 0), (2, 2), (2, 2), (0, 0)], 'reflect')
+  windows = np.stack([wide[:, i:i + 6, j:j + 5]
+                      for i in range(5) for j in range(5)], 1)
+  x = np.concatenate([b['x'] for b in _take(50, source, 100, seed=3, crop=2)])
+  same = (windows[:, None] == pipeline.to_uint8(x)[None, :, None]).all(
+      (3, 4, 5))
+  assert (same.sum((0, 2)) == 1).all()
+  for element in range(2):
+    counts = same[element].sum(0)
+    # Chi-squared of 24 degrees: above 60 in 6e-5 of all draws.
+    expected = counts.sum() / 25
+    assert np.sum((counts - expected)**2) / expected < 60
+
+
+def test_crop_and_flip_are_functions_of_seed_and_step():
+  options = dict(seed=5, horizontal_flip=True, crop=1)
+  both = [_take(6, make(), 4, **options) for make in KINDS.values()]
+  chex.assert_trees_all_equal(*both)
+  resumed = _take(3, _in_memory(), 4, start_step=3, **options)
+  chex.assert_trees_all_equal(both[0][3:], resumed)
+
+
 @EACH_KIND
 def test_full_batch_is_the_source_in_order(kind):
   batch = pipeline.full_batch(KINDS[kind]())
@@ -260,6 +286,10 @@ def test_batches_from_memory_do_not_import_grain():
      'source must hold an element'),
     ({'source': sources.ArraySource({'x': np.zeros((3, 2))}),
       'horizontal_flip': True}, 'horizontal_flip needs images'),
+    ({'source': sources.ArraySource({'x': np.zeros((3, 2))}), 'crop': 1},
+     'crop needs images of more than 1 pixels a side'),
+    ({'crop': 2}, 'crop needs images of more than 2 pixels a side'),
+    ({'crop': -1}, 'crop must be non-negative'),
 ])
 def test_batches_refuse_bad_arguments_at_once(options, match):
   arguments = {'source': _in_memory(), 'batch_size': 2, 'seed': 0, **options}
@@ -275,6 +305,10 @@ def test_batches_refuse_bad_arguments_at_once(options, match):
      'source must hold an element'),
     ({'source': sources.ArraySource({'x': np.zeros((3, 2))}),
       'horizontal_flip': True}, 'horizontal_flip needs images'),
+    ({'source': sources.ArraySource({'x': np.zeros((3, 2))}), 'crop': 1},
+     'crop needs images of more than 1 pixels a side'),
+    ({'crop': 2}, 'crop needs images of more than 2 pixels a side'),
+    ({'crop': -1}, 'crop must be non-negative'),
 ])
 def test_batch_at_refuses_bad_arguments(options, match):
   arguments = {'source': _in_memory(), 'batch_size': 2, 'step': 0, 'seed': 0,

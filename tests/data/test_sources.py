@@ -259,7 +259,7 @@ def test_subset_may_be_empty(make):
     (lambda: sources.ArraySource({}), 'arrays must have one length'),
     (lambda: sources.ArraySource({'x': np.float32(1)}), 'one length'),
     (lambda: sources.ArraySource({'x': POINTS, 'labels': np.arange(2)}),
-     "and 'label', got 'x', 'labels'"),
+     "and 'label' and 'vector', got 'x', 'labels'"),
     (lambda: sources.ArraySource({'x': POINTS, 'label': np.arange(2)},
                                  ('a', 'a')), 'class_names must differ'),
     (lambda: sources.ArraySource({'x': np.zeros(2), 'label': np.arange(2)},

@@ -32,7 +32,7 @@ def flags(write_pictures, tmp_path_factory):
   pictures = write_pictures(tmp_path_factory.mktemp('photos') / 'in', NUM, SIZE)
   return (f'--data=folder:{pictures}', f'--image_size={SIZE}', '--width=8,8',
           '--held_out=0', f'--batch_size={BATCH}', f'--steps={STEPS}',
-          '--log_every=1')
+          '--log_every=1', '--cache=0')
 
 
 class Watched:
@@ -71,7 +71,8 @@ def test_photographs_train_and_the_loss_falls(trained):
 
 def test_every_file_is_seen_once_an_epoch(trained):
   _, _, watched = trained
-  assert isinstance(watched.source, folder.FolderSource)  # read by grain
+  assert isinstance(watched.source, folder.FolderSource)
+  assert watched.source.pixels is None  # read by grain
   assert not isinstance(watched.source, ArraySource)
   # By content: two of the crops are the same piece of sky.
   files = collections.Counter(item['image'].tobytes()

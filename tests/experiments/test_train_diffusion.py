@@ -41,7 +41,8 @@ def losses_of(workdir):
 
 
 def without_clock(workdir):
-  return [{k: v for k, v in record.items() if k != 'steps_per_second'}
+  clock = ('steps_per_second', 'data_share')
+  return [{k: v for k, v in record.items() if k not in clock}
           for record in read_metrics(workdir / 'metrics.jsonl')]
 
 

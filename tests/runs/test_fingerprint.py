@@ -29,6 +29,8 @@ from tests.runs import gaussian
 UNSEEN = {
     'class_names': 'names for people; their number is the size of the network',
     'num_examples': 'a fact of the data, which are looked at themselves',
+    'vector_names': 'names for people; numbers are told in their order',
+    'cache': 'where pixels are read from, not what they are: see test_folder',
 }
 
 
@@ -47,12 +49,20 @@ class Kind(NamedTuple):
 
 @functools.cache
 def _pictures():
-  """Photographs in flat/ and by class; they end with the process."""
+  """Photographs in flat/ and by class; they end with the process.
+
+  Their names begin with classes of another kind.
+  """
   folder = tempfile.TemporaryDirectory()
+  rows = []
   for i, image in enumerate(embedded.patches(16, 16).arrays['image']):
+    rows.append(f'{"xy"[i // 2 % 2]}{i}.png,{i}\n')
     for room in ('flat', f'classes/{"ab"[i % 2]}'):
       os.makedirs(os.path.join(folder.name, room), exist_ok=True)
-      Image.fromarray(image).save(os.path.join(folder.name, room, f'{i}.png'))
+      Image.fromarray(image).save(os.path.join(
+          folder.name, room, f'{"xy"[i // 2 % 2]}{i}.png'))
+  with open(os.path.join(folder.name, 'numbers.csv'), 'w') as file:
+    file.writelines(['file,number\n', *rows])
   return folder
 
 
@@ -63,7 +73,9 @@ def open_data(settings):
     data = f'folder:{_pictures().name}/{data.partition(":")[2]}'
   return named.open_data(data, image_size=settings.image_size,
                          channels=settings.channels,
-                         held_out=settings.held_out, seed=settings.seed)
+                         held_out=settings.held_out, seed=settings.seed,
+                         labels=settings.labels.replace(
+                             'csv:', f'csv:{_pictures().name}/'))
 
 
 def open_points(settings):
@@ -79,6 +91,8 @@ _FOLDER = {'data': 'folder:classes', 'image_size': (8,), 'shape': (8, 8, 3),
 _IMAGES = {'network': 'unet', 'shape': (8, 8, 3), 'image_size': (8,),
            'data': 'folder:flat', 'class_names': ()}
 _DIT = {**_IMAGES, 'network': 'dit'}
+_NUMBERS = {**_IMAGES, 'labels': 'csv:numbers.csv', 'vector_names': ('number',),
+            'vector_mean': (7.5,), 'vector_std': (4.0,)}
 
 KINDS = {
     'classifier': Kind(
@@ -87,8 +101,9 @@ KINDS = {
          'class_names': _DIGITS, 'batch_size': 16},
         {'data': 'binarized_digits', 'micro_batches': 2, 'image_size': (16,),
          'channels': 1, 'batch_size': 32, 'held_out': 0.25, 'groups': 4,
-         'width': (16,)},
+         'width': (16,), 'labels': 'prefix'},
         {'image_size': _FOLDER, 'channels': _FOLDER, 'held_out': _FOLDER,
+         'labels': _FOLDER,
          'activation': {'data': 'toy:moons,points=64', 'shape': (2,),
                         'class_names': ('0', '1'), 'shift': 0},
          'task': {'data': 'toy:moons,points=64', 'shape': (2,), 'shift': 0,
@@ -103,12 +118,15 @@ KINDS = {
          'width': (16,),
          'batch_size': 32, 'micro_batches': 2, 'network': 'dit', 'rho': 3.0,
          'attention_levels': (0,), 'groups': 4, 'head_dim': 4, 'patch_size': 4,
-         'shape': (16, 16, 3), 'held_out': 0.25},
+         'shape': (16, 16, 3), 'held_out': 0.25, 'labels': 'prefix'},
         {'image_size': _IMAGES, 'channels': _IMAGES, 'held_out': _IMAGES,
+         'labels': _IMAGES,
          'network': _IMAGES,
          'shape': _IMAGES, 'attention_levels': _IMAGES, 'groups': _IMAGES,
-         'horizontal_flip': _IMAGES, 'head_dim': _DIT, 'patch_size': _DIT,
+         'horizontal_flip': _IMAGES, 'crop': _IMAGES,
+         'head_dim': _DIT, 'patch_size': _DIT,
          'guidance_log_snr': {'guidance': 2.0},
+         'vector_mean': _NUMBERS, 'vector_std': _NUMBERS,
          'dequantise': {**_IMAGES, 'levels': 4},
          'levels': {**_IMAGES, 'dequantise': True, 'levels': 4},
          'log_snr_shift': {'process': 'flow_matching'},
@@ -121,8 +139,9 @@ KINDS = {
          'class_names': _DIGITS},
         {'data': 'binarized_digits', 'micro_batches': 2, 'batch_size': 32,
          'width': (16,), 'network': 'conv', 'held_out': 0.25, 'groups': 4,
-         'importance_samples': 3},
+         'importance_samples': 3, 'labels': 'prefix'},
         {'held_out': {**_FOLDER, 'network': 'conv'},
+         'labels': {**_FOLDER, 'network': 'conv'},
          'groups': {'network': 'conv'}, 'components': {'prior': 'vamp'},
          'flow_layers': {'prior': 'flow'}, 'context': {'posterior': 'flow'},
          'importance_samples': {'objective': 'iwae'}},

@@ -161,10 +161,12 @@ def test_fields_of_many_kinds_say_what_they_may_hold():
              'ema_decay': 0.9}
   hints = {'data': str, 'parallel': str, 'image_size': tuple[int, ...] | None,
            'channels': int | None, 'held_out': float | None,
+           'labels': str,
            'conditional': bool, 'width': tuple[int, ...],
            'shape': tuple[int, ...], 'class_names': tuple[str, ...],
-           **dict.fromkeys(('learning_rate', 'b2', 'weight_decay',
-                            'ema_decay', 'dropout', 'data_std'), float)}
+           **dict.fromkeys(('cache', 'learning_rate', 'b2',
+                            'weight_decay', 'ema_decay', 'dropout',
+                            'data_std'), float)}
   made = []
   for name, make in vars(fields).items():
     if isinstance(make, functools.partial):

@@ -10,6 +10,7 @@ import pytest
 from genjax.data.folder import folder_source
 from genjax.data.identity import identify
 from genjax.data.sources import ArraySource
+from genjax.runs import diffusion
 from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
 from genjax.runs.settings import run_id
@@ -220,6 +221,30 @@ def test_other_data_are_refused(tmp_path):
     workdirs.create_or_check(workdir, 'gaussian', MINE, after)
   other = str(tmp_path / 'other')
   assert workdirs.create_or_check(other, 'gaussian', MINE, after) != run
+
+
+def test_a_changed_file_is_named_before_the_facts_that_changed_with_it(
+    tmp_path):
+  workdir, folder = str(tmp_path / 'run'), tmp_path / 'data'
+  folder.mkdir()
+  for name in ('a.png', 'b.png'):
+    Image.new('L', (4, 4)).save(folder / name)
+
+  def create_or_check(**chosen):
+    now = identify(folder_source(folder, 4), workdirs.known_files(workdir))
+    workdirs.create_or_check(workdir, 'diffusion', diffusion.Settings(
+        **{'data': 'folder:x', 'data_std': 0.25, **chosen}), now)
+
+  create_or_check()
+  with pytest.raises(ValueError, match='holds a run with data_std=0.25'):
+    create_or_check(data_std=0.5)
+  Image.new('L', (4, 4), 9).save(folder / 'b.png')
+  for chosen, said in (({}, "another 'b.png'"),
+                       ({'data_std': 0.5}, "another 'b.png'"),
+                       ({'data': 'folder:y'}, "'folder:y'"),
+                       ({'labels': 'prefix'}, "'prefix'")):
+    with pytest.raises(ValueError, match=f'got {said}$'):
+      create_or_check(**chosen)
 
 
 @pytest.mark.parametrize('files, said', [

@@ -3,6 +3,7 @@ import itertools
 import math
 import os
 import signal
+import time
 
 from absl import logging
 import chex
@@ -12,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 
+from genjax.training import loop
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import MetricsWriter
 from genjax.training.logs import read_metrics
@@ -291,6 +293,37 @@ def test_fit_bears_bad_batches_among_good_ones():
   values = ([(math.nan, 1)] * 19 + [(1, 1)]) * 3
   outcome = fit(*scripted(values), num_steps=60, log_every=1)
   assert outcome.state.skipped == 57
+
+
+@pytest.mark.parametrize('slow, said', [('batches', 1), ('steps', 0)])
+def test_the_share_of_waiting_for_data_is_logged_and_a_large_one_said_once(
+    tmp_path, monkeypatch, caplog, slow, said):
+  """A sleep of 10 ms in each step is a share of .01 times steps a second."""
+  sleep = 0.01
+  monkeypatch.setattr(loop, '_NOTICED', 3 * sleep)
+  compiled, *rest, batches_from = scripted([(1, 1)] * 12)
+
+  def step(*args):
+    if slow == 'steps':
+      time.sleep(sleep)
+    return compiled.step(*args)
+
+  def slowly(start):
+    for batch in batches_from(start):
+      if slow == 'batches':
+        time.sleep(sleep)
+      yield batch
+
+  writer = MetricsWriter(str(tmp_path))
+  fit(compiled._replace(step=step), *rest, slowly, num_steps=12, log_every=4,
+      writer=writer)
+  writer.close()
+  for record in read_metrics(tmp_path / 'metrics.jsonl')[1:]:
+    share = sleep * record['steps_per_second']
+    waited, other = record['data_share'], 1 - record['data_share']
+    assert (waited if slow == 'batches' else other) >= share
+    assert 0 <= waited <= 1
+  assert caplog.text.count('fit: devices waited for data in') == said
 
 
 def test_fit_says_when_batches_end():
