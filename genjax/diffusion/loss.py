@@ -1,6 +1,6 @@
 """The denoising loss, for every process, prediction, weighting and network."""
 
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -135,7 +135,7 @@ def make_loss(
     model: Diffusion, *, weighting: Weighting, times: Quantile | None = None,
     times_of: TimesOf | None = None, uncertainty: Uncertainty | None = None,
     balanced: bool = True, least_variance: bool = False,
-    null: Null | None = None, drop: float = 0.0, train: bool = True
+    null: Null | None = None, drop: float = 0.0
 ) -> LossFn:
   """Weighted squared error of E[x_0 | x_t], a mean over data dimensions.
 
@@ -165,7 +165,6 @@ def make_loss(
     null: the condition that stands for none, `conditions.null`; where absent
       the model is told no condition, whatever the batch holds.
     drop: share of examples that the model is told none of, for guidance.
-    train: what the network is told; False for held-out data.
 
   Returns:
     LossFn over batches {'x' [B, ...], 'index' [B], 'cond' of a conditional
@@ -179,13 +178,9 @@ def make_loss(
     ValueError: when it is called, if the prediction divides by alpha and alpha
       is 0 at t_max, or the batch of a conditional model has no condition.
   """
-  errors_of = make_errors(model, times=times, times_of=times_of, null=null,
-                          drop=drop, train=train)
-
-  def weighted(params: Params, key: Key, batch: Batch) -> tuple[Array, Errors]:
-    errors = errors_of(params, key, batch)
-    weight = weighting(errors.log_snr, errors.rate) * jnp.square(errors.slope)
-    return weight * errors.target, errors
+  weighted = _make_weighted(
+      make_errors(model, times=times, times_of=times_of, null=null, drop=drop),
+      weighting)
 
   def loss_fn(
       params: Params, key: Key, batch: Batch, context: Context
@@ -219,36 +214,89 @@ def _gradient_alone(x: Array) -> Array:
   return x - jax.lax.stop_gradient(x)
 
 
+def _make_weighted(
+    errors_of: Callable[[Params, Key, Batch], Errors], weighting: Weighting
+) -> Callable[[Params, Key, Batch], tuple[Array, Errors]]:
+  """(params, key, batch) -> the loss of each example [B], and its errors."""
+
+  def weighted(params: Params, key: Key, batch: Batch) -> tuple[Array, Errors]:
+    errors = errors_of(params, key, batch)
+    weight = weighting(errors.log_snr, errors.rate) * jnp.square(errors.slope)
+    return weight * errors.target, errors
+
+  return weighted
+
+
+class Losses(NamedTuple):
+  """The losses of examples, each at one noise level."""
+
+  loss: Array | np.ndarray  # [N]
+  log_snr: Array | np.ndarray  # [N]
+
+
+def make_losses(
+    model: Diffusion, *, weighting: Weighting, null: Null | None = None
+) -> Callable[[Params, Key, Batch], Losses]:
+  """(params, key, batch) -> the loss of each example, as of held-out data.
+
+  That of `make_loss` at the times of the process, without dropout, and of a
+  condition that is told to all: its mean is the loss.
+  """
+  weighted = _make_weighted(make_errors(model, null=null, train=False),
+                            weighting)
+
+  def losses(params: Params, key: Key, batch: Batch) -> Losses:
+    loss, errors = weighted(params, key, batch)
+    return Losses(loss, errors.log_snr)
+
+  return losses
+
+
 def evaluate(
-    loss_fn: LossFn, params: Params, key: Key, source: Source, batch_size: int
-) -> dict[str, float]:
-  """The loss over all examples of a source, and by log-SNR bin.
+    losses: Callable[[Params, Key, Batch], Losses], params: Params, key: Key,
+    source: Source, batch_size: int
+) -> Losses:
+  """The losses of all examples of a source, always in the same order.
 
   Args:
-    loss_fn: of `make_loss`, compiled.
+    losses: of `make_losses`, compiled.
     params: of the model.
     key: folded with the number of each batch.
-    source: the examples.
+    source: N examples.
     batch_size: how many are looked at together.
+
+  Returns:
+    `Losses` of numpy arrays [N].
   """
-  totals: dict[str, Any] = {}  # name -> [sum, number]
+  found = []
   for number, batch in enumerate(pipeline.eval_batches(source, batch_size)):
-    _, bins = loss_fn(params, jax.random.fold_in(key, number), batch, Context())
-    for name, mean in jax.device_get(bins).items():
-      # In float64: in float32 a count stops at 2^24.
-      totals[name] = totals.get(name, 0.0) + np.asarray(
-          [mean.total, mean.count], np.float64)
-  totals['loss'] = np.sum(list(totals.values()), axis=0)
-  return {name: float(total / count)
-          for name, (total, count) in totals.items() if count}
+    some = losses(params, jax.random.fold_in(key, number), batch)
+    found.append([np.asarray(x)[batch['mask'] > 0] for x in some])
+  return Losses(*map(np.concatenate, zip(*found)))
+
+
+def summary(losses: Losses) -> dict[str, float]:
+  """Their mean, and that of each log-SNR bin in which there is one."""
+  loss = np.asarray(losses.loss, np.float64)
+  bins = {name: loss[inside] for name, inside in _bins(np.asarray(
+      losses.log_snr))}
+  return {'loss': float(loss.mean()), **{
+      name: float(values.mean()) for name, values in bins.items()
+      if len(values)}}
 
 
 def _by_log_snr(losses: Array, log_snr: Array, mask: Array) -> dict[str, Mean]:
-  edges = (-jnp.inf, *LOG_SNR_EDGES, jnp.inf)
   bins = {}
-  for low, high in zip(edges[:-1], edges[1:]):
-    inside = jnp.where((log_snr >= low) & (log_snr < high), mask, 0.0)
-    # Names of scalars in a log may not hold brackets or commas.
-    bins[f'loss_by_log_snr/{low:g}_to_{high:g}'] = Mean(
-        jnp.sum(inside * losses), jnp.sum(inside))
+  for name, inside in _bins(log_snr):
+    weight = jnp.where(inside, mask, 0.0)
+    bins[name] = Mean(jnp.sum(weight * losses), jnp.sum(weight))
   return bins
+
+
+def _bins(log_snr: Any) -> Iterator[tuple[str, Any]]:
+  """(name, whether each is inside) of the log-SNR bins."""
+  edges = (-np.inf, *LOG_SNR_EDGES, np.inf)
+  for low, high in zip(edges[:-1], edges[1:]):
+    # Names of scalars in a log may not hold brackets or commas.
+    yield (f'loss_by_log_snr/{low:g}_to_{high:g}',
+           (log_snr >= low) & (log_snr < high))

@@ -3,37 +3,33 @@
 What a trained one can do is `diffusion_functions`'s to say.
 """
 
-from typing import Any, NamedTuple, Sequence
+from typing import NamedTuple
 
 import jax
 
 from genjax.checks import check
-from genjax.data.levels import dequantise
-from genjax.data.levels import on_levels
 from genjax.diffusion import conditions
 from genjax.diffusion import drawing
 from genjax.diffusion import named
 from genjax.diffusion import uncertainty
-from genjax.diffusion.loss import evaluate
 from genjax.diffusion.loss import make_loss
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
 from genjax.diffusion.samplers import check_start
 from genjax.diffusion.weighting import Weighting
-from genjax.runs import keys
 from genjax.runs.diffusion_functions import make_draw
 from genjax.runs.diffusion_functions import make_functions
 from genjax.runs.diffusion_functions import sampler_of
+from genjax.runs.diffusion_progress import hooks
+from genjax.runs.diffusion_progress import with_noise
 from genjax.runs.diffusion_settings import is_told
 from genjax.runs.diffusion_settings import parts_of
 from genjax.runs.diffusion_settings import RECIPES
 from genjax.runs.diffusion_settings import Settings
 from genjax.runs.task import Model
 from genjax.runs.task import Objective
-from genjax.runs.task import Session
 from genjax.runs.task import Task
 from genjax.training import averages
-from genjax.training.loop import Hook
 from genjax.training.optimizers import make_optimizer
 from genjax.types import Array
 from genjax.types import Batch
@@ -89,60 +85,33 @@ def build(settings: Settings) -> Model:
                {'ema': averages.ema(settings.ema_decay)}, parts)
 
 
-def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:
-  """The training loss; or that of test data, without dropout and at the times
-  of the process, and no more than the error."""
+def _loss_fn(settings: Settings, parts: Parts) -> LossFn:
   null = conditions.null if is_told(settings) else None
-  options: dict[str, Any] = dict(null=null, train=train)
-  if train:
-    drawn = settings.times == 'importance'
-    options |= dict(
-        drop=settings.label_dropout if null else 0.0,
-        times_of=uncertainty.times_of if drawn else None,
-        uncertainty=(uncertainty.log_size if settings.uncertainty or drawn
-                     else None),
-        balanced=settings.uncertainty, least_variance=parts.process is None)
-  of_levels = make_loss(parts.diffusion, weighting=parts.weighting, **options)
-  if not settings.dequantise:
-    return of_levels
-  levels: Any = settings.levels  # known, see `build`
+  drawn = settings.times == 'importance'
+  of_levels = make_loss(
+      parts.diffusion, weighting=parts.weighting, null=null,
+      drop=settings.label_dropout if null else 0.0,
+      times_of=uncertainty.times_of if drawn else None,
+      uncertainty=(uncertainty.log_size if settings.uncertainty or drawn
+                   else None),
+      balanced=settings.uncertainty, least_variance=parts.process is None)
 
-  def dequantised(
+  def loss_fn(
       params: Params, key: Key, batch: Batch, context: Context
   ) -> tuple[Array, Metrics]:
-    key_noise, key_loss = jax.random.split(key)
-    x = dequantise(key_noise, on_levels(batch['x'], levels), batch['index'],
-                   levels)
-    return of_levels(params, key_loss, {**batch, 'x': x}, context)
+    key, batch = with_noise(settings, key, batch)
+    return of_levels(params, key, batch, context)
 
-  return dequantised
+  return loss_fn
 
 
 def loss(settings: Settings, model: Model) -> Objective:
   """The denoising loss, and the optimizer."""
   return Objective(
-      _loss_fn(settings, model.parts, train=True),
+      _loss_fn(settings, model.parts),
       make_optimizer(settings.learning_rate, settings.steps, b2=settings.b2,
                      warmup_steps=min(settings.warmup, settings.steps - 1)),
       flip=settings.horizontal_flip, crop=settings.crop)
-
-
-def hooks(session: Session) -> Sequence[Hook]:
-  """The loss on test data, by noise level too, of the averaged weights."""
-  settings, source = session.settings, getattr(session.data, 'test', None)
-  if source is None:
-    return []
-  loss_fn = jax.jit(_loss_fn(settings, session.model.parts, train=False))
-  size = min(len(source), 4 * settings.batch_size)
-
-  def hook(state, step):
-    del step
-    # One key for every step: the curve then shows the model, not the noise.
-    found = evaluate(loss_fn, state.averages['ema'],
-                     keys.key(settings.seed, 'test'), source, size)
-    return {f'test/{name}': value for name, value in found.items()}
-
-  return [Hook(settings.save_every, hook)]
 
 
 TASK = Task('diffusion', Settings, RECIPES, build, loss, hooks)

@@ -17,7 +17,6 @@ from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import fixed
 from genjax.diffusion.model import init_model
 from genjax.diffusion.model import make_denoiser
-from genjax.types import Mean
 from tests import laws
 from tests.diffusion import tables
 from tests.diffusion.tables import PREDICTIONS
@@ -272,8 +271,10 @@ def test_network_is_told_whether_it_is_trained(train):
     told.append((train, sorted(rngs), cond))
     return x
 
-  _make(PROCESSES['edm'], prediction.x0, network, train=train)(
-      _params(.3), _KEY, _batch(label=jnp.zeros(8)))
+  make = loss.make_losses if not train else lambda *args, **more: (
+      lambda *given: loss.make_loss(*args, **more)(*given, None))
+  make(_model(PROCESSES['edm'], prediction.x0, network),
+       weighting=weighting.eps)(_params(.3), _KEY, _batch(label=jnp.zeros(8)))
   assert told == [(train, ['dropout'], None)]
 
 
@@ -307,23 +308,35 @@ def test_loss_refuses_eps_where_alpha_ends_at_zero():
         _params(.3), _KEY, _batch())
 
 
-def test_evaluate_is_the_mean_over_examples_and_over_bins_of_their_number():
-  """By a loss whose error of an example is known: its own x, squared."""
+def test_losses_of_held_out_examples_have_the_loss_for_their_mean():
+  """Of a model that is told its classes: all of them, and nothing dropped."""
+  model = _model(_at(PROCESSES['edm'], -5., 5.), prediction.edm(.7))
+  batch = _batch(label=jnp.arange(8) % 4)
+  losses = jax.jit(loss.make_losses(
+      model, weighting=weighting.eps, null=conditions.null))
+  found = losses(_params(.3), _KEY, batch)
+  want, metrics = jax.jit(loss.make_loss(
+      model, weighting=weighting.eps, null=conditions.null))(
+          _params(.3), _KEY, batch, None)
+  np.testing.assert_allclose(np.mean(found.loss), want, rtol=1e-6)
+  told = loss.summary(found)
+  np.testing.assert_allclose(told.pop('loss'), want, rtol=1e-6)
+  assert told.keys() == {name for name, m in metrics.items() if m.count}
+  for name, value in told.items():
+    np.testing.assert_allclose(value, metrics[name].total / metrics[name].count,
+                               rtol=1e-6)
 
-  def loss_fn(params, key, batch, context):
-    del key, context
-    x, mask = np.square(batch['x'][:, 0]) * params, batch['mask']
-    far = mask * (x > 1)
-    return np.float32(0), {
-        'far': Mean(np.sum(far * x), np.sum(far)),
-        'near': Mean(np.sum((mask - far) * x), np.sum(mask - far)),
-        'nowhere': Mean(0.0, 0.0)}
+
+def test_evaluate_looks_at_every_example_once():
+  """By losses that are known: each its own x, squared."""
+
+  def losses(params, key, batch):
+    del key
+    x = batch['x'][:, 0]
+    return loss.Losses(np.square(x) * params, x)
 
   x = np.random.default_rng(0).normal(size=(23, 1)).astype(np.float32)
-  found = loss.evaluate(loss_fn, 2.0, jax.random.key(0),
+  found = loss.evaluate(losses, 2.0, jax.random.key(0),
                         ArraySource({'x': x}), 10)
-  error = 2 * np.square(x)
-  assert found.keys() == {'far', 'near', 'loss'}
-  for name, want in (('loss', error), ('far', error[error > 1]),
-                     ('near', error[error <= 1])):
-    np.testing.assert_allclose(found[name], want.mean(), rtol=1e-5)
+  np.testing.assert_array_equal(np.sort(found.log_snr), np.sort(x[:, 0]))
+  np.testing.assert_allclose(found.loss, 2 * np.square(found.log_snr))

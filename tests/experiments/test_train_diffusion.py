@@ -60,11 +60,13 @@ def trained(run, flags, tmp_path_factory):
 
 def test_training_writes_everything_it_promises(trained):
   workdir, result = trained
-  assert result.code == 0 and result.err == ''
+  assert result.code == 0
+  # A note on how it goes, which a first checkpoint does not tell yet.
+  assert re.fullmatch(r'I\d{4} .*step 6: still improving\n', result.err)
   assert str(workdir) in result.out and len(result.out.splitlines()) == 1
   assert sorted(p.name for p in workdir.iterdir()) == [
-      'checkpoints', 'figures', 'metrics.jsonl', 'settings.json',
-      'tensorboard']
+      'checkpoints', 'figures', 'losses.npz', 'metrics.jsonl',
+      'settings.json', 'tensorboard']
   assert {p.name for p in (workdir / 'checkpoints').iterdir()} == {'3', '6'}
   assert {p.name for p in (workdir / 'figures').iterdir()} == {
       'samples_0000003.png', 'samples_0000006.png', 'training.png'}
@@ -176,19 +178,29 @@ def points():
   return settings, params, next(pipeline.batches(data.train, 64, seed=0))
 
 
-def test_test_loss_is_that_of_the_averaged_weights(points):
+def test_test_loss_is_that_of_the_averaged_weights(points, tmp_path):
   settings, params, _ = points
   model = diffusion.build(settings)
   data = named.Data(toy.toy_source('moons', 256, 0),
                     toy.toy_source('moons', 256, 1))
-  (hook,) = diffusion.hooks(Session(settings, model, data, '', None))
+  (hook,) = diffusion.hooks(Session(settings, model, data, str(tmp_path), None))
   assert hook.every == settings.save_every
   state = init_state(params, optax.identity(), model.averages)
   moved = jax.tree.map(lambda x: x + 0.1, params)
   first = hook.call(state, 1)['test/loss']
   assert hook.call(state._replace(params=moved), 1)['test/loss'] == first
   changed = state._replace(averages={'ema': moved})
-  assert hook.call(changed, 1)['test/loss'] != first
+  second = hook.call(changed, 2)
+  assert second['test/loss'] != first
+  # The losses of each example are kept, and those of a step replace later ones.
+  for step in (3, 2):
+    hook.call(changed, step)
+  with np.load(tmp_path / 'losses.npz') as kept:
+    np.testing.assert_array_equal(kept['step'], [1, 2])
+    assert kept['test'].shape == kept['train'].shape == (2, 256)
+    np.testing.assert_allclose(
+        [kept['test'][1].mean(), kept['train'][1].mean()],
+        [second['test/loss'], second['train/loss']], rtol=1e-6)
   assert not diffusion.hooks(Session(settings, model, data._replace(test=None),
                                      '', None))
 
@@ -272,8 +284,9 @@ def test_process_stopped_by_sigterm_goes_on_as_the_same_run(
   result = subprocess.run(args, capture_output=True, text=True, timeout=240,
                           env=alone(cache), check=False)
   assert result.returncode == 0 and result.stdout.startswith('finished')
-  # A note, of which INFO begins every line, and no warning.
-  assert re.fullmatch(r'(I\d{4} .*going on from step \d+\n)?', result.stderr)
+  # Notes, of which INFO begins every line, and no warning.
+  assert re.fullmatch(r'(I\d{4} .*step \d(: still improving)?\n)*',
+                      result.stderr)
   np.testing.assert_allclose(losses_of(workdir), losses_of(trained[0]),
                              rtol=1e-5)
 

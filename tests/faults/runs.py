@@ -11,6 +11,7 @@ FIT = 'genjax/runs/fit.py'
 OPEN = 'genjax/runs/open.py'
 DIFFUSION = 'genjax/runs/diffusion.py'
 DRAWING = 'genjax/diffusion/drawing.py'
+PROGRESS = 'genjax/runs/diffusion_progress.py'
 
 FAULTS = (
     Fault('settings: the largest number refused', SETTINGS,
@@ -146,12 +147,11 @@ FAULTS = (
           'labels_each(key_label, num, 1)', room('diffusion/drawing')),
     Fault('diffusion: labels shifted by one', DRAWING, 'c[i:i + block]',
           'jnp.roll(c, 1)[i:i + block]', room('diffusion/drawing')),
-    Fault('diffusion: test loss of the last weights', DIFFUSION,
-          "evaluate(loss_fn, state.averages['ema'],",
-          'evaluate(loss_fn, state.params,',
+    Fault('diffusion: test loss of the last weights', PROGRESS,
+          "losses, state.averages['ema'], keys", 'losses, state.params, keys',
           room('experiments/train_diffusion')),
     Fault('diffusion: pixels left on their levels',
-          'genjax/runs/diffusion.py', "{**batch, 'x': x}", 'batch',
+          PROGRESS, "{**batch, 'x': x}", 'batch',
           room('runs/diffusion')),
     Fault('diffusion: drawn evenly in time whatever the process',
           'genjax/runs/diffusion_functions.py',
