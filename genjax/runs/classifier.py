@@ -32,9 +32,8 @@ class Settings:
   """Of a network and its training; the defaults are those for images."""
 
   task: str = setting(
-      'classification', choices=('classification', 'regression'),
-      help='What is told: the class of an example, or the last coordinate of '
-      'a point from the others.')
+      'classification', choices=('classification', 'regression'), help='What '
+      'is told: the class, or the last coordinate of a point from the others.')
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
@@ -52,15 +51,15 @@ class Settings:
   weight_decay: float = fields.weight_decay(1e-2)
   ema_decay: float = fields.ema_decay(0.98)
   width: tuple[int, ...] = fields.width((16, 32))
-  features: int = setting(64, low=1, high=2**16,
-                          help='Number of features of an image.')
+  features: int = setting(64, low=1, high=2**16, help='Features of an image.')
   groups: int = setting(8, low=1, high=2**16, help='Largest number of groups '
                         'in which a network for images normalises channels.')
   activation: str = setting('relu', choices=tuple(sorted(ACTIVATIONS)),
                             help='Activation of the network for points.')
   dropout: float = fields.dropout(0.1)
-  label_smoothing: float = setting(0.02, low=0.0, high=1.0, help='Share of a '
-                                   'label that is spread over all classes.')
+  dtype: str = fields.dtype()
+  label_smoothing: float = setting(
+      0.02, low=0.0, high=1.0, help='Share of a label spread over all classes.')
   mixup: float = setting(0.0, low=0.0, high=1e3, help='Concentration of the '
                          'weights that mix two examples; 0 mixes none.')
   shift: int = setting(1, low=0, high=4096, help='Largest number of pixels by '
@@ -90,20 +89,21 @@ def build(settings: Settings) -> Model:
   """Outputs are logits, or a mean and the logarithm of a constant scale."""
   regression, shape = settings.task == 'regression', settings.shape
   if len(shape) == 1:
-    extractor: Any = Perceptron(settings.width, settings.activation)
+    extractor: Any = Perceptron(settings.width, settings.activation,
+                                settings.dtype)
   else:
     check(bool(settings.width), 'width', 'must hold a level for images', '()')
     extractor = ResNet(settings.width, features=settings.features,
                        groups=math.gcd(settings.groups, *settings.width),
-                       dropout=settings.dropout)
+                       dtype=settings.dtype, dropout=settings.dropout)
   network = discriminative.make_discriminative(
       extractor, 1 if regression else max(len(settings.class_names), 1),
       num_constants=1 if regression else 0)
   logits = jax.jit(network.logits)
-  return Model(
-      lambda key, _: network.init(key, inputs(settings, jnp.ones((1, *shape)))),
-      lambda params: Functions(predict=functools.partial(logits, params)),
-      {'ema': ema(settings.ema_decay)}, network)
+  init = lambda key, _: network.init(
+      key, inputs(settings, jnp.ones((1, *shape))))
+  return Model(init, lambda params: Functions(predict=functools.partial(
+      logits, params)), {'ema': ema(settings.ema_decay)}, network)
 
 
 def loss(settings: Settings, model: Model) -> Objective:

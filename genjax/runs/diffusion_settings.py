@@ -42,6 +42,7 @@ class Settings:
   b2: float = fields.b2(0.99)
   ema_decay: float = fields.ema_decay(0.998)
   dropout: float = fields.dropout(0.0)
+  dtype: str = fields.dtype()
   conditional: bool = fields.conditional()
   label_dropout: float = setting(
       0.1, low=0.0, high=0.99, help='Share of the examples whose class the '

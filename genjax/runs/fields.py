@@ -76,6 +76,11 @@ ema_decay = functools.partial(
     'the parameters that is sampled.')
 
 # Of the network.
+dtype = functools.partial(
+    setting, 'float32', choices=('float32', 'bfloat16'), help='Numbers in '
+    'which the network computes: bfloat16 takes half the memory and time of '
+    'float32 where the hardware has it. Parameters, averages and losses are '
+    'float32 in both.')
 dropout = functools.partial(
     setting, low=0.0, high=0.99, help='Share of the units of the network that '
     'are dropped in a training step.')

@@ -39,6 +39,7 @@ class Settings:
   weight_decay: float = fields.weight_decay(0.1)
   ema_decay: float = fields.ema_decay(0.998)
   conditional: bool = fields.conditional()
+  dtype: str = fields.dtype()
   latents: int = setting(16, low=1, high=2**16, help='Length of a code.')
   network: str = setting('mlp', choices=tuple(named.NETWORKS),
                          help='Network of the encoder and of the decoder.')
