@@ -84,7 +84,7 @@ def build(settings: Settings) -> Model:
     refuse(jax.random.key(0))
   return Model(lambda key, batch: made.init(key),
                make_functions(settings, parts.diffusion, parts.draw),
-               {'ema': averages.ema(settings.ema_decay)}, parts)
+               averages.named(settings.ema_decay, settings.ema_widths), parts)
 
 
 def _loss_fn(settings: Settings, parts: Parts, *, train: bool) -> LossFn:

@@ -41,6 +41,7 @@ class Settings:
   warmup: int = fields.warmup(100)
   b2: float = fields.b2(0.99)
   ema_decay: float = fields.ema_decay(0.998)
+  ema_widths: tuple[float, ...] = fields.ema_widths()
   dropout: float = fields.dropout(0.0)
   dtype: str = fields.dtype()
   conditional: bool = fields.conditional()

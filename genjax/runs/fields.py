@@ -75,6 +75,12 @@ ema_decay = functools.partial(
     setting, low=0.0, high=1.0, help='Decay per step of the moving average of '
     'the parameters that is sampled.')
 
+ema_widths = functools.partial(
+    setting, (), low=0.01, high=0.28, lengths=(0, 4), distinct=True,
+    help='Widths, as shares of the training so far, of further averages of the '
+    'parameters, such as 0.05,0.1: kept at every checkpoint, two of them make '
+    'any other width afterwards (--weights=ema:0.15).')
+
 # Of the network.
 dtype = functools.partial(
     setting, 'float32', choices=('float32', 'bfloat16'), help='Numbers in '

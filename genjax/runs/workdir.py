@@ -41,7 +41,8 @@ UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
 SETTINGS, DATA = 'settings.json', 'data.json'
 
 # What `fit_run` keeps in a workdir.
-KEPT = (SETTINGS, DATA, 'lock', 'metrics.jsonl', 'checkpoints', 'tensorboard')
+KEPT = (SETTINGS, DATA, 'lock', 'metrics.jsonl', 'checkpoints', 'snapshots',
+        'tensorboard')
 
 
 class Written(NamedTuple):

@@ -126,7 +126,7 @@ FAULTS = (
           'flip=settings.horizontal_flip)', 'flip=False)',
           room('runs/fingerprint')),
     Fault('diffusion: an average of its own', DIFFUSION,
-          'averages.ema(settings.ema_decay)', 'averages.ema(0.999)',
+          'averages.named(settings.ema_decay,', 'averages.named(0.999,',
           room('runs/fingerprint')),
     Fault('diffusion: b2 ignored', DIFFUSION, 'settings.steps, b2=settings.b2,',
           'settings.steps,', room('runs/fingerprint')),
