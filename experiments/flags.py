@@ -13,7 +13,7 @@ from genjax.runs.settings import rules
 from genjax.runs.task import Run
 
 # Settings that the data decide.
-FACTS = ('shape', 'class_names', 'num_examples', 'data_std')
+FACTS = ('shape', 'class_names', 'num_examples', 'data_std', 'init_id')
 
 # Settings of a diffusion run that flags of the same names say anew.
 _OF_DRAWING = ('sampler', 'rho', 'eta', 'churn', 'tau', 'guidance')

@@ -122,7 +122,7 @@ def loss(settings: Settings, model: Model) -> Objective:
       _loss_fn(settings, model.parts, train=True),
       make_optimizer(settings.learning_rate, settings.steps, b2=settings.b2,
                      warmup_steps=min(settings.warmup, settings.steps - 1)),
-      flip=settings.horizontal_flip)
+      flip=settings.horizontal_flip, init_from=settings.init_from)
 
 
 def hooks(session: Session) -> Sequence[Hook]:

@@ -42,6 +42,7 @@ class Settings:
   b2: float = fields.b2(0.99)
   ema_decay: float = fields.ema_decay(0.998)
   ema_widths: tuple[float, ...] = fields.ema_widths()
+  init_from: str | None = fields.init_from()
   dropout: float = fields.dropout(0.0)
   dtype: str = fields.dtype()
   conditional: bool = fields.conditional()
@@ -121,6 +122,7 @@ class Settings:
   class_names: tuple[str, ...] = fields.class_names()
   num_examples: int = fields.num_examples()
   data_std: float = fields.data_std()
+  init_id: str | None = fields.init_id()
 
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {

@@ -101,7 +101,15 @@ conditional = functools.partial(
     setting, True, help='Whether the model is told the class of an example, '
     'where there are classes.')
 
-# Facts of the data.
+init_from = functools.partial(
+    setting, None, lengths=(1, 4096), help='Folder of a run of the same '
+    'network whose weights this one begins with; the embedding of classes '
+    'begins afresh where they are others.')
+
+# Facts of the data, and of the run that a run begins with.
+init_id = functools.partial(
+    setting, None, lengths=(64, 64), help='sha256 of the weights that the run '
+    'began with, where these are of another run.')
 shape = functools.partial(
     setting, low=1, high=2**20, lengths=(1, 4), help='Shape of an example: '
     'height, width and channels, or coordinates.')

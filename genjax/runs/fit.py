@@ -19,6 +19,8 @@ from genjax.runs import workdir as workdirs
 from genjax.runs.lock import lock
 from genjax.runs.open import weight_shapes
 from genjax.runs.snapshots import make_snapshots
+from genjax.runs.start import begin
+from genjax.runs.start import started
 from genjax.runs.task import Data
 from genjax.runs.task import MakeHooks
 from genjax.runs.task import Model
@@ -79,11 +81,14 @@ def fit_run(
       contextlib.nullcontext())
   with alone:
     # What is refused is refused before anything is computed or written.
+    settings, start = begin(workdir, task.kind, settings, objective.init_from)
     workdirs.check_same(workdir, task.kind, settings)
     identity = identify(data.train, workdirs.known_files(workdir))
     workdirs.check_same(workdir, task.kind, settings, identity)
     state = _init(keys.key(settings.seed, 'init', *objective.stream), settings,
                   model, objective, data.train, settings.seed)
+    if start is not None:
+      state = started(state, start, settings.class_names)
     run = _create(workdir, task.kind, settings, identity)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
     with (contextlib.closing(MetricsWriter(workdir)) as writer,

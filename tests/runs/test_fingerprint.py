@@ -29,6 +29,7 @@ from tests.runs import gaussian
 UNSEEN = {
     'class_names': 'names for people; their number is the size of the network',
     'num_examples': 'a fact of the data, which are looked at themselves',
+    'init_id': 'a fact of the run that `init_from` names',
 }
 
 
