@@ -219,28 +219,45 @@ def _gradient_alone(x: Array) -> Array:
   return x - jax.lax.stop_gradient(x)
 
 
+def of_each(loss_fn: LossFn) -> LossFn:
+  """A loss whose value and metrics are those of each example, [B]."""
+
+  def each(params: Params, key: Key, batch: Batch, context: Context) -> Any:
+    return jax.vmap(lambda row: loss_fn(params, key, row, context))(
+        jax.tree.map(lambda x: x[:, None], batch))
+
+  return each
+
+
 def evaluate(
     loss_fn: LossFn, params: Params, key: Key, source: Source, batch_size: int
-) -> dict[str, float]:
-  """The loss over all examples of a source, and by log-SNR bin.
+) -> tuple[dict[str, float], np.ndarray]:
+  """The loss over all examples of a source, and by log-SNR bin; that of each.
 
   Args:
-    loss_fn: of `make_loss`, compiled.
+    loss_fn: `of_each` of that of `make_loss`, compiled.
     params: of the model.
     key: folded with the number of each batch.
     source: the examples.
     batch_size: how many are looked at together.
+
+  Returns:
+    (means by name, the loss of each example [N] float64, in the same order for
+    all params).
   """
-  totals: dict[str, Any] = {}  # name -> [sum, number]
+  parts: list[dict[str, np.ndarray]] = []  # name -> [sum, number] of examples
   for number, batch in enumerate(pipeline.eval_batches(source, batch_size)):
     _, bins = loss_fn(params, jax.random.fold_in(key, number), batch, Context())
-    for name, mean in jax.device_get(bins).items():
-      # In float64: in float32 a count stops at 2^24.
-      totals[name] = totals.get(name, 0.0) + np.asarray(
-          [mean.total, mean.count], np.float64)
-  totals['loss'] = np.sum(list(totals.values()), axis=0)
-  return {name: float(total / count)
-          for name, (total, count) in totals.items() if count}
+    # In float64: in float32 a count stops at 2^24.
+    parts.append({name: np.asarray([mean.total, mean.count], np.float64)
+                  for name, mean in jax.device_get(bins).items()})
+  found = {name: np.concatenate([part[name] for part in parts], axis=1)
+           for name in parts[0]}
+  found['loss'] = np.sum(list(found.values()), axis=0)
+  totals = {name: each.sum(axis=1) for name, each in found.items()}
+  each, there = found['loss']
+  return {name: float(total / count) for name, (total, count) in totals.items()
+          if count}, each[there > 0]
 
 
 def _by_log_snr(losses: Array, log_snr: Array, mask: Array) -> dict[str, Mean]:

@@ -3,6 +3,7 @@
 What a trained one can do is `diffusion_functions`'s to say.
 """
 
+import functools
 from typing import Any, NamedTuple, Sequence
 
 import jax
@@ -16,11 +17,13 @@ from genjax.diffusion import named
 from genjax.diffusion import uncertainty
 from genjax.diffusion.loss import evaluate
 from genjax.diffusion.loss import make_loss
+from genjax.diffusion.loss import of_each
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
 from genjax.diffusion.samplers import check_start
 from genjax.diffusion.weighting import Weighting
 from genjax.runs import keys
+from genjax.runs import lag
 from genjax.runs.diffusion_functions import make_draw
 from genjax.runs.diffusion_functions import make_functions
 from genjax.runs.diffusion_functions import sampler_of
@@ -130,17 +133,16 @@ def hooks(session: Session) -> Sequence[Hook]:
   settings, source = session.settings, getattr(session.data, 'test', None)
   if source is None:
     return []
-  loss_fn = jax.jit(_loss_fn(settings, session.model.parts, train=False))
-  size = min(len(source), 4 * settings.batch_size)
+  loss_fn = jax.jit(of_each(
+      _loss_fn(settings, session.model.parts, train=False)))
+  # One key for every step: the curve then shows the model, not the noise.
+  key = keys.key(settings.seed, 'test')
 
-  def hook(state, step):
-    del step
-    # One key for every step: the curve then shows the model, not the noise.
-    found = evaluate(loss_fn, state.averages['ema'],
-                     keys.key(settings.seed, 'test'), source, size)
-    return {f'test/{name}': value for name, value in found.items()}
+  def look(params):
+    return evaluate(loss_fn, params, key, source,
+                    min(len(source), 4 * settings.batch_size))
 
-  return [Hook(settings.save_every, hook)]
+  return [Hook(settings.save_every, functools.partial(lag.scores, look))]
 
 
 TASK = Task('diffusion', Settings, RECIPES, build, loss, hooks)

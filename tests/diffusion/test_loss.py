@@ -313,14 +313,14 @@ def test_evaluate_is_the_mean_over_examples_and_over_bins_of_their_number():
     x, mask = np.square(batch['x'][:, 0]) * params, batch['mask']
     far = mask * (x > 1)
     return np.float32(0), {
-        'far': Mean(np.sum(far * x), np.sum(far)),
-        'near': Mean(np.sum((mask - far) * x), np.sum(mask - far)),
-        'nowhere': Mean(0.0, 0.0)}
+        'far': Mean(far * x, far), 'near': Mean((mask - far) * x, mask - far),
+        'nowhere': Mean(0 * x, 0 * x)}
 
   x = np.random.default_rng(0).normal(size=(23, 1)).astype(np.float32)
-  found = loss.evaluate(loss_fn, 2.0, jax.random.key(0),
-                        ArraySource({'x': x}), 10)
+  found, each = loss.evaluate(loss_fn, 2.0, jax.random.key(0),
+                              ArraySource({'x': x}), 10)
   error = 2 * np.square(x)
+  np.testing.assert_array_equal(np.sort(each), np.sort(error[:, 0]))
   assert found.keys() == {'far', 'near', 'loss'}
   for name, want in (('loss', error), ('far', error[error > 1]),
                      ('near', error[error <= 1])):
