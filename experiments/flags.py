@@ -14,7 +14,7 @@ from genjax.runs.task import Run
 
 # Settings that the data decide.
 FACTS = ('shape', 'class_names', 'num_examples', 'data_std', 'vector_names',
-         'vector_mean', 'vector_std')
+         'vector_mean', 'vector_std', 'init_id')
 
 # Settings of a diffusion run that flags of the same names say anew.
 _OF_DRAWING = ('sampler', 'rho', 'eta', 'churn', 'tau', 'guidance')
@@ -86,8 +86,8 @@ def _items(rule: Rule, words: Any) -> Any:
 
 def define_drawing() -> None:
   """Flags of scripts that draw from a run: which weights, and how."""
-  flags.DEFINE_enum('weights', 'ema', ['ema', 'raw'], 'Weights: averaged over '
-                    'the training steps, or those of the last.')
+  flags.DEFINE_string('weights', 'ema', 'Weights: raw, ema, or with '
+                      '--ema_widths an average of another width, ema:0.07.')
   flags.DEFINE_enum('sampler', None, list(SAMPLERS), 'Method by which a '
                     "diffusion run draws; the run's own where absent.")
   flags.DEFINE_integer('steps', None, 'Number of steps in which a diffusion '

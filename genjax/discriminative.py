@@ -64,7 +64,8 @@ class _Network(nn.Module):
                                   (self.num_constants,))
 
   def features(self, x: Array, *, train: bool = False) -> Array:
-    return self.extractor(x, train=train)
+    # Whatever it computes in, what it says is float32 or wider.
+    return widen(self.extractor(x, train=train))
 
   def __call__(self, x: Array, *, train: bool = False) -> Array:
     outputs = self.head(self.features(x, train=train))

@@ -49,6 +49,7 @@ class Parts(NamedTuple):
   groups: int  # of a unet's normalisation
   patch_size: int  # of a dit
   dropout: float
+  dtype: str  # in which the network computes
   fourier: tuple[int, ...]  # powers of two of waves of its input; see `_waves`
   process: str
   sigma_min: float  # noise over signal of edm, ve and learned
@@ -311,6 +312,6 @@ def _network(parts: Parts) -> Any:
   check(name != 'unet' or max(levels, default=0) < len(width),
         'attention_levels', f'must be below {len(width)}, the levels of width',
         levels)
-  return NETWORKS[name](parts, dropout=parts.dropout,
+  return NETWORKS[name](parts, dropout=parts.dropout, dtype=parts.dtype,
                         num_classes=parts.num_classes,
                         vector_size=len(parts.vector_mean) or None)

@@ -6,6 +6,8 @@ import numpy as np
 import scipy.special
 
 from genjax.checks import check
+from genjax.metrics.estimate import Estimate
+from genjax.metrics.estimate import of_mean
 
 _SURE = 2.0  # half-widths of an interval by which training and test loss part
 _FEWEST = 3  # checkpoints after which a loss may be called flat
@@ -79,6 +81,15 @@ def sentence(found: Progress) -> str:
     return (f'flat since step {found.flat_since}: the held-out loss no longer '
             f'falls; keep step {found.best}')
   return 'still improving'
+
+
+def lag(averaged: np.ndarray, raw: np.ndarray) -> Estimate:
+  """By how much an average of the weights is worse than the weights themselves.
+
+  The mean difference of the losses [N] that both have on the same examples,
+  with its interval: above 0, the average lags behind.
+  """
+  return of_mean(np.asarray(averaged, np.float64) - raw)
 
 
 def _mean(x: np.ndarray) -> tuple[float, float]:

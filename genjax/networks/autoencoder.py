@@ -7,7 +7,7 @@ classes, or none at all, means "no class"; one outside 0..K gives NaN. Labels
 """
 
 import math
-from typing import Sequence
+from typing import Any, Sequence
 
 import flax.linen as nn
 import jax
@@ -48,9 +48,10 @@ def _with_class(
       shares, (*x.shape[:-1], num_classes))], axis=-1)
 
 
-def _hidden(h: Array, widths: Sequence[int]) -> Array:
+def _hidden(h: Array, widths: Sequence[int], dtype: Any) -> Array:
   for i, width in enumerate(widths):
-    h = nn.swish(nn.Dense(width, kernel_init=_KERNEL, name=f'dense_{i}')(h))
+    h = nn.swish(nn.Dense(width, kernel_init=_KERNEL, dtype=dtype,
+                          name=f'dense_{i}')(h))
   return h
 
 
@@ -61,11 +62,14 @@ class MLPEncoder(nn.Module):
     num_outputs: O.
     widths: of the hidden layers; without any the network is affine.
     num_classes: None takes no label.
+    dtype: of the hidden layers; None is that of x and the parameters, and so
+      is that of the last one.
   """
 
   num_outputs: int
   widths: Sequence[int] = (256, 256)
   num_classes: int | None = None
+  dtype: Any = None
 
   @nn.compact
   def __call__(self, x: Array, label: Array | None = None) -> Array:
@@ -77,7 +81,7 @@ class MLPEncoder(nn.Module):
     """
     flat = x.reshape(len(x), math.prod(x.shape[1:]))
     h = _with_class('MLPEncoder', flat, label, self.num_classes)
-    h = _hidden(h, self.widths)
+    h = _hidden(h, self.widths, self.dtype)
     return nn.Dense(self.num_outputs, name='out')(h)
 
 
@@ -87,13 +91,14 @@ class MLPDecoder(nn.Module):
   Attributes:
     num_outputs: O, for each entry of the data.
     shape: of the data.
-    widths, num_classes: as of `MLPEncoder`.
+    widths, num_classes, dtype: as of `MLPEncoder`.
   """
 
   num_outputs: int
   shape: Sequence[int]
   widths: Sequence[int] = (256, 256)
   num_classes: int | None = None
+  dtype: Any = None
 
   @nn.compact
   def __call__(self, z: Array, label: Array | None = None) -> Array:
@@ -104,7 +109,7 @@ class MLPDecoder(nn.Module):
         float [B, K].
     """
     h = _with_class('MLPDecoder', z, label, self.num_classes)
-    h = _hidden(h, self.widths)
+    h = _hidden(h, self.widths, self.dtype)
     h = nn.Dense(math.prod(self.shape) * self.num_outputs, name='out')(h)
     return h.reshape(len(z), *self.shape, self.num_outputs)
 
@@ -117,12 +122,14 @@ class ConvEncoder(nn.Module):
     channels: of each level; H and W are multiples of 2^(levels - 1).
     groups: of the normalisation; divides every number of channels.
     num_classes: None takes no label.
+    dtype: as of `MLPEncoder`.
   """
 
   num_outputs: int
   channels: Sequence[int] = (32, 64)
   groups: int = 8
   num_classes: int | None = None
+  dtype: Any = None
 
   @nn.compact
   def __call__(self, x: Array, label: Array | None = None) -> Array:
@@ -138,8 +145,9 @@ class ConvEncoder(nn.Module):
     for level, channels in enumerate(self.channels):
       step = 2 if level else 1
       h = nn.Conv(channels, (3, 3), (step, step), kernel_init=_KERNEL,
-                  name=f'conv_{level}')(h)
-      h = nn.swish(GroupNorm(self.groups, name=f'norm_{level}')(h))
+                  dtype=self.dtype, name=f'conv_{level}')(h)
+      h = nn.swish(GroupNorm(self.groups, dtype=self.dtype,
+                             name=f'norm_{level}')(h))
     h = h.reshape(len(x), math.prod(h.shape[1:]))
     return nn.Dense(self.num_outputs, name='out')(h)
 
@@ -151,7 +159,7 @@ class ConvDecoder(nn.Module):
     num_outputs: O, for each value of a pixel.
     shape: (H, W, C) of the data.
     channels: of each level, from the finest, as of `ConvEncoder`.
-    groups, num_classes: likewise.
+    groups, num_classes, dtype: likewise.
   """
 
   num_outputs: int
@@ -159,6 +167,7 @@ class ConvDecoder(nn.Module):
   channels: Sequence[int] = (32, 64)
   groups: int = 8
   num_classes: int | None = None
+  dtype: Any = None
 
   @nn.compact
   def __call__(self, z: Array, label: Array | None = None) -> Array:
@@ -176,15 +185,17 @@ class ConvDecoder(nn.Module):
     height, width = (side // factor for side in self.shape[:2])
     h = _with_class(where, z, label, self.num_classes)
     h = nn.Dense(height * width * self.channels[-1], kernel_init=_KERNEL,
-                 name='dense_in')(h)
+                 dtype=self.dtype, name='dense_in')(h)
     h = h.reshape(len(z), height, width, self.channels[-1])
     for level, channels in reversed(list(enumerate(self.channels))):
-      h = nn.swish(GroupNorm(self.groups, name=f'norm_{level}')(h))
+      h = nn.swish(GroupNorm(self.groups, dtype=self.dtype,
+                             name=f'norm_{level}')(h))
       if level < len(self.channels) - 1:
         h = h.repeat(2, axis=1).repeat(2, axis=2)
-      h = nn.Conv(channels, (3, 3), kernel_init=_KERNEL,
+      h = nn.Conv(channels, (3, 3), kernel_init=_KERNEL, dtype=self.dtype,
                   name=f'conv_{level}')(h)
-    h = nn.swish(GroupNorm(self.groups, name='norm_out')(h))
+    h = nn.swish(GroupNorm(self.groups, dtype=self.dtype,
+                           name='norm_out')(h))
     h = nn.Conv(self.shape[-1] * self.num_outputs, (3, 3), name='out')(h)
     return h.reshape(len(z), *self.shape, self.num_outputs)
 

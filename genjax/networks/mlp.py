@@ -126,10 +126,12 @@ class Perceptron(nn.Module):
   Attributes:
     widths: of each layer; the last is F.
     activation: one of ACTIVATIONS.
+    dtype: of the computation; None is that of x and the parameters.
   """
 
   widths: Sequence[int] = (64, 64)
   activation: str = 'relu'
+  dtype: Any = None
 
   @nn.compact
   def __call__(self, x: Array, *, train: bool = False) -> Array:
@@ -145,6 +147,6 @@ class Perceptron(nn.Module):
     for i, width in enumerate(self.widths):
       checks.check_positive('Perceptron', 'width', width)
       h = nn.Dense(width, kernel_init=nn.initializers.he_normal(),
-                   name=f'dense_{i}')(h)
+                   dtype=self.dtype, name=f'dense_{i}')(h)
       h = ACTIVATIONS[self.activation](h)
     return h

@@ -1,9 +1,8 @@
 """Runs of a discriminative network: a classifier, or a fit of a curve."""
 
-import dataclasses
 import functools
 import math
-from typing import Any, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +11,9 @@ from genjax import discriminative
 from genjax.checks import check
 from genjax.data import pipeline
 from genjax.networks.cnn import ResNet
-from genjax.networks.mlp import ACTIVATIONS
 from genjax.networks.mlp import Perceptron
-from genjax.runs import fields
-from genjax.runs.settings import setting
+from genjax.runs.classifier_settings import RECIPES
+from genjax.runs.classifier_settings import Settings
 from genjax.runs.task import Functions
 from genjax.runs.task import Model
 from genjax.runs.task import Objective
@@ -27,61 +25,6 @@ from genjax.training.optimizers import make_optimizer
 from genjax.types import Batch
 
 
-@dataclasses.dataclass(frozen=True)
-class Settings:
-  """Of a network and its training; the defaults are those for images."""
-
-  task: str = setting(
-      'classification', choices=('classification', 'regression'),
-      help='What is told: the class of an example, or the last coordinate of '
-      'a point from the others.')
-  data: str = fields.data('digits')
-  image_size: tuple[int, ...] | None = fields.image_size()
-  channels: int | None = fields.channels()
-  held_out: float | None = fields.held_out()
-  labels: str = fields.labels()
-  cache: float = fields.cache()
-  seed: int = fields.seed()
-  steps: int = fields.steps(600)
-  batch_size: int = fields.batch_size(64)
-  micro_batches: int = fields.micro_batches()
-  parallel: str = fields.parallel()
-  log_every: int = fields.log_every(50)
-  save_every: int = fields.save_every(200)
-  learning_rate: float = fields.learning_rate(3e-3)
-  warmup: int = fields.warmup(50)
-  b2: float = fields.b2(0.99)
-  weight_decay: float = fields.weight_decay(1e-2)
-  ema_decay: float = fields.ema_decay(0.98)
-  width: tuple[int, ...] = fields.width((16, 32))
-  features: int = setting(64, low=1, high=2**16, help='Features of an image.')
-  groups: int = setting(8, low=1, high=2**16, help='Largest number of groups '
-                        'in which a network for images normalises channels.')
-  activation: str = setting('relu', choices=tuple(sorted(ACTIVATIONS)),
-                            help='Activation of the network for points.')
-  dropout: float = fields.dropout(0.1)
-  label_smoothing: float = setting(0.02, low=0.0, high=1.0, help='Share of a '
-                                   'label that is spread over all classes.')
-  mixup: float = setting(0.0, low=0.0, high=1e3, help='Concentration of the '
-                         'weights that mix two examples; 0 mixes none.')
-  shift: int = setting(1, low=0, high=4096, help='Largest number of pixels by '
-                       'which a training image is moved at random.')
-  shape: tuple[int, ...] = fields.shape((8, 8, 1))
-  class_names: tuple[str, ...] = fields.class_names()
-  num_examples: int = fields.num_examples()
-
-
-# That of images was chosen on a validation part of the digits' training set.
-_POINT = dict(dropout=0.0, label_smoothing=0.0, shift=0)
-RECIPES: Mapping[str, Mapping[str, Any]] = {
-    'images': {},
-    'points': dict(_POINT, width=(64, 64), batch_size=128, steps=2000,
-                   learning_rate=1e-2, save_every=100),
-    'curve': dict(_POINT, task='regression', data='toy:line', width=(),
-                  activation='tanh', batch_size=1000, steps=1000,
-                  weight_decay=0.0, learning_rate=3e-2, save_every=500)}
-
-
 def inputs(settings: Settings, x: Any) -> Any:
   """What the network is given of x: all, or all but the last coordinate."""
   return x[:, :-1] if settings.task == 'regression' else x
@@ -91,12 +34,13 @@ def build(settings: Settings) -> Model:
   """Outputs are logits, or a mean and the logarithm of a constant scale."""
   regression, shape = settings.task == 'regression', settings.shape
   if len(shape) == 1:
-    extractor: Any = Perceptron(settings.width, settings.activation)
+    extractor: Any = Perceptron(settings.width, settings.activation,
+                                settings.dtype)
   else:
     check(bool(settings.width), 'width', 'must hold a level for images', '()')
     extractor = ResNet(settings.width, features=settings.features,
                        groups=math.gcd(settings.groups, *settings.width),
-                       dropout=settings.dropout)
+                       dtype=settings.dtype, dropout=settings.dropout)
   network = discriminative.make_discriminative(
       extractor, 1 if regression else max(len(settings.class_names), 1),
       num_constants=1 if regression else 0)

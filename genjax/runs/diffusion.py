@@ -82,7 +82,7 @@ def build(settings: Settings) -> Model:
     refuse(jax.random.key(0))
   return Model(lambda key, batch: made.init(key),
                make_functions(settings, parts.diffusion, parts.draw),
-               {'ema': averages.ema(settings.ema_decay)}, parts)
+               averages.named(settings.ema_decay, settings.ema_widths), parts)
 
 
 def _loss_fn(settings: Settings, parts: Parts) -> LossFn:
@@ -111,7 +111,8 @@ def loss(settings: Settings, model: Model) -> Objective:
       _loss_fn(settings, model.parts),
       make_optimizer(settings.learning_rate, settings.steps, b2=settings.b2,
                      warmup_steps=min(settings.warmup, settings.steps - 1)),
-      flip=settings.horizontal_flip, crop=settings.crop)
+      flip=settings.horizontal_flip, crop=settings.crop,
+      init_from=settings.init_from)
 
 
 TASK = Task('diffusion', Settings, RECIPES, build, loss, hooks)

@@ -15,6 +15,8 @@ from genjax.diffusion.loss import evaluate
 from genjax.diffusion.loss import Losses
 from genjax.diffusion.loss import make_losses
 from genjax.diffusion.loss import summary
+from genjax.metrics.estimate import Estimate
+from genjax.metrics.progress import lag
 from genjax.metrics.progress import progress
 from genjax.metrics.progress import sentence
 from genjax.runs import keys
@@ -25,6 +27,7 @@ from genjax.training.loop import Hook
 from genjax.types import Batch
 from genjax.types import Key
 from genjax.types import Params
+from genjax.types import Source
 
 _MOST = 1000  # training examples that are looked at again
 
@@ -45,9 +48,10 @@ def with_noise(
 def hooks(session: Session) -> Sequence[Hook]:
   """The loss of the averaged weights on test and on some training data.
 
-  By noise level too; and a line in the log says whether training still helps,
-  see `metrics.progress`. The losses of each example at every checkpoint are
-  kept in <workdir>/losses.npz.
+  By noise level too, and that of the last weights. Lines in the log say whether
+  training still helps, and whether the average lags behind, see
+  `metrics.progress`. The losses of each example at every checkpoint are kept in
+  <workdir>/losses.npz.
   """
   settings, test = session.settings, getattr(session.data, 'test', None)
   if test is None:
@@ -64,21 +68,37 @@ def hooks(session: Session) -> Sequence[Hook]:
   places = np.linspace(0, len(train) - 1, min(_MOST, len(train), len(test)))
   seen = sources.subset(train, places.astype(int))
 
+  # One key for every step: the curve then shows the model, not the noise.
+  key = keys.key(settings.seed, 'test')
+
+  def look(params: Params, source: Source) -> Losses:
+    return evaluate(losses, params, key, source,
+                    min(len(test), 4 * settings.batch_size))
+
   def hook(state, step):
-    # One key for every step: the curve then shows the model, not the noise.
-    test_losses, train_losses = (evaluate(
-        losses, state.averages['ema'], keys.key(settings.seed, 'test'), source,
-        min(len(test), 4 * settings.batch_size)) for source in (test, seen))
+    averaged, raw = look(state.averages['ema'], test), look(state.params, test)
+    trained = look(state.averages['ema'], seen)
     rows = _keep(os.path.join(session.workdir, 'losses.npz'), step,
-                 *map(np.asarray, (train_losses.loss, test_losses.loss)))
-    # A first checkpoint, or a single example, tells nothing yet.
-    if len(rows['step']) > 1 and min(len(test), len(seen)) > 1:
-      logging.info('step %d: %s', step, sentence(progress(
-          rows['step'].tolist(), rows['train'], rows['test'])))
-    return {'train/loss': float(np.mean(train_losses.loss)), **{
-        f'test/{name}': value for name, value in summary(test_losses).items()}}
+                 *map(np.asarray, (trained.loss, averaged.loss)))
+    if len(seen) > 1:  # a single example tells nothing
+      _say(step, rows, lag(np.asarray(averaged.loss), np.asarray(raw.loss)))
+    return {'train/loss': summary(trained)['loss'],
+            'test/loss_raw': summary(raw)['loss'], **{
+                f'test/{name}': value
+                for name, value in summary(averaged).items()}}
 
   return [Hook(settings.save_every, hook)]
+
+
+def _say(step: int, rows: dict[str, Any], behind: Estimate) -> None:
+  """Tells in the log what the losses say."""
+  if len(rows['step']) > 1:  # a first checkpoint tells nothing yet
+    logging.info('step %d: %s', step, sentence(progress(
+        rows['step'].tolist(), rows['train'], rows['test'])))
+  if behind.low > 0:
+    logging.info(
+        'step %d: the average lags behind: its test loss is %.2g (%.2g to '
+        '%.2g) above that of the last weights', step, *behind)
 
 
 def _keep(

@@ -49,7 +49,10 @@ class Settings:
   warmup: int = fields.warmup(100)
   b2: float = fields.b2(0.99)
   ema_decay: float = fields.ema_decay(0.998)
+  ema_widths: tuple[float, ...] = fields.ema_widths()
+  init_from: str | None = fields.init_from()
   dropout: float = fields.dropout(0.0)
+  dtype: str = fields.dtype()
   conditional: bool = fields.conditional()
   label_dropout: float = setting(
       0.1, low=0.0, high=0.99, help='Share of the examples whose class the '
@@ -136,6 +139,7 @@ class Settings:
       'each of these numbers over the training data.')
   num_examples: int = fields.num_examples()
   data_std: float = fields.data_std()
+  init_id: str | None = fields.init_id()
 
 
 RECIPES: Mapping[str, Mapping[str, Any]] = {

@@ -87,7 +87,17 @@ ema_decay = functools.partial(
     setting, low=0.0, high=1.0, help='Decay per step of the moving average of '
     'the parameters that is sampled.')
 
+ema_widths = functools.partial(
+    setting, (), low=0.01, high=0.28, lengths=(0, 4), distinct=True,
+    help='Widths, as shares of the training so far, of further averages of the '
+    'parameters, such as 0.05,0.1: kept at every checkpoint, two of them make '
+    'any other width afterwards (--weights=ema:0.15).')
+
 # Of the network.
+dtype = functools.partial(
+    setting, 'float32', choices=('float32', 'bfloat16'), help='Numbers in '
+    'which the network computes: in bfloat16 what passes through it takes half '
+    'the memory. Parameters, averages and losses are float32 in both.')
 dropout = functools.partial(
     setting, low=0.0, high=0.99, help='Share of the units of the network that '
     'are dropped in a training step.')
@@ -102,7 +112,15 @@ conditional = functools.partial(
     setting, True, help='Whether the model is told the class of an example, '
     'where there are classes.')
 
-# Facts of the data.
+init_from = functools.partial(
+    setting, None, lengths=(1, 4096), help='Folder of a run of the same '
+    'network whose weights this one begins with; the embedding of classes '
+    'begins afresh where they are others.')
+
+# Facts of the data, and of the run that a run begins with.
+init_id = functools.partial(
+    setting, None, lengths=(64, 64), help='Hash (sha256) of the weights '
+    'that the run began with, where these are of another run.')
 shape = functools.partial(
     setting, low=1, high=2**20, lengths=(1, 4), help='Shape of an example: '
     'height, width and channels, or coordinates.')

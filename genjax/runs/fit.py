@@ -18,6 +18,9 @@ from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
 from genjax.runs.lock import lock
 from genjax.runs.open import weight_shapes
+from genjax.runs.snapshots import make_snapshots
+from genjax.runs.start import begin
+from genjax.runs.start import started
 from genjax.runs.task import Data
 from genjax.runs.task import MakeHooks
 from genjax.runs.task import Model
@@ -29,6 +32,7 @@ from genjax.runs.task import TrainingSettings
 from genjax.training import leaves
 from genjax.training import loop
 from genjax.training import parallel
+from genjax.training.averages import widths_of
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import MetricsWriter
 from genjax.training.logs import read_metrics
@@ -77,20 +81,26 @@ def fit_run(
       contextlib.nullcontext())
   with alone:
     # What is refused is refused before anything is computed or written.
+    settings, start = begin(workdir, task.kind, settings, objective.init_from)
     identity = identify(data.train, workdirs.known_files(workdir))
     workdirs.check_same(workdir, task.kind, settings, identity)
     state = _init(keys.key(settings.seed, 'init', *objective.stream), settings,
                   model, objective, data.train, settings.seed)
+    if start is not None:
+      state = started(state, start, settings.class_names)
     run = _create(workdir, task.kind, settings, identity)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
     with (contextlib.closing(MetricsWriter(workdir)) as writer,
-          contextlib.closing(_checkpointer(workdir, run)) as checkpointer):
+          contextlib.closing(_checkpointer(workdir, run)) as checkpointer,
+          contextlib.closing(make_snapshots(workdir, run)) as snapshots):
       session = Session(settings, model, data, workdir, writer)
       try:
         outcome = _train(
             compiled, state, settings, objective, data.train,
             keys.key(settings.seed, 'training', *objective.stream),
-            settings.seed, checkpointer=checkpointer, writer=writer,
+            settings.seed, checkpointer=checkpointer,
+            snapshots=snapshots if widths_of(model.averages) else None,
+            writer=writer,
             hooks=[*task.hooks(session), *hooks(session)])
       except RuntimeError as error:
         if 'finite' not in str(error):

@@ -14,9 +14,13 @@ from genjax.checks import check_choice
 from genjax.runs import keys
 from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
+from genjax.runs.snapshots import reconstruct
+from genjax.runs.snapshots import width_of
 from genjax.runs.task import Model
 from genjax.runs.task import Run
 from genjax.runs.task import Task
+from genjax.training.averages import name_of
+from genjax.training.averages import widths_of
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.state import init_state
 
@@ -40,8 +44,9 @@ def open_run(
   Args:
     workdir: the folder of a run.
     weights: 'ema', or another average that the kind keeps, by its name; 'raw'
-      for the params of the last step. Where a kind keeps no average, 'ema' is
-      'raw'.
+      for the params of the last step; 'ema:0.07' and the like for a power
+      average of any width, of a run that keeps some (see `snapshots`), at its
+      last snapshot. Where a kind keeps no average, 'ema' is 'raw'.
     settings: name -> value of free settings, in place of those of the run:
       the sampler of a diffusion model, and the like.
     kinds: kind -> module that defines its `TASK`.
@@ -50,7 +55,7 @@ def open_run(
     ValueError: there is no run, no checkpoint, no such average, the settings
       are damaged or of an unknown kind, or one that is given is not free or
       out of range.
-    RuntimeError: every checkpoint is damaged.
+    RuntimeError: every checkpoint is damaged, or a snapshot is.
   """
   written = workdirs.read(workdir)
   check_choice(repr(written.path), 'kind', written.kind, kinds)
@@ -60,11 +65,19 @@ def open_run(
   model = task.build(used)
   if not model.averages and weights == 'ema':
     weights = 'raw'
-  check_choice('open_run', 'weights', weights, ['raw', *model.averages])
-  found, step = _restore(workdir, written.run, task,
-                         weight_shapes(used, model))
-  params = jax.device_put(
-      found['params'] if weights == 'raw' else found['averages'][weights])
+  width = width_of(weights)
+  weights = weights if width is None else name_of(width)
+  check(width is not None or weights in ('raw', *model.averages), 'weights',
+        f'must be one of {", ".join(["raw", *model.averages])} or ema:<width>',
+        repr(weights))
+  shapes = weight_shapes(used, model)
+  found, step = _restore(workdir, written.run, task, shapes)
+  kept = {'raw': found['params'], **found['averages']}
+  if width is not None and weights not in kept:
+    kept[weights], step = reconstruct(
+        workdir, written.run, shapes['params'], widths_of(model.averages),
+        step, width)
+  params = jax.device_put(kept[weights])
   functions = model.functions(params)
   return Run(task, used, params, step, **functions._asdict())
 
@@ -96,7 +109,7 @@ def _restore(
   with contextlib.closing(Checkpointer(
       os.path.join(workdir, 'checkpoints'), run=run)) as checkpointer:
     step = checkpointer.best_step() if task.opens_best else None
-    restored = checkpointer.restore_weights(target, step)
+    restored = checkpointer.restore_fields(target, step)
   if restored is None:
     raise ValueError(f'workdir: {workdir!r} must hold a checkpoint: train it '
                      'until it saves one, got none')

@@ -106,6 +106,7 @@ class Objective(NamedTuple):
   flip: bool = False  # whether images are mirrored at random
   crop: int = 0  # pixels that images are moved by at random, at most
   devices: int | None = None  # how many share a step; None is all
+  init_from: str | None = None  # folder of a run whose weights it begins with
   best: str = 'test/loss'  # scalar of a hook that ranks the checkpoints
   # Folded into the keys of the run, where models of one seed are to differ.
   stream: tuple[int, ...] = ()

@@ -69,7 +69,7 @@ def build(settings: Settings) -> Model:
     return vae.init(key_params, given['x'], given['cond'].get('label'))
 
   return Model(init, functools.partial(_functions, settings, vae),
-               {'ema': averages.ema(settings.ema_decay)}, vae)
+               averages.named(settings.ema_decay, settings.ema_widths), vae)
 
 
 def _functions(settings: Settings, vae: VAE, params: Params) -> Functions:

@@ -40,7 +40,9 @@ class Settings:
   b2: float = fields.b2(0.99)
   weight_decay: float = fields.weight_decay(0.1)
   ema_decay: float = fields.ema_decay(0.998)
+  ema_widths: tuple[float, ...] = fields.ema_widths()
   conditional: bool = fields.conditional()
+  dtype: str = fields.dtype()
   latents: int = setting(16, low=1, high=2**16, help='Length of a code.')
   network: str = setting('mlp', choices=tuple(named.NETWORKS),
                          help='Network of the encoder and of the decoder.')

@@ -43,7 +43,8 @@ _OF_DATA = ('data', 'labels')  # settings that name files
 SETTINGS, DATA = 'settings.json', 'data.json'
 
 # What `fit_run` keeps in a workdir.
-KEPT = (SETTINGS, DATA, 'lock', 'metrics.jsonl', 'checkpoints', 'tensorboard')
+KEPT = (SETTINGS, DATA, 'lock', 'metrics.jsonl', 'checkpoints', 'snapshots',
+        'tensorboard')
 
 
 class Written(NamedTuple):

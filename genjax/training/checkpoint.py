@@ -127,13 +127,14 @@ class Checkpointer:
     found = self._restore(target._asdict(), step)
     return found and (State(**found[0]), found[1])
 
-  def restore_weights(
+  def restore_fields(
       self, target: Mapping[str, PyTree], step: int | None = None
   ) -> tuple[dict[str, PyTree], int] | None:
-    """As `restore`, of the weights alone: no optimizer is needed.
+    """As `restore`, of some fields alone: weights need no optimizer.
 
     Args:
-      target: {'params': ..., 'averages': {name: ...}}, as `restore` takes them.
+      target: {'params': ..., 'averages': {name: ...}}, or {'step': ...,
+        'opt_state': ..., 'skipped': ...}, as `restore` takes them.
       step: see `restore`.
 
     Raises:

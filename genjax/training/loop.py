@@ -18,6 +18,7 @@ from genjax.checks import check_positive
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import MetricsWriter
 from genjax.training.parallel import Compiled
+from genjax.training.state import snapshot
 from genjax.training.state import State
 from genjax.types import Batch
 from genjax.types import Key
@@ -54,6 +55,7 @@ def fit(
     log_every: int = 100,
     save_every: int = 1000,
     checkpointer: Checkpointer | None = None,
+    snapshots: Checkpointer | None = None,
     writer: MetricsWriter | None = None,
     hooks: Sequence[Hook] = (),
     best_metric: str = 'held_out_loss',
@@ -80,6 +82,8 @@ def fit(
       warning says so once.
     save_every: steps between checkpoints; the last step is saved as well.
     checkpointer: None keeps nothing.
+    snapshots: keeps the power averages of those steps that are multiples of
+      `save_every`, and of the last: the same ones wherever a run was stopped.
     writer: None logs nothing; closing it is left to the caller.
     hooks: sample grids, held-out losses; their scalars join the line of the
       step.
@@ -157,8 +161,13 @@ def fit(
           step % save_every == 0 or last or stop or asked):
         if writer is not None:
           writer.flush()  # a kill after the save loses nothing before it
-        checkpointer.save(step, compiled.get(state) if host is None else host,
-                          scalars.get(best_metric))
+        host = compiled.get(state) if host is None else host
+        if snapshots is not None and (step % save_every == 0 or last):
+          # Whole before the checkpoint is: a run that goes on from that lacks
+          # none.
+          snapshots.save(step, snapshot(host))
+          snapshots.wait()
+        checkpointer.save(step, host, scalars.get(best_metric))
       if stop and not last:
         return Outcome(compiled.get(state), stopped=stop)
   return Outcome(compiled.get(state), stopped=None)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from genjax.numerics import widen
+from genjax.training.averages import widths_of
 from genjax.types import Array
 from genjax.types import Params
 from genjax.types import PyTree
@@ -59,3 +60,9 @@ def init_state(
       frozen=jax.tree.map(jnp.array, frozen),
       skipped=jnp.zeros((), jnp.int32),
   )
+
+
+def snapshot(state: State) -> State:
+  """The power averages of a state and its counts, and nothing else."""
+  kept = {name: state.averages[name] for name in widths_of(state.averages)}
+  return state._replace(params={}, opt_state=(), averages=kept, frozen={})

@@ -36,6 +36,7 @@ class Parts(NamedTuple):
   network: str
   width: tuple[int, ...]  # of its layers or levels
   groups: int  # of a convolutional network's normalisation, at most
+  dtype: str  # in which the hidden layers of the networks compute
   likelihood: str
   levels: int  # of a pixel
   scale: str  # of the likelihood, see `likelihoods.SCALES`
@@ -49,19 +50,20 @@ class Parts(NamedTuple):
 def _mlp(p: Parts) -> tuple[MakeNetwork, MakeNetwork]:
   return (
       functools.partial(autoencoder.MLPEncoder, widths=p.width,
-                        num_classes=p.num_classes),
+                        num_classes=p.num_classes, dtype=p.dtype),
       functools.partial(autoencoder.MLPDecoder, shape=p.shape, widths=p.width,
-                        num_classes=p.num_classes))
+                        num_classes=p.num_classes, dtype=p.dtype))
 
 
 def _conv(p: Parts) -> tuple[MakeNetwork, MakeNetwork]:
   groups = math.gcd(p.groups, *p.width)
   return (
       functools.partial(autoencoder.ConvEncoder, channels=p.width,
-                        groups=groups, num_classes=p.num_classes),
+                        groups=groups, num_classes=p.num_classes,
+                        dtype=p.dtype),
       functools.partial(autoencoder.ConvDecoder, shape=p.shape,
                         channels=p.width, groups=groups,
-                        num_classes=p.num_classes))
+                        num_classes=p.num_classes, dtype=p.dtype))
 
 
 def _couplings(p: Parts) -> SplineCoupling:

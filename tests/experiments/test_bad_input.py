@@ -133,6 +133,8 @@ RUNS = [
     (sample, '--workdir={digits} --labels=', ['--labels']),
     (sample, '--workdir={digits} --sampler=plms', ['sampler', 'plms', 'ddim']),
     (sample, '--workdir={digits} --weights=best', ['weights', 'best', 'raw']),
+    (sample, '--workdir={digits} --weights=ema:0.05',
+     ['weights', 'ema_widths']),
     (sample, '--workdir={digits} --steps=1', ['steps', '1']),
     (sample, '--workdir={digits} --guidance=-1', ['guidance', '-1']),
     (sample, '--workdir={digits} --guidance=nan', ['guidance', 'nan']),

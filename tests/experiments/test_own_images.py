@@ -46,14 +46,17 @@ def _write(folder, modes, num=6, side=16):
 
 @pytest.mark.parametrize('name', SHAPES)
 def test_images_of_any_shape_are_trained_on_drawn_and_read_back(
-    name, run, tmp_path, caplog):
+    name, run, tmp_path, caplog, digits_run):
   row = SHAPES[name]
+  # Grey ones begin with the weights of a run on digits.
+  begin = [f'--init_from={digits_run}'] * (name == 'all grey')
   folder = _write(tmp_path / 'in', row.modes)
   workdir = tmp_path / 'run'
   result = run(train_diffusion, f'--workdir={workdir}',
                f'--data=folder:{folder}', '--network=dit', '--width=8',
-               '--batch_size=8', '--steps=2', *row.flags)
+               '--batch_size=8', '--steps=2', *row.flags, *begin)
   assert result.code == 0, result.err
+  assert ('begins afresh' in caplog.text) == (name == 'all grey')
   assert ('are grey' in caplog.text) == (name == 'grey and coloured')
   assert open_run(str(workdir)).settings.shape == row.shape
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from genjax.metrics.progress import lag
 from genjax.metrics.progress import progress
 from genjax.metrics.progress import sentence
 
@@ -60,6 +61,19 @@ def test_twenty_sets_of_fresh_draws_are_never_called_memorised():
   level = np.maximum(np.linspace(.5, -.4, 10), 0.)
   for seed in range(20):
     assert judged(seed, level, level).memorising_since is None
+
+
+def test_an_average_lags_where_it_is_worse_by_more_than_its_error():
+  """Of paired differences with standard deviation 1: of 100 the error is .1,
+  however far apart the examples are."""
+  rng = np.random.default_rng(0)
+  own, noise = 100 * rng.normal(size=100), rng.normal(size=100)
+  noise = (noise - noise.mean()) / noise.std(ddof=1)
+  for shift, lags in ((1.0, True), (.1, False), (-1.0, False)):
+    found = lag(own + shift + noise, own)
+    assert found.value == pytest.approx(shift)
+    assert found.high - shift == pytest.approx(.1984, abs=1e-4)
+    assert (found.low > 0) == lags
 
 
 @pytest.mark.parametrize('steps, train, test, message', [

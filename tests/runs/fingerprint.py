@@ -59,6 +59,10 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
     return jax.eval_shape(lambda params: init_state(
         params, objective.tx, model.averages, objective.frozen), params)
 
+  def no_begin(workdir, kind, settings, init_from):
+    found['begins'] = lambda: repr(init_from)
+    return settings, None
+
   def no_loop(compiled, state, key, batches_from, **told):
     first, second = (next(batches_from(step)) for step in range(2))
     hooks = repr([(hook.every, *_where(hook.call)) for hook in told['hooks']])
@@ -73,6 +77,7 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
 
   with _uncompiled(), tempfile.TemporaryDirectory() as workdir:
     with (mock.patch.object(fit, '_init', no_init),
+          mock.patch.object(fit, 'begin', no_begin),
           mock.patch.object(loop, 'fit', no_loop),
           contextlib.suppress(_Reached)):
       fit.fit_run(task, settings, data, f'{workdir}/run')

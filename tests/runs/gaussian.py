@@ -40,6 +40,8 @@ class Settings:
   begin: tuple[float, ...] | None = setting(
       None, low=-100.0, high=100.0, help='Means before the first step.')
   class_names: tuple[str, ...] = fields.class_names()
+  init_from: str | None = fields.init_from()
+  init_id: str | None = fields.init_id()
 
 
 def build(settings: Settings) -> Model:
@@ -71,7 +73,8 @@ def loss(settings: Settings, model: Model) -> Objective:
     del key, context
     return -jnp.mean(DIST.log_prob(model.parts(params), batch['x'])), {}
 
-  return Objective(loss_fn, optax.sgd(settings.learning_rate))
+  return Objective(loss_fn, optax.sgd(settings.learning_rate),
+                   init_from=settings.init_from)
 
 
 def hooks(session):

@@ -31,6 +31,7 @@ UNSEEN = {
     'num_examples': 'a fact of the data, which are looked at themselves',
     'vector_names': 'names for people; numbers are told in their order',
     'cache': 'where pixels are read from, not what they are: see test_folder',
+    'init_id': 'a fact of the run that `init_from` names',
 }
 
 
@@ -115,7 +116,7 @@ KINDS = {
          'shape': (2,), 'class_names': ('0', '1'), 'guidance': 1.0,
          'batch_size': 16, 'sampling_steps': 4},
         {'data': 'toy:spirals,points=64', 'image_size': (16,), 'channels': 1,
-         'width': (16,),
+         'width': (16,), 'ema_widths': (0.05,),
          'batch_size': 32, 'micro_batches': 2, 'network': 'dit', 'rho': 3.0,
          'attention_levels': (0,), 'groups': 4, 'head_dim': 4, 'patch_size': 4,
          'shape': (16, 16, 3), 'held_out': 0.25, 'labels': 'prefix'},
@@ -139,7 +140,7 @@ KINDS = {
          'class_names': _DIGITS},
         {'data': 'binarized_digits', 'micro_batches': 2, 'batch_size': 32,
          'width': (16,), 'network': 'conv', 'held_out': 0.25, 'groups': 4,
-         'importance_samples': 3, 'labels': 'prefix'},
+         'importance_samples': 3, 'labels': 'prefix', 'ema_widths': (0.05,)},
         {'held_out': {**_FOLDER, 'network': 'conv'},
          'labels': {**_FOLDER, 'network': 'conv'},
          'groups': {'network': 'conv'}, 'components': {'prior': 'vamp'},

@@ -181,7 +181,7 @@ def test_params_that_were_fitted_are_kept_as_a_run(tmp_path):
   kept = Checkpointer(str(tmp_path / 'checkpoints'),
                       run=workdirs.read(str(tmp_path)).run)
   with contextlib.closing(kept):
-    found, step = kept.restore_weights({'params': params, 'averages': {}})
+    found, step = kept.restore_fields({'params': params, 'averages': {}})
   assert step == 1
   chex.assert_trees_all_equal(found['params'], params)
 

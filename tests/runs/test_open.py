@@ -54,7 +54,7 @@ def test_each_of_the_weights_is_what_it_is_called(workdir):
   assert not np.allclose(ema['mean'], raw['mean'])
   x = draw().train.arrays['x'].mean(0)
   assert np.abs(raw['mean'] - x).sum() < np.abs(ema['mean'] - x).sum()
-  with pytest.raises(ValueError, match="weights must be one of .*got 'best'"):
+  with pytest.raises(ValueError, match="weights: must be one of .*got 'best'"):
     open_run(workdir, 'best', kinds=KINDS)
 
 

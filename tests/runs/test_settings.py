@@ -161,7 +161,8 @@ def test_fields_of_many_kinds_say_what_they_may_hold():
              'ema_decay': 0.9}
   hints = {'data': str, 'parallel': str, 'image_size': tuple[int, ...] | None,
            'channels': int | None, 'held_out': float | None,
-           'labels': str,
+           'labels': str, 'dtype': str, 'init_from': str | None,
+           'init_id': str | None, 'ema_widths': tuple[float, ...],
            'conditional': bool, 'width': tuple[int, ...],
            'shape': tuple[int, ...], 'class_names': tuple[str, ...],
            **dict.fromkeys(('cache', 'learning_rate', 'b2',

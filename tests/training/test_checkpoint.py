@@ -261,7 +261,7 @@ WEIGHTS = {'params': TARGET.params, 'averages': TARGET.averages}
 def test_weights_are_restored_without_an_optimizer(saved, warnings):
   # Whatever has become of the optimizer's part.
   shutil.rmtree(saved / '3' / 'training')
-  weights, step = Checkpointer(saved).restore_weights(WEIGHTS)
+  weights, step = Checkpointer(saved).restore_fields(WEIGHTS)
   state = make_state(3)
   assert step == 3 and not warnings
   chex.assert_trees_all_equal(
@@ -289,7 +289,7 @@ def test_a_checkpoint_of_another_step_or_run_is_refused(
   else:
     os.rename(saved / '3', saved / '9')
   for restore in (lambda c: c.restore(TARGET),
-                  lambda c: c.restore_weights(WEIGHTS)):
+                  lambda c: c.restore_fields(WEIGHTS)):
     with pytest.raises(ValueError, match=message):
       restore(Checkpointer(saved))
 
@@ -351,5 +351,5 @@ def test_what_is_frozen_is_written_once_and_comes_back(tmp_path, warnings):
     with pytest.raises(RuntimeError, match='no whole checkpoint'):
       checkpointer.restore(states[0])
     # Weights do not need it.
-    assert checkpointer.restore_weights(WEIGHTS)[1] == 3
+    assert checkpointer.restore_fields(WEIGHTS)[1] == 3
   assert any("checksum of ['frozen']['w']" in line for line in warnings)

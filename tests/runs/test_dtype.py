@@ -1,0 +1,93 @@
+"""Networks that compute in bfloat16: their products do, and nothing else."""
+
+import functools
+
+import jax
+from jax.extend import core
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax.data import named
+from genjax.data import pipeline
+from genjax.runs import classifier
+from genjax.runs import diffusion
+from genjax.runs import diffusion_settings
+from genjax.runs import fit
+from genjax.runs import vae
+from genjax.training.state import init_state
+from genjax.training.step import make_step
+
+DIGITS = dict(data='digits', class_names=tuple('0123456789'), batch_size=16)
+TOY = dict(data='toy:moons,points=64', network='mlp', width=(8,), depth=1,
+           shape=(2,), class_names=('0', '1'), guidance=1.0, batch_size=16,
+           sampling_steps=4)
+KINDS = {
+    'unet': (diffusion.TASK, dict(DIGITS, guidance=1.0, width=(8,))),
+    'mlp of a vae': (vae.TASK, dict(DIGITS, width=(8,), latents=3)),
+    'conv of a vae': (vae.TASK, dict(DIGITS, width=(8,), latents=3,
+                                     network='conv')),
+    'resnet': (classifier.TASK, dict(DIGITS, width=(8,), features=4)),
+    'perceptron': (classifier.TASK, dict(
+        data='toy:moons,points=64', shape=(2,), class_names=('0', '1'),
+        shift=0, width=(8,), batch_size=16)),
+}
+PRODUCTS = ('dot_general', 'conv_general_dilated')
+
+
+def _products(jaxpr):
+  """(number in bfloat16, number) of the products in a program."""
+  narrow = total = 0
+  for equation in jaxpr.eqns:
+    if equation.primitive.name in PRODUCTS:
+      total += 1
+      narrow += all(x.aval.dtype == jnp.bfloat16 for x in equation.invars)
+    for inner in core.jaxprs_in_params(equation.params):
+      counts = _products(inner)
+      narrow, total = narrow + counts[0], total + counts[1]
+  return narrow, total
+
+
+@functools.cache
+def _data(name):
+  return named.open_data(name)
+
+
+@pytest.mark.parametrize('name', KINDS)
+def test_products_alone_are_in_the_dtype(name):
+  """Those of hidden layers: the last, the statistics of norms, params,
+  averages, moments and metrics are float32."""
+  task, chosen = KINDS[name]
+  settings = task.Settings(**chosen, dtype='bfloat16')
+  model = task.build(settings)
+  objective = task.loss(settings, model)
+  batch = pipeline.batch_at(_data(settings.data).train, 16, 0, seed=0)
+  state = jax.eval_shape(lambda: init_state(
+      model.init(jax.random.key(0), batch), objective.tx, model.averages))
+  step = make_step(objective.loss_fn, objective.tx, averages=model.averages)
+  program, shapes = jax.make_jaxpr(step, return_shape=True)(
+      state, jax.random.key(0), batch)
+  narrow, total = _products(program.jaxpr)
+  # Of one hidden layer and one output layer five products are taken, two of
+  # them by the first: its own, and the gradient of its kernel.
+  assert 0.3 < narrow / total < 1
+  assert {x.dtype for x in jax.tree.leaves((state, shapes))} == {
+      jnp.dtype('f4'), jnp.dtype('i4')}
+
+
+def test_five_seeds_at_three_times_the_rate_stay_finite():
+  task = diffusion.TASK._replace(loss=lambda settings, model: diffusion.loss(
+      settings, model)._replace(devices=1))
+  settings = diffusion_settings.Settings(
+      **TOY, dtype='bfloat16', steps=100, warmup=10,
+      learning_rate=3 * diffusion_settings.RECIPES['toy']['learning_rate'])
+  train = fit.make_trainer(task, settings)
+  model = task.build(settings)
+  for seed in range(5):
+    state = train(jax.random.key(seed), _data(settings.data).train, seed)
+    assert state.skipped == 0
+    assert all(x.dtype == np.float32 for x in jax.tree.leaves(
+        (state.params, state.averages)))
+    x = model.functions(state.averages['ema']).sample(
+        jax.random.key(seed), (100,))
+    assert x.dtype == jnp.float32 and np.isfinite(x).all()
