@@ -172,14 +172,16 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 _WIDTHS = {'unet': (24, 32), 'dit': (64,), 'mlp': (128,)}
 
 
-def choose(recipe: str, chosen: Mapping[str, Any]) -> Settings:
-  """The settings of a recipe of RECIPES, with what is `chosen` over it.
+def choose(
+    recipe: str | Mapping[str, Any], chosen: Mapping[str, Any]
+) -> Settings:
+  """The settings of a recipe, or of a name in RECIPES, with `chosen` over it.
 
   Where only the network is chosen, the width goes with it; levels of attention
   that the width has not are left out unless they are chosen.
   """
-  found = Settings(**{**RECIPES[recipe], **chosen})
-  before = Settings(**RECIPES[recipe])
+  base = RECIPES[recipe] if isinstance(recipe, str) else recipe
+  found, before = Settings(**{**base, **chosen}), Settings(**base)
   if 'width' not in chosen and found.network != before.network:
     found = dataclasses.replace(
         found, width=_WIDTHS.get(found.network, found.width))

@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from typing import Any, Callable
+import time
+from typing import Any, Callable, Iterator
 
 import jax
 from jax.experimental import multihost_utils
@@ -39,9 +40,13 @@ from genjax.training.logs import read_metrics
 from genjax.training.state import init_state
 from genjax.training.state import State
 from genjax.training.step import make_step
+from genjax.types import Batch
 from genjax.types import Key
 from genjax.types import Params
 from genjax.types import Source
+
+_TIMED = 4  # steps by which the speed of a run is told
+_SHARE = 0.9  # of the time, for steps: the rest is for checkpoints and hooks
 
 
 class Stopped(KeyboardInterrupt):
@@ -166,6 +171,39 @@ def make_trainer(
   return train
 
 
+def steps_within(
+    task: Task, settings: Any, source: Source, seconds: float
+) -> int:
+  """How many steps a run can take in a time, by its first few; 1 at least.
+
+  Counted are two compilations, the one here and the one of training, whose
+  schedule has another length; a tenth is left for checkpoints and hooks.
+
+  Raises:
+    ValueError: settings that do not fit each other or the devices.
+  """
+  begun = time.perf_counter()
+  model, objective, compiled = _prepare(task, settings)
+  key = keys.key(settings.seed, 'training', *objective.stream)
+  state = compiled.put(_init(
+      keys.key(settings.seed, 'init', *objective.stream), settings, model,
+      objective, source, settings.seed))
+  batches = _batches(settings, objective, source, settings.seed, 0)
+  state, _ = compiled.step(state, key, next(batches))
+  jax.block_until_ready(state.step)
+  compiling, times = time.perf_counter() - begun, []
+  for _ in range(_TIMED):
+    before = time.perf_counter()
+    state, _ = compiled.step(state, key, next(batches))
+    jax.block_until_ready(state.step)
+    times.append(time.perf_counter() - before)
+  left = seconds - (time.perf_counter() - begun) - compiling
+  steps = max(1, int(_SHARE * left / np.median(times)))
+  # All processes train as long as the first one says.
+  return steps if jax.process_count() == 1 else int(
+      multihost_utils.broadcast_one_to_all(np.int64(steps)))
+
+
 def _check_fit(params: Params, shapes: Params) -> None:
   """Raises ValueError for params that could not be opened again."""
   given, wanted = (
@@ -235,9 +273,7 @@ def _train(
   """The loop, with a workdir's keepers or without."""
   outcome = loop.fit(
       compiled, state, key,
-      lambda step: pipeline.batches(
-          source, settings.batch_size, seed=seed, start_step=step,
-          horizontal_flip=objective.flip, crop=objective.crop),
+      lambda step: _batches(settings, objective, source, seed, step),
       num_steps=settings.steps, log_every=settings.log_every,
       save_every=settings.save_every, best_metric=objective.best, **kept)
   # The loop gives up after some steps without a finite update: a run may be
@@ -246,6 +282,16 @@ def _train(
     raise RuntimeError(f'fit: no update was finite in {outcome.state.step} '
                        'steps: lower the learning rate or look at the data')
   return outcome
+
+
+def _batches(
+    settings: TrainingSettings, objective: Objective, source: Source, seed: int,
+    step: int
+) -> Iterator[Batch]:
+  """Those of training from `step` on."""
+  return pipeline.batches(
+      source, settings.batch_size, seed=seed, start_step=step,
+      horizontal_flip=objective.flip, crop=objective.crop)
 
 
 def _checkpointer(workdir: str, run: str) -> Checkpointer:

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
@@ -11,6 +12,7 @@ from experiments import sample
 from experiments import train_diffusion
 from genjax.data import named
 from genjax.data import sample_files
+from genjax.runs import workdir as workdirs
 from genjax.runs.open import open_run
 
 
@@ -88,3 +90,31 @@ def test_figures_are_drawn_of_images_of_any_shape(run, tmp_path):
   for name in ('training', 'forward_reverse', 'samples_0000002'):
     with Image.open(workdir / 'figures' / f'{name}.png') as image:
       assert image.width > image.height or name != 'samples_0000002'
+
+
+def test_minutes_are_counted_once_and_a_run_keeps_what_was_chosen(
+    run, monkeypatch, tmp_path):
+  """By the same command again, on another device too, or without --minutes."""
+  counted, fitted = [], []
+  monkeypatch.setattr(train_diffusion, 'steps_within',
+                      lambda *args: counted.append(args[-1]) or 16)
+  monkeypatch.setattr(train_diffusion, 'train', lambda settings, *args:
+                      fitted.append(settings) or workdirs.create_or_check(
+                          args[-1], 'diffusion', settings))
+  np.save(tmp_path / 'x.npy', np.random.default_rng(0).integers(
+      0, 256, (30, 8, 8, 1)).astype(np.uint8))
+  args = (f'--data=npy:{tmp_path}/x.npy', f'--workdir={tmp_path}/run',
+          '--learning_rate=0.01')
+  result = run(train_diffusion, *args, '--minutes=.5')
+  assert result.code == 0 and result.out.startswith(
+      'preset auto: unet of 24, 32 channels')
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
+  for more in (['--minutes=.5'], []):
+    assert run(train_diffusion, *args, *more).code == 0
+  assert counted == [30.0]
+  first, *others = fitted
+  assert (first.steps, first.warmup, first.save_every) == (16, 1, 2)
+  assert (first.width, first.learning_rate) == ((24, 32), .01)
+  assert others == [first, first]
+  run(train_diffusion, *args, '--minutes=1', '--steps=3').check_refusal(
+      'train_diffusion', ['--minutes', 'absent where --steps'])

@@ -31,8 +31,8 @@ def one_device():
 def flags(write_pictures, tmp_path_factory):
   pictures = write_pictures(tmp_path_factory.mktemp('photos') / 'in', NUM, SIZE)
   return (f'--data=folder:{pictures}', f'--image_size={SIZE}', '--width=8,8',
-          '--held_out=0', f'--batch_size={BATCH}', f'--steps={STEPS}',
-          '--log_every=1', '--cache=0')
+          '--held_out=0', '--preset=digits', f'--batch_size={BATCH}',
+          f'--steps={STEPS}', '--log_every=1', '--cache=0')
 
 
 class Watched:

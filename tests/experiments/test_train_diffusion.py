@@ -68,8 +68,6 @@ def noted(text):
 def test_training_writes_everything_it_promises(trained):
   workdir, result = trained
   assert result.code == 0 and noted(result.err)
-  # A first checkpoint does not tell yet how it goes.
-  assert result.err.count('step 6: ') >= 1 and 'step 3: still' not in result.err
   assert str(workdir) in result.out and len(result.out.splitlines()) == 1
   assert sorted(p.name for p in workdir.iterdir()) == [
       'checkpoints', 'figures', 'losses.npz', 'metrics.jsonl',

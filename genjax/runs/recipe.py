@@ -1,0 +1,74 @@
+"""Settings that fit images: their size, their number and the device."""
+
+import math
+from typing import Any, Mapping
+
+from genjax.types import Shape
+
+_WIDTH = {False: (24, 48, 64, 96, 128), True: (128, 256, 256, 256, 512)}
+
+
+def choose(
+    shape: Shape, num_examples: int, *, accelerator: bool,
+    chosen: Mapping[str, Any] = {}
+) -> dict[str, Any]:
+  """Settings of a diffusion model of images, by name.
+
+  A U-Net whose coarsest level has eight pixels a side or fewer, with
+  self-attention there; at most five levels, and as many as the sides can be
+  halved. The largest noise is in proportion to the side (that of EDM,
+  arXiv:2206.00364, table 1, at 32 pixels), as neighbours say more of a pixel
+  where there are more of them. Few images want dropout.
+
+  Args:
+    shape: height, width and channels.
+    num_examples: to train on.
+    accelerator: whether it is trained on a GPU or TPU, for a day rather than
+      for half an hour.
+    chosen: settings that the rest is to go with.
+  """
+  height, width, _ = shape
+  side = max(height, width)
+  small = side <= 8 and not accelerator
+  steps = 400_000 if accelerator else 6000 if small else 4000
+  return {
+      **(_unet(height, width, accelerator, chosen.get('width'))
+         if chosen.get('network', 'unet') == 'unet' else {}),
+      'batch_size': 256 if accelerator else 32,
+      'learning_rate': 4e-4 if accelerator else 5e-3 if small else 1e-3,
+      'warmup': 5000 if accelerator else 100,
+      'ema_decay': 0.9999 if accelerator else 0.998,
+      'dropout': 0.1 if num_examples < 2000 else 0.0,
+      'sigma_max': max(20.0, 2.5 * side),
+      'times_mean': -0.9 if small else -1.2,
+      'steps': steps, 'save_every': steps // 8, 'log_every': 100,
+      **chosen,
+  }
+
+
+def _unet(
+    height: int, width: int, accelerator: bool, channels: Any
+) -> dict[str, Any]:
+  """Levels, channels where they are not given, and attention."""
+  side, levels = max(height, width), 1
+  while levels < 5 and side >> (levels - 1) > 8 and not (
+      height % 2**levels or width % 2**levels):
+    levels += 1
+  small = levels == 1 and not (accelerator or height % 2 or width % 2)
+  if channels is None:  # of the least images, those that suit the digits
+    channels = (24, 32) if small else _WIDTH[accelerator][:levels]
+  attended = levels - 1 if len(channels) >= levels > 1 else None
+  return {
+      'width': channels, 'depth': 2 if accelerator else 1, 'groups': 8,
+      'attention_levels': () if attended is None else (attended,),
+      'head_dim': 8 if attended is None else math.gcd(
+          64 if accelerator else 32, channels[attended])}
+
+
+def described(settings: Any) -> str:
+  """What was chosen, in one line."""
+  return (f'{settings.network} of {", ".join(map(str, settings.width))} '
+          f'channels, batches of {settings.batch_size}, learning rate '
+          f'{settings.learning_rate:g}, {settings.steps} steps '
+          f'({settings.steps * settings.batch_size / settings.num_examples:.3g}'
+          f' passes over {settings.num_examples} images)')

@@ -1,0 +1,76 @@
+"""What is chosen for images fits them, and the time that there is."""
+
+import time
+
+import jax
+import pytest
+
+from experiments import train_diffusion
+from genjax.runs import diffusion
+from genjax.runs import diffusion_settings
+from genjax.runs import fit
+from genjax.runs import recipe
+from genjax.runs.settings import check_settings
+
+SMALL = {'data': 'toy:moons,points=64', 'width': (8,), 'depth': 1,
+         'batch_size': 16}
+
+
+@pytest.mark.parametrize('shape, accelerator', [
+    ((8, 8, 1), False), ((9, 8, 3), False), ((16, 16, 1), False),
+    ((32, 64, 3), False), ((28, 28, 1), False), ((63, 63, 3), False),
+    ((512, 512, 3), False), ((8, 8, 1), True), ((32, 32, 4), True)])
+def test_a_recipe_makes_a_network_that_images_of_this_shape_pass(
+    shape, accelerator):
+  """Nothing is compiled. Of sides that can be halved the coarsest level has
+  eight pixels or fewer, unless that takes more than five levels."""
+  chosen = recipe.choose(shape, 500, accelerator=accelerator)
+  settings = diffusion_settings.choose(chosen, {
+      'shape': shape, 'guidance': 1.0})
+  check_settings(settings)
+  model = diffusion.build(settings)
+  jax.eval_shape(lambda key: model.init(key, None), jax.random.key(0))
+  factor = 2**(len(settings.width) - 1)
+  assert not (shape[0] % factor or shape[1] % factor)
+  if shape[0] in (16, 32, 64):
+    assert max(shape) // factor <= 8
+  assert settings.save_every <= settings.steps
+
+
+def test_few_images_have_dropout_and_larger_ones_more_noise():
+  of = lambda side, num: recipe.choose((side, side, 3), num, accelerator=False)
+  assert of(32, 100)['dropout'] > of(32, 10_000)['dropout'] == 0
+  assert of(32, 100)['sigma_max'] == 80  # as EDM has it
+  assert of(64, 100)['sigma_max'] == 160
+
+
+def test_what_is_chosen_wins_over_the_recipe():
+  of = lambda **chosen: recipe.choose((32, 32, 3), 500, accelerator=False,
+                                      chosen=chosen)
+  found = of(width=(8, 8), steps=7)
+  assert (found['width'], found['steps']) == ((8, 8), 7)
+  assert found['attention_levels'] == ()  # there is no third level
+  assert of(width=(8, 8, 24))['head_dim'] == 8  # which divides the last
+  assert 'width' not in of(network='dit')
+
+
+def test_steps_fill_the_time_that_is_left_after_compiling(monkeypatch):
+  """By a clock of which a step takes a second and compiling ten."""
+  settings, data = train_diffusion.resolve('toy', SMALL)
+  now, prepare = [0.0], fit._prepare
+
+  def slow(task, settings):
+    model, objective, compiled = prepare(task, settings)
+    taken = [10.0]
+
+    def step(*args):
+      now[0] += taken.pop() if taken else 1.0
+      return compiled.step(*args)
+
+    return model, objective, compiled._replace(step=step)
+
+  monkeypatch.setattr(fit, '_prepare', slow)
+  monkeypatch.setattr(time, 'perf_counter', lambda: now[0])
+  # Of 124 s, 14 have gone and 10 will go again; a tenth is for hooks.
+  assert fit.steps_within(diffusion.TASK, settings, data.train, 124.) == 90
+  assert fit.steps_within(diffusion.TASK, settings, data.train, 1.) == 1
