@@ -23,7 +23,8 @@ _KEY = jax.random.key(0)
 
 
 @pytest.mark.parametrize('name', [
-    'edm', 'vp_cosine', 'ddpm', pytest.param('ve', marks=pytest.mark.slow)])
+    'edm', 'vp_cosine', *(pytest.param(name, marks=pytest.mark.slow)
+                          for name in ('ve', 'ddpm'))])
 @laws.float64
 def test_exponential_samplers_are_exact_for_a_single_data_point(name):
   """They land on alpha_s x_0 + sigma_s eps, from t_max, in any steps."""

@@ -209,6 +209,7 @@ def test_test_loss_is_that_of_the_averaged_weights(points, tmp_path):
     np.testing.assert_allclose(
         [kept['test'][1].mean(), kept['train'][1].mean()],
         [second['test/loss'], second['train/loss']], rtol=1e-6)
+    assert second['test/loss'] != second['train/loss']
   assert not diffusion.hooks(Session(settings, model, data._replace(test=None),
                                      '', None))
 

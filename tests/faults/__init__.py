@@ -11,6 +11,7 @@ from tests.faults import interpolation
 from tests.faults import metrics
 from tests.faults import models
 from tests.faults import networks
+from tests.faults import own_images
 from tests.faults import runs
 from tests.faults import special
 from tests.faults import training
@@ -23,5 +24,5 @@ FAULTS: tuple[Fault, ...] = (
     *discriminative.FAULTS,
     *experiments.FAULTS, *families.FAULTS, *fits.FAULTS,
     *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *networks.FAULTS,
-    *runs.FAULTS, *special.FAULTS, *training.FAULTS, *vae.FAULTS,
-    *wiring.FAULTS)
+    *own_images.FAULTS, *runs.FAULTS, *special.FAULTS, *training.FAULTS,
+    *vae.FAULTS, *wiring.FAULTS)
