@@ -174,13 +174,14 @@ def make_trainer(
 def steps_within(
     task: Task, settings: Any, source: Source, seconds: float
 ) -> int:
-  """How many steps a run can take in a time, by its first few; 1 at least.
+  """How many steps a run can take in a time, by its first few.
 
   Counted are two compilations, the one here and the one of training, whose
   schedule has another length; a tenth is left for checkpoints and hooks.
 
   Raises:
-    ValueError: settings that do not fit each other or the devices.
+    ValueError: settings that do not fit each other or the devices; a time in
+      which there is none for ten steps.
   """
   begun = time.perf_counter()
   model, objective, compiled = _prepare(task, settings)
@@ -197,8 +198,11 @@ def steps_within(
     state, _ = compiled.step(state, key, next(batches))
     jax.block_until_ready(state.step)
     times.append(time.perf_counter() - before)
-  left = seconds - (time.perf_counter() - begun) - compiling
-  steps = max(1, int(_SHARE * left / np.median(times)))
+  spent = (time.perf_counter() - begun) + compiling
+  steps = int(_SHARE * (seconds - spent) / np.median(times))
+  least = (spent + 10 * np.median(times) / _SHARE) / 60
+  check(steps >= 10, 'minutes', f'must be {1.1 * least:.2g} or more: compiling '
+        f'takes {spent / 60:.2g} of them', f'{seconds / 60:.2g}')
   # All processes train as long as the first one says.
   return steps if jax.process_count() == 1 else int(
       multihost_utils.broadcast_one_to_all(np.int64(steps)))

@@ -36,7 +36,7 @@ FAULTS = (
           '_HELD_OUT if len(source) >= _FEW else 0.0', '0.0',
           room('data/arrays')),
     Fault('minutes: compiled once', FIT,
-          '(time.perf_counter() - begun) - compiling',
+          '(time.perf_counter() - begun) + compiling',
           '(time.perf_counter() - begun)', room('runs/recipe')),
     Fault('recipe: noise of any side', RECIPE, 'max(20.0, 2.5 * side)', '20.0',
           room('runs/recipe')),

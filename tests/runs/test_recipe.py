@@ -73,4 +73,7 @@ def test_steps_fill_the_time_that_is_left_after_compiling(monkeypatch):
   monkeypatch.setattr(time, 'perf_counter', lambda: now[0])
   # Of 124 s, 14 have gone and 10 will go again; a tenth is for hooks.
   assert fit.steps_within(diffusion.TASK, settings, data.train, 124.) == 90
-  assert fit.steps_within(diffusion.TASK, settings, data.train, 1.) == 1
+  now[0] = 0.0
+  with pytest.raises(ValueError, match=(
+      r'minutes: must be 0.64 or more: compiling takes 0.4 of them, got 0.5')):
+    fit.steps_within(diffusion.TASK, settings, data.train, 30.)
