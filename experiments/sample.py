@@ -7,7 +7,8 @@ An .npz holds `arr_0`, uint8 [N, H, W, C] (float32 [N, D] for points), and
 `arr_1`, int64 labels [N] where the model has classes: the format that tools
 for FID read. Another name is a folder of PNG files, one sub-folder a class,
 called like it (what no folder can be called is written as in URLs).
-The flags used are stored beside the samples.
+The flags used are stored beside the samples. Where training kept a classifier
+of the run's own classes, a line says how often it recognises those asked for.
 """
 
 import os
@@ -20,6 +21,7 @@ from experiments import app
 from experiments import flags
 from genjax.checks import check
 from genjax.data import sample_files
+from genjax.reports import recognition
 from genjax.reports.draws import classes_of
 from genjax.reports.draws import draw
 from genjax.reports.draws import numbers_of
@@ -122,6 +124,9 @@ def main() -> None:
       **flags.drawn_by(run), 'num_samples': num, 'labels': values.labels,
       **({} if vector is None else {'vector': vector})})
   print(f'wrote {num} samples to {out}{replaced}')
+  said = recognition.recognised(run.settings, values.workdir, x, label)
+  if said is not None:
+    print(said)
 
 
 if __name__ == '__main__':

@@ -20,6 +20,7 @@ from experiments import flags
 from genjax.checks import check
 from genjax.data import named
 from genjax.reports import diffusion as report
+from genjax.reports import recognition
 from genjax.runs import diffusion_settings
 from genjax.runs import recipe
 from genjax.runs import workdir as workdirs
@@ -108,6 +109,7 @@ def train(
     report.save_training(workdir)
     raise
   report.save_training(workdir)
+  recognition.keep_judge(settings, data, workdir, print)
 
 
 def within(

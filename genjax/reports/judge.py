@@ -11,6 +11,7 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.data import named
+from genjax.data import sources
 from genjax.discriminative import extractor_hash
 from genjax.discriminative import in_blocks
 from genjax.metrics.classification import likeliest
@@ -45,13 +46,12 @@ def judge_of(run: Run) -> Judge:
                extractor_hash(run.params))
 
 
-def open_judge(workdir: str, data: named.Data) -> Judge:
-  """The classifier in a workdir, as a judge of data.
+def open_judge(workdir: str, described: sources.Description) -> Judge:
+  """The classifier in a workdir, as a judge of data that are described.
 
   Raises:
     ValueError: there is none, or it is of other images or classes.
   """
-  described = data.description
   must = ('must be the workdir of train_classifier for '
           f'{len(described.class_names)} classes of images of shape '
           f'{described.shape}')
@@ -87,7 +87,7 @@ def find_judge(
     Stopped: a signal came while it was trained.
   """
   if classifier is not None:
-    return open_judge(classifier, data)
+    return open_judge(classifier, data.description)
   own = os.path.join(workdir, 'classifier')
   say(f'no classifier given: taking one trained here, in {own}')
   return _train(settings_for(data, chosen), data, own)

@@ -13,6 +13,7 @@ from experiments import train_diffusion
 from genjax.data import named
 from genjax.data import sample_files
 from genjax.runs import workdir as workdirs
+from genjax.runs.fit import Stopped
 from genjax.runs.open import open_run
 
 
@@ -90,6 +91,27 @@ def test_figures_are_drawn_of_images_of_any_shape(run, tmp_path):
   for name in ('training', 'forward_reverse', 'samples_0000002'):
     with Image.open(workdir / 'figures' / f'{name}.png') as image:
       assert image.width > image.height or name != 'samples_0000002'
+
+
+def test_a_judge_of_the_classes_is_trained_after_the_model(monkeypatch):
+  """Unless a signal came."""
+  done = []
+
+  def fit(task, settings, *args, **kwargs):
+    done.append('model')
+    if settings == 'stopped':
+      raise Stopped(15)
+
+  monkeypatch.setattr(train_diffusion, 'fit_run', fit)
+  monkeypatch.setattr(train_diffusion.report, 'save_training', done.append)
+  monkeypatch.setattr(train_diffusion.recognition, 'keep_judge',
+                      lambda *args: done.append(args[:3]))
+  train_diffusion.train('settings', 'data', 'workdir')
+  assert done == ['model', 'workdir', ('settings', 'data', 'workdir')]
+  done.clear()
+  with pytest.raises(Stopped):
+    train_diffusion.train('stopped', 'data', 'workdir')
+  assert done == ['model', 'workdir']
 
 
 def test_minutes_are_counted_once_and_a_run_keeps_what_was_chosen(

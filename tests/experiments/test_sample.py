@@ -45,6 +45,24 @@ def test_sample_writes_images_and_labels_in_turn(run, digits_run, tmp_path):
   assert sorted(p.name for p in out.parent.iterdir()) == ['x.json', 'x.npz']
 
 
+def test_sample_says_how_often_its_classes_are_recognised(
+    run, digits_run, tmp_path, monkeypatch):
+  """Of the images that it wrote, and the classes that it was asked for."""
+  told = []
+  monkeypatch.setattr(sample.recognition, 'recognised', lambda *args:
+                      told.append(args) or 'in a line')
+  result = run(sample, f'--workdir={digits_run}', f'--out={tmp_path}/x.npz',
+               FEW, '--num_samples=7', '--labels=3,7,0')
+  assert result == (
+      0, f'wrote 7 samples to {tmp_path}/x.npz\nin a line\n', '')
+  (settings, workdir, image, label), = told
+  assert (settings.class_names, workdir) == (
+      tuple('0123456789'), str(digits_run))
+  with np.load(tmp_path / 'x.npz') as arrays:
+    np.testing.assert_array_equal(arrays['arr_0'], image)
+    np.testing.assert_array_equal(arrays['arr_1'], label)
+
+
 def test_sample_writes_to_the_workdir_by_default(run, toy_run, files_of):
   before = files_of(toy_run)
   result = run(sample, f'--workdir={toy_run}', '--num_samples=6', FEW)

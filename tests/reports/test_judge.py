@@ -34,7 +34,8 @@ def test_a_judge_says_the_likeliest_class(tmp_path):
   x = pipeline.full_batch(sources.subset(DIGITS.test, np.arange(7)))['x']
   bias = np.where(np.arange(10) == 4, 1e6, 0)
   for name, head, said in (('four', bias, 4), ('none', bias * np.nan, -1)):
-    judge = judges.open_judge(write(tmp_path / name, SETTINGS, head), DIGITS)
+    judge = judges.open_judge(write(tmp_path / name, SETTINGS, head),
+                              DIGITS.description)
     assert judge.features(x).shape == (7, 3)
     assert judge.said(x).tolist() == [said] * 7
     assert judge.settings == SETTINGS

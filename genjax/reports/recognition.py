@@ -1,0 +1,136 @@
+"""Whether the samples of a run are of the classes that were asked for.
+
+A classifier of the training images, kept in the folder of the run beside what
+it is worth on held-out images, tells it without the data.
+"""
+
+import os
+import time
+from typing import Any, Callable
+
+import numpy as np
+
+from genjax.checks import check
+from genjax.data import named
+from genjax.data import pipeline
+from genjax.data import sources
+from genjax.metrics.agreement import Agreement
+from genjax.metrics.agreement import agreement
+from genjax.reports import image_sets
+from genjax.reports.draws import classes_of
+from genjax.reports.judge import find_judge
+from genjax.reports.judge import open_judge
+from genjax.runs.workdir import read_json
+from genjax.runs.workdir import write_json
+
+_MOST_STEPS, _PART = 1000, 4  # of the classifier: a quarter of the run's steps
+_TESTED = 5000  # held-out images, at most
+_FEWEST = 20  # samples of which something is said
+
+
+def keep_judge(
+    settings: Any, data: named.Data, workdir: str, say: Callable[[str], None]
+) -> None:
+  """Trains a classifier of a run's classes, once, in <workdir>/classifier.
+
+  It is small: the steps are a quarter of the run's and 1,000 at most, in
+  batches of the same size. Beside it stands how many held-out images of each
+  class it recognises. Nothing is done but for a folder of two or more classes
+  that the model is told, of which some images are held out: by these the
+  classifier is judged.
+
+  Args:
+    settings: of a diffusion run.
+    data: of it.
+    workdir: of it.
+    say: is told in a line what is done, and how long it took.
+
+  Raises:
+    ValueError: <workdir>/classifier holds another run.
+    Stopped: a signal came; the same call goes on.
+  """
+  if (not settings.data.startswith('folder:') or data.test is None
+      or len(classes_of(settings)) < 2 or os.path.isfile(_path(workdir))):
+    return
+  steps = max(1, min(_MOST_STEPS, settings.steps // _PART))
+  say(f'training a classifier for {steps} steps, by which sample tells whether '
+      'the model heeds its classes')
+  begun = time.perf_counter()
+  # Two levels halve the sides.
+  width = (16,) if any(side % 2 for side in settings.shape[:2]) else (16, 32)
+  judge = find_judge(None, data, {
+      **image_sets.data_of(settings), 'width': width, 'steps': steps,
+      'save_every': steps, 'batch_size': settings.batch_size,
+      'micro_batches': settings.micro_batches}, workdir, lambda _: None)
+  test = image_sets.read(data.test, _TESTED, settings.seed)
+  right = judge.said(test.x) == test.label
+  counts = [np.bincount(label, minlength=len(settings.class_names)).tolist()
+            for label in (test.label[right], test.label)]
+  write_json(_path(workdir), dict(zip(('right', 'held_out'), counts)))
+  say(f'it recognises {right.mean():.1%} of {right.size} held-out images, '
+      f'after {time.perf_counter() - begun:.0f} s')
+
+
+def recognised(
+    settings: Any, workdir: str, image: np.ndarray, label: np.ndarray | None
+) -> str | None:
+  """Says in a line how often samples are of the classes asked for.
+
+  Args:
+    settings: of the run.
+    workdir: of the run, in which `keep_judge` may have kept a classifier.
+    image: uint8 [N, H, W, C], the samples.
+    label: int [N], the classes asked for, if any.
+
+  Returns:
+    The line; None without classes or a classifier, and of fewer than 20
+    samples.
+
+  Raises:
+    ValueError: what is kept is damaged, or of other classes.
+  """
+  if label is None or len(label) < _FEWEST or not os.path.isfile(
+      _path(workdir)):
+    return None
+  judge = open_judge(_folder(workdir), sources.Description(
+      settings.num_examples, settings.shape, settings.class_names))
+  recall = _recall(_path(workdir), len(settings.class_names))
+  return sentence(agreement(
+      label, judge.said(pipeline.to_model_range(image)), recall))
+
+
+def sentence(found: Agreement) -> str:
+  """What an agreement says, in a line."""
+  value, low, high = found.recognised
+  said = (f'a classifier recognises the classes asked for in {value:.1%} of '
+          f'the samples (95 % interval {low:.1%} to {high:.1%}), and in '
+          f'{found.real:.1%} of real images')
+  if found.chance is None:
+    return said
+  said += f'; by chance it would be {found.chance:.1%}'
+  if found.heeded:
+    return said
+  return said + (': the model ignores the classes asked for' if found.ignored
+                 else ': too few samples, or too weak a classifier, to say '
+                 'whether the model heeds them')
+
+
+def _folder(workdir: str) -> str:
+  return os.path.join(workdir, 'classifier')
+
+
+def _path(workdir: str) -> str:
+  return os.path.join(_folder(workdir), 'recognised.json')
+
+
+def _recall(path: str, num: int) -> np.ndarray:
+  """Share of held-out images that are recognised [K], 0 of those of none."""
+  kept = read_json(path)
+  counts = [kept.get(name) if isinstance(kept, dict) else None
+            for name in ('right', 'held_out')]
+  check(all(isinstance(row, list) and len(row) == num and all(
+      type(n) is int and n >= 0 for n in row) for row in counts),
+        repr(path), f'must hold right and held_out, {num} counts each: remove '
+        'it and train again', 'something else')
+  right, count = np.asarray(counts, np.float64)
+  return right / np.maximum(count, 1)
