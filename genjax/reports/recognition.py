@@ -110,7 +110,8 @@ def sentence(found: Agreement) -> str:
   said += f'; by chance it would be {found.chance:.1%}'
   if found.heeded:
     return said
-  return said + (': the model ignores the classes asked for' if found.ignored
+  return said + (': no more than chance, so the model seems to ignore the '
+                 'classes' if found.ignored
                  else ': too few samples, or too weak a classifier, to say '
                  'whether the model heeds them')
 
