@@ -141,8 +141,8 @@ def main() -> None:
             name: getattr(before, name)
             for name in ('steps', 'warmup', 'save_every')}))
   train(settings, data, values.workdir)
-  print(f'finished: {values.workdir} holds checkpoints, metrics.jsonl, '
-        'tensorboard, figures')
+  print(f'finished: {values.workdir} holds '
+        + ', '.join(sorted(os.listdir(values.workdir))))
 
 
 if __name__ == '__main__':

@@ -69,9 +69,10 @@ def test_training_writes_everything_it_promises(trained):
   workdir, result = trained
   assert result.code == 0 and noted(result.err)
   assert str(workdir) in result.out and len(result.out.splitlines()) == 1
-  assert sorted(p.name for p in workdir.iterdir()) == [
-      'checkpoints', 'figures', 'losses.npz', 'metrics.jsonl',
-      'settings.json', 'tensorboard']
+  names = ['checkpoints', 'figures', 'losses.npz', 'metrics.jsonl',
+           'settings.json', 'tensorboard']
+  assert sorted(p.name for p in workdir.iterdir()) == names
+  assert result.out.strip().endswith(f'holds {", ".join(names)}')
   assert {p.name for p in (workdir / 'checkpoints').iterdir()} == {'3', '6'}
   assert {p.name for p in (workdir / 'figures').iterdir()} == {
       'samples_0000003.png', 'samples_0000006.png', 'training.png'}
