@@ -115,17 +115,16 @@ def train(
 def within(
     minutes: float, settings: diffusion_settings.Settings, data: named.Data
 ) -> diffusion_settings.Settings:
-  """Settings of as many steps as a time holds, of which a tenth warm up at
-  most.
+  """Settings of as many steps as a time holds; a tenth warm up at most.
 
-  Raises:
-    ValueError: see `fit_run`.
+  Checkpoints, whose samples take long, are four minutes apart or more.
   """
   steps = steps_within(TASK, settings, data.train, 60 * minutes)
   print(f'{steps} steps are to take {minutes:g} minutes')
+  parts = max(1, min(8, int(minutes / 4)))
   return dataclasses.replace(
       settings, steps=steps, warmup=min(settings.warmup, steps // 10),
-      save_every=min(settings.save_every, -(-steps // 8)))
+      save_every=min(settings.save_every, -(-steps // parts)))
 
 
 def main() -> None:

@@ -127,15 +127,15 @@ def test_minutes_are_counted_once_and_a_run_keeps_what_was_chosen(
       0, 256, (30, 8, 8, 1)).astype(np.uint8))
   args = (f'--data=npy:{tmp_path}/x.npy', f'--workdir={tmp_path}/run',
           '--learning_rate=0.01')
-  result = run(train_diffusion, *args, '--minutes=.5')
+  result = run(train_diffusion, *args, '--minutes=10')
   assert result.code == 0 and result.out.startswith(
       'preset auto: unet of 24, 32 channels')
   monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
-  for more in (['--minutes=.5'], []):
+  for more in (['--minutes=10'], []):
     assert run(train_diffusion, *args, *more).code == 0
-  assert counted == [30.0]
+  assert counted == [600.0]
   first, *others = fitted
-  assert (first.steps, first.warmup, first.save_every) == (16, 1, 2)
+  assert (first.steps, first.warmup, first.save_every) == (16, 1, 8)
   assert (first.width, first.learning_rate) == ((24, 32), .01)
   assert others == [first, first]
   run(train_diffusion, *args, '--minutes=1', '--steps=3').check_refusal(
