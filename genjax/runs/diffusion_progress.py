@@ -2,6 +2,7 @@
 
 import os
 from typing import Any, Sequence
+import zipfile
 
 from absl import logging
 import jax
@@ -108,11 +109,14 @@ def _keep(
   rows: dict[str, Any] = {
       'step': np.array([step]), 'train': train[None], 'test': test[None]}
   if os.path.exists(path):
-    with np.load(path) as kept:
-      before = kept['step'] < step  # of a run that goes on from an earlier one
-      rows = {name: np.concatenate([kept[name][before], row])
-              for name, row in rows.items()}
-  with open(path + '.tmp', 'wb') as file:
-    np.savez(file, **rows)
+    try:
+      with open(path, 'rb') as file, np.load(file) as kept:
+        before = kept['step'] < step  # where a run goes on from there
+        rows = {name: np.concatenate([kept[name][before], row])
+                for name, row in rows.items()}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+      logging.warning('%s is damaged: it begins anew', path)
+  with open(path + '.tmp', 'wb') as written:
+    np.savez(written, **rows)
   os.replace(path + '.tmp', path)
   return rows

@@ -204,6 +204,11 @@ def test_test_loss_is_that_of_the_averaged_weights(points, tmp_path):
   # The losses of each example are kept, and those of a step replace later ones.
   for step in (3, 2):
     hook.call(changed, step)
+  whole = (tmp_path / 'losses.npz').read_bytes()
+  for damaged in (b'', b'no archive', whole[:-30]):  # no reason to stop
+    (tmp_path / 'losses.npz').write_bytes(damaged)
+    assert hook.call(changed, 2) == second
+  (tmp_path / 'losses.npz').write_bytes(whole)
   with np.load(tmp_path / 'losses.npz') as kept:
     np.testing.assert_array_equal(kept['step'], [1, 2])
     assert kept['test'].shape == kept['train'].shape == (2, 256)
