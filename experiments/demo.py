@@ -21,6 +21,7 @@ from genjax.reports import forward_reverse
 from genjax.reports import quality
 from genjax.reports.table import as_text
 from genjax.runs import open_run
+from genjax.runs.diffusion_choice import resolve
 from genjax.runs.workdir import write_json
 
 
@@ -31,7 +32,7 @@ def define_flags() -> None:
 
 def main() -> None:
   workdir, seed = absl_flags.FLAGS.workdir, absl_flags.FLAGS.seed
-  settings, data = train_diffusion.resolve('digits', {'seed': seed})
+  settings, data, _ = resolve('digits', {'seed': seed})
   print(f'training {settings.steps} steps on {data.description.size} real '
         f'8x8 digits, into {workdir}', flush=True)
   train_diffusion.train(settings, data, workdir)

@@ -18,6 +18,7 @@ from experiments import train_diffusion
 from genjax.reports import quality as report
 from genjax.reports.table import as_text
 from genjax.runs import open_run
+from genjax.runs.diffusion_choice import resolve
 from genjax.runs.workdir import write_json
 
 
@@ -33,7 +34,7 @@ def main() -> None:
   rows = {'real train': report.real_floor()}
   for seed in range(values.seed, values.seed + values.num_seeds):
     workdir = os.path.join(values.workdir, f'seed_{seed}')
-    settings, data = train_diffusion.resolve('digits', {'seed': seed})
+    settings, data, _ = resolve('digits', {'seed': seed})
     train_diffusion.train(settings, data, workdir)
     row = report.judge(*report.draw_like_train(open_run(workdir), seed))
     rows[f'seed {seed}'] = row

@@ -2,8 +2,7 @@
 
 import contextlib
 import os
-import time
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 import jax
 from jax.experimental import multihost_utils
@@ -11,20 +10,22 @@ import numpy as np
 import optax
 
 from genjax.checks import check
-from genjax.data import pipeline
 from genjax.data.identity import identify
 from genjax.data.identity import Identity
 from genjax.runs import keys
 from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
 from genjax.runs.lock import lock
+from genjax.runs.measure import check_memory
 from genjax.runs.open import weight_shapes
+from genjax.runs.prepare import batches_from
+from genjax.runs.prepare import first_state
+from genjax.runs.prepare import prepare
 from genjax.runs.snapshots import make_snapshots
 from genjax.runs.start import begin
 from genjax.runs.start import started
 from genjax.runs.task import Data
 from genjax.runs.task import MakeHooks
-from genjax.runs.task import Model
 from genjax.runs.task import no_hooks
 from genjax.runs.task import Objective
 from genjax.runs.task import Session
@@ -39,14 +40,9 @@ from genjax.training.logs import MetricsWriter
 from genjax.training.logs import read_metrics
 from genjax.training.state import init_state
 from genjax.training.state import State
-from genjax.training.step import make_step
-from genjax.types import Batch
 from genjax.types import Key
 from genjax.types import Params
 from genjax.types import Source
-
-_TIMED = 4  # steps by which the speed of a run is told
-_SHARE = 0.9  # of the time, for steps: the rest is for checkpoints and hooks
 
 
 class Stopped(KeyboardInterrupt):
@@ -75,12 +71,14 @@ def fit_run(
     hooks: more of them than the kind's own, such as a report's figures.
 
   Raises:
-    ValueError: settings that do not fit each other, the devices, the data or
-      the workdir; a workdir in which another process is at work.
+    ValueError: settings that do not fit each other, the devices or their
+      memory, the data or the workdir; a workdir in which another process is at
+      work.
     RuntimeError: training diverged.
     Stopped: a signal came; all is saved.
   """
-  model, objective, compiled = _prepare(task, settings)
+  model, objective, compiled = prepare(task, settings)
+  key = keys.key(settings.seed, 'training', *objective.stream)
   # One process writes where several train.
   alone = lock(workdir) if jax.process_index() == 0 else (
       contextlib.nullcontext())
@@ -89,10 +87,13 @@ def fit_run(
     settings, start = begin(workdir, task.kind, settings, objective.init_from)
     identity = identify(data.train, workdirs.known_files(workdir))
     workdirs.check_same(workdir, task.kind, settings, identity)
-    state = _init(keys.key(settings.seed, 'init', *objective.stream), settings,
-                  model, objective, data.train, settings.seed)
+    state = first_state(
+        keys.key(settings.seed, 'init', *objective.stream), settings, model,
+        objective, data.train, settings.seed)
     if start is not None:
       state = started(state, start, settings.class_names)
+    if _last_step(workdir) < settings.steps:
+      check_memory(compiled, state, key, settings, objective, data.train)
     run = _create(workdir, task.kind, settings, identity)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
     with (contextlib.closing(MetricsWriter(workdir)) as writer,
@@ -102,8 +103,7 @@ def fit_run(
       try:
         outcome = _train(
             compiled, state, settings, objective, data.train,
-            keys.key(settings.seed, 'training', *objective.stream),
-            settings.seed, checkpointer=checkpointer,
+            key, settings.seed, checkpointer=checkpointer,
             snapshots=snapshots if widths_of(model.averages) else None,
             writer=writer,
             hooks=[*task.hooks(session), *hooks(session)])
@@ -157,11 +157,11 @@ def make_trainer(
     ValueError: settings that do not fit each other or the devices.
     KeyboardInterrupt: a signal came; nothing is kept.
   """
-  model, objective, compiled = _prepare(task, settings)
+  model, objective, compiled = prepare(task, settings)
 
   def train(key: Key, source: Source, seed: int) -> State:
     key_init, key_steps = jax.random.split(key)
-    state = _init(key_init, settings, model, objective, source, seed)
+    state = first_state(key_init, settings, model, objective, source, seed)
     outcome = _train(compiled, state, settings, objective, source, key_steps,
                      seed)
     if outcome.stopped is not None:
@@ -169,43 +169,6 @@ def make_trainer(
     return outcome.state
 
   return train
-
-
-def steps_within(
-    task: Task, settings: Any, source: Source, seconds: float
-) -> int:
-  """How many steps a run can take in a time, by its first few.
-
-  Counted are two compilations, the one here and the one of training, whose
-  schedule has another length; a tenth is left for checkpoints and hooks.
-
-  Raises:
-    ValueError: settings that do not fit each other or the devices; a time in
-      which there is none for ten steps.
-  """
-  begun = time.perf_counter()
-  model, objective, compiled = _prepare(task, settings)
-  key = keys.key(settings.seed, 'training', *objective.stream)
-  state = compiled.put(_init(
-      keys.key(settings.seed, 'init', *objective.stream), settings, model,
-      objective, source, settings.seed))
-  batches = _batches(settings, objective, source, settings.seed, 0)
-  state, _ = compiled.step(state, key, next(batches))
-  jax.block_until_ready(state.step)
-  compiling, times = time.perf_counter() - begun, []
-  for _ in range(_TIMED):
-    before = time.perf_counter()
-    state, _ = compiled.step(state, key, next(batches))
-    jax.block_until_ready(state.step)
-    times.append(time.perf_counter() - before)
-  spent = (time.perf_counter() - begun) + compiling
-  steps = int(_SHARE * (seconds - spent) / np.median(times))
-  least = (spent + 10 * np.median(times) / _SHARE) / 60
-  check(steps >= 10, 'minutes', f'must be {1.1 * least:.2g} or more: compiling '
-        f'takes {spent / 60:.2g} of them', f'{seconds / 60:.2g}')
-  # All processes train as long as the first one says.
-  return steps if jax.process_count() == 1 else int(
-      multihost_utils.broadcast_one_to_all(np.int64(steps)))
 
 
 def _check_fit(params: Params, shapes: Params) -> None:
@@ -217,47 +180,6 @@ def _check_fit(params: Params, shapes: Params) -> None:
     check(given.get(name) == wanted.get(name), 'keep_run',
           f'params{name} must be {wanted.get(name, "absent")}',
           given.get(name, 'absent'))
-
-
-def _prepare(
-    task: Task, settings: Any
-) -> tuple[Model, Objective, parallel.Compiled]:
-  run_settings.check_settings(settings)
-  model = task.build(settings)
-  objective = task.loss(settings, model)
-  return model, objective, _compile(settings, model, objective)
-
-
-def _compile(
-    settings: TrainingSettings, model: Model, objective: Objective
-) -> parallel.Compiled:
-  mesh = parallel.make_mesh(objective.devices)
-  parts = mesh.size * settings.micro_batches
-  check(settings.batch_size % parts == 0, 'batch_size', 'must be a multiple of '
-        f'{mesh.size} devices times {settings.micro_batches} micro-batches',
-        settings.batch_size)
-  how: dict[str, Any] = dict(averages=model.averages,
-                             micro_batches=settings.micro_batches)
-  if settings.parallel == 'pmap':
-    return parallel.pmap_step(objective.loss_fn, objective.tx, mesh, **how)
-  return parallel.compile_step(
-      make_step(objective.loss_fn, objective.tx, **how), mesh,
-      fsdp=settings.parallel == 'fsdp')
-
-
-def _init(
-    key: Key, settings: TrainingSettings, model: Model, objective: Objective,
-    source: Source, seed: int
-) -> State:
-  """The state before the first step; `seed` is of the order of the data."""
-  # A network runs for the first time here, on little: compiling it well would
-  # take longer than that.
-  init = jax.jit(model.init, compiler_options={
-      'xla_backend_optimization_level': 0}
-      if jax.default_backend() == 'cpu' else None)
-  batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
-  return init_state(init(key, batch), objective.tx, model.averages,
-                    objective.frozen)
 
 
 def _create(workdir: str, kind: str, settings: Any, identity: Identity) -> str:
@@ -277,7 +199,7 @@ def _train(
   """The loop, with a workdir's keepers or without."""
   outcome = loop.fit(
       compiled, state, key,
-      lambda step: _batches(settings, objective, source, seed, step),
+      lambda step: batches_from(settings, objective, source, seed, step),
       num_steps=settings.steps, log_every=settings.log_every,
       save_every=settings.save_every, best_metric=objective.best, **kept)
   # The loop gives up after some steps without a finite update: a run may be
@@ -288,18 +210,13 @@ def _train(
   return outcome
 
 
-def _batches(
-    settings: TrainingSettings, objective: Objective, source: Source, seed: int,
-    step: int
-) -> Iterator[Batch]:
-  """Those of training from `step` on."""
-  return pipeline.batches(
-      source, settings.batch_size, seed=seed, start_step=step,
-      horizontal_flip=objective.flip, crop=objective.crop)
-
-
 def _checkpointer(workdir: str, run: str) -> Checkpointer:
   return Checkpointer(os.path.join(workdir, 'checkpoints'), run=run)
+
+
+def _last_step(workdir: str) -> int:
+  return max(Checkpointer(os.path.join(workdir, 'checkpoints')).steps(),
+             default=0)
 
 
 def _best_kept(workdir: str, checkpointer: Checkpointer, metric: str) -> str:

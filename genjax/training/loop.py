@@ -1,33 +1,30 @@
 """The loop of every training run: the same run whether or not it is stopped."""
 
-import collections
 import contextlib
 import signal
 import threading
-import time
 from typing import Any, Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from absl import logging
 import jax
 from jax.experimental import multihost_utils
-import jax.numpy as jnp
 import numpy as np
 import tqdm
 
 from genjax.checks import check_positive
 from genjax.training.checkpoint import Checkpointer
+from genjax.training.clock import Clock
+from genjax.training.clock import in_words
 from genjax.training.logs import MetricsWriter
+from genjax.training.meter import Meter
 from genjax.training.parallel import Compiled
 from genjax.training.state import snapshot
 from genjax.training.state import State
 from genjax.types import Batch
 from genjax.types import Key
-from genjax.types import Mean
 
-_IN_FLIGHT = 2  # enough to keep a device busy, few enough to hold few batches
+_WORTH_SAYING = 60  # seconds: what takes less is not told the time of
 _PATIENCE = 20  # steps in a row without one finite update before giving up
-_STARVED = 1 / 3  # share of the time without work, beyond which devices starve
-_NOTICED = 1.0  # seconds in all without work, below which nothing is said
 
 
 class Hook(NamedTuple):
@@ -86,7 +83,7 @@ def fit(
       `save_every`, and of the last: the same ones wherever a run was stopped.
     writer: None logs nothing; closing it is left to the caller.
     hooks: sample grids, held-out losses; their scalars join the line of the
-      step.
+      step. The share of the time that they took is told at the end.
     best_metric: scalar of a hook by which the best checkpoint is kept: it
       ranks those saved at a step at which the hook ran.
 
@@ -111,7 +108,9 @@ def fit(
 
   state = compiled.put(state)
   batches = batches_from(start)
-  meter = _Meter(start)
+  meter = Meter(start)
+  clock = Clock(start, num_steps, {'save': save_every, **{
+      f'hook {i}': hook.every for i, hook in enumerate(hooks)}})
   with contextlib.ExitStack() as stack:
     signals = stack.enter_context(_watch_signals())
     bar = stack.enter_context(tqdm.tqdm(
@@ -135,6 +134,7 @@ def fit(
         raise
       state, metrics = compiled.step(state, key, batch)
       meter.add(metrics)
+      clock.tick(step)
       bar.update()
 
       last = step == num_steps
@@ -142,11 +142,10 @@ def fit(
       if step % log_every == 0 or last:
         scalars = meter.read(step)
         bar.set_postfix(loss=f'{scalars["loss"]:.4g}')
-      due = [hook for hook in hooks if step % hook.every == 0 or last]
-      if due:
-        host = compiled.get(state)
-        with meter.paused():
-          for hook in due:
+      for i, hook in enumerate(hooks):
+        if step % hook.every == 0 or last:
+          host = compiled.get(state) if host is None else host
+          with meter.paused(), clock.beside(f'hook {i}'):
             scalars.update(hook.call(host, step) or {})
       if scalars and writer is not None:
         writer.scalars(step, scalars)
@@ -162,91 +161,23 @@ def fit(
         if writer is not None:
           writer.flush()  # a kill after the save loses nothing before it
         host = compiled.get(state) if host is None else host
-        if snapshots is not None and (step % save_every == 0 or last):
-          # Whole before the checkpoint is: a run that goes on from that lacks
-          # none.
-          snapshots.save(step, snapshot(host))
-          snapshots.wait()
-        checkpointer.save(step, host, scalars.get(best_metric))
+        with clock.beside('save'):
+          if snapshots is not None and (step % save_every == 0 or last):
+            # Whole before the checkpoint is: a run that goes on from that lacks
+            # none.
+            snapshots.save(step, snapshot(host))
+            snapshots.wait()
+          checkpointer.save(step, host, scalars.get(best_metric))
       if stop and not last:
         return Outcome(compiled.get(state), stopped=stop)
+      left = clock.left() if step % -(-num_steps // 10) == 0 else None
+      if left is not None and left > _WORTH_SAYING:
+        logging.info('step %d of %d: %s left', step, num_steps, in_words(left))
+  share = sum(clock.share(f'hook {i}') for i in range(len(hooks)))
+  if share and clock.total() > _WORTH_SAYING:
+    logging.info('samples, losses and figures took %.2g %% of the time, '
+                 'checkpoints %.2g %%', 100 * share, 100 * clock.share('save'))
   return Outcome(compiled.get(state), stopped=None)
-
-
-class _Meter:
-  """Means over an interval of the log, summed where the step runs.
-
-  The host reads only at the end of an interval, and runs ahead of the devices
-  by a bounded number of steps.
-  """
-
-  def __init__(self, step: int):
-    self.barren = 0  # steps up to the last reading without a finite update
-    self._idle_in_all = 0.0
-    self._warned = False
-    self._in_flight: collections.deque[Any] = collections.deque()
-    self._begin(step)
-
-  def _begin(self, step: int) -> None:
-    self._totals: dict[str, Mean] | None = None
-    self._since = step
-    self._clock = time.perf_counter()
-    self._waited = self._idle = 0.0
-
-  def add(self, metrics: dict[str, Mean]) -> None:
-    """Takes the metrics of one step."""
-    self._totals = metrics if self._totals is None else _add(self._totals,
-                                                             metrics)
-    self._in_flight.append(metrics['skipped'].total)
-    if len(self._in_flight) > _IN_FLIGHT:
-      self._in_flight.popleft().block_until_ready()
-
-  def read(self, step: int) -> dict[str, float]:
-    """Means since the last reading (NaN over nothing), and the speed."""
-    with np.errstate(invalid='ignore'):
-      scalars = {name: float(np.divide(mean.total, mean.count))
-                 for name, mean in jax.device_get(self._totals).items()}
-    steps, seconds = step - self._since, time.perf_counter() - self._clock
-    scalars['steps_per_second'] = steps / seconds
-    scalars['data_share'] = self._waited / seconds
-    if self._idle > _STARVED * seconds and not self._warned and (
-        self._idle_in_all > _NOTICED):
-      self._warned = True
-      logging.warning(
-          'fit: devices waited for data in %.0f %% of the time up to step %d: '
-          'keep a folder of images in memory by a larger cache, or read it '
-          'from a faster disk', 100 * self._idle / seconds, step)
-    self.barren = self.barren + steps if scalars['skipped'] == 1.0 else 0
-    self._begin(step)
-    return scalars
-
-  @contextlib.contextmanager
-  def waiting(self):
-    """Takes the time spent inside for that of waiting for a batch.
-
-    Devices idle in it if they have come to the end of their steps. The first
-    batch counts for nothing: readers start with it.
-    """
-    before = time.perf_counter()
-    yield
-    if self._in_flight:
-      waited = time.perf_counter() - before
-      self._waited += waited
-      if all(x.is_ready() for x in self._in_flight):
-        self._idle += waited
-        self._idle_in_all += waited
-
-  @contextlib.contextmanager
-  def paused(self):
-    """Leaves the time spent inside out of the speed."""
-    before = time.perf_counter()
-    yield
-    self._clock += time.perf_counter() - before
-
-
-@jax.jit
-def _add(a, b):
-  return jax.tree.map(jnp.add, a, b)
 
 
 def _resume(

@@ -24,6 +24,7 @@ from genjax.training.state import State
 from genjax.training.step import make_step
 from genjax.training.step import Step
 from genjax.types import Batch
+from genjax.types import Key
 from genjax.types import LossFn
 from genjax.types import PyTree
 from genjax.types import Shape
@@ -38,12 +39,14 @@ class Compiled(NamedTuple):
   with its source), so what the caller holds stays alive; `step` donates its
   state, which is dead afterwards, and takes the batch of this process as numpy
   arrays, not to be written to again; `get` returns numpy copies, which outlive
-  later steps.
+  later steps. `program` compiles the step for such arguments, without running
+  it; under jit the first call of `step` then has nothing left to compile.
   """
 
   put: Callable[[State], State]
   step: Step
   get: Callable[[State], State]
+  program: Callable[[State, Key, Batch], jax.stages.Compiled]
 
 
 def make_mesh(num_devices: int | None = None) -> Mesh:
@@ -100,11 +103,18 @@ def compile_step(step: Step, mesh: Mesh, *, fsdp: bool = False) -> Compiled:
     _check_divides('compile_step', batch, mesh)
     return run(state, key, jax.tree.map(place, batch))
 
+  def program(state, key, batch):
+    _check_divides('compile_step', batch, mesh)
+    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(
+        np.shape(x), np.asarray(x).dtype, sharding=sharding(x)), state)
+    return run.lower(state, key, jax.tree.map(place, batch)).compile()
+
   return Compiled(
       put=lambda state: jax.tree.map(
           lambda x: jax.device_put(np.array(x), sharding(x)), state),
       step=_paced(global_step, mesh),
       get=lambda state: jax.tree.map(_to_host, state),
+      program=program,
   )
 
 
@@ -147,11 +157,16 @@ def pmap_step(
     _check_divides('pmap_step', batch, mesh)
     return run(state, key, jax.tree.map(split, batch))
 
+  def program(state, key, batch):
+    _check_divides('pmap_step', batch, mesh)
+    return run.lower(state, key, jax.tree.map(split, batch)).compile()
+
   return Compiled(
       put=lambda state: jax.tree.map(
           lambda x: jax.device_put(np.array(x), replicated), state),
       step=_paced(mapped_step, mesh),
       get=lambda state: jax.tree.map(_to_host, state),
+      program=program,
   )
 
 

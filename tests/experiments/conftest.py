@@ -27,7 +27,6 @@ import pytest
 from experiments import app
 from experiments import sample
 from experiments import train_classifier
-from experiments import train_diffusion
 from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.data.identity import identify
@@ -35,6 +34,7 @@ from genjax.metrics import pixel_densities
 from genjax.runs import diffusion
 from genjax.runs import diffusion_functions
 from genjax.runs import workdir as workdirs
+from genjax.runs.diffusion_choice import resolve
 from genjax.runs.diffusion_settings import Settings
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.state import init_state
@@ -250,7 +250,7 @@ def run(cache):
 
 def _write_run(workdir, preset, **values):
   """A workdir as training leaves it, with random parameters, uncompiled."""
-  settings, data = train_diffusion.resolve(preset, {
+  settings, data, _ = resolve(preset, {
       'steps': 6, 'sampling_steps': 2, **values})
   state = jax.jit(lambda: _init(settings), compiler_options={
       'xla_backend_optimization_level': 0})()

@@ -14,6 +14,7 @@ from genjax.data import named
 from genjax.data import sample_files
 from genjax.runs import workdir as workdirs
 from genjax.runs.fit import Stopped
+from genjax.runs.measure import Cost
 from genjax.runs.open import open_run
 
 
@@ -118,8 +119,8 @@ def test_minutes_are_counted_once_and_a_run_keeps_what_was_chosen(
     run, monkeypatch, tmp_path):
   """By the same command again, on another device too, or without --minutes."""
   counted, fitted = [], []
-  monkeypatch.setattr(train_diffusion, 'steps_within',
-                      lambda *args: counted.append(args[-1]) or 16)
+  monkeypatch.setattr(train_diffusion, 'measure', lambda *args: counted.append(
+      args) or Cost(2**30, 2**34, compiling=10., step=33., spent=20.))
   monkeypatch.setattr(train_diffusion, 'train', lambda settings, *args:
                       fitted.append(settings) or workdirs.create_or_check(
                           args[-1], 'diffusion', settings))
@@ -130,12 +131,14 @@ def test_minutes_are_counted_once_and_a_run_keeps_what_was_chosen(
   result = run(train_diffusion, *args, '--minutes=10')
   assert result.code == 0 and result.out.startswith(
       'preset auto: unet of 24, 32 channels')
+  assert ('a step needs 1 of 16 GiB, 15 steps take about 9 min\n'
+          in result.out)
   monkeypatch.setattr(jax, 'default_backend', lambda: 'tpu')
   for more in (['--minutes=10'], []):
     assert run(train_diffusion, *args, *more).code == 0
-  assert counted == [600.0]
+  assert len(counted) == 1  # and in 570 s, a tenth less, are 15 steps of 33 s
   first, *others = fitted
-  assert (first.steps, first.warmup, first.save_every) == (16, 1, 8)
+  assert (first.steps, first.warmup, first.save_every) == (15, 1, 8)
   assert (first.width, first.learning_rate) == ((24, 32), .01)
   assert others == [first, first]
   run(train_diffusion, *args, '--minutes=1', '--steps=3').check_refusal(

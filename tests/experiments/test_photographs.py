@@ -12,6 +12,7 @@ from genjax.data import embedded
 from genjax.data import folder
 from genjax.data import pipeline
 from genjax.data.sources import ArraySource
+from genjax.runs.diffusion_choice import resolve
 from genjax.training import parallel
 from genjax.training.logs import read_metrics
 
@@ -110,7 +111,7 @@ def test_classes_and_held_out_files_of_a_folder_are_used(tmp_path):
     place = tmp_path / f'class{label}'
     place.mkdir(exist_ok=True)
     Image.fromarray(image[..., 0]).save(place / f'{i}.png')
-  settings, data = train_diffusion.resolve('digits', {
+  settings, data, _ = resolve('digits', {
       'data': f'folder:{tmp_path}', 'image_size': (8,), 'held_out': 0.1})
   assert settings.class_names == tuple(f'class{i}' for i in range(10))
   assert settings.shape == (8, 8, 1)  # as the files are grey

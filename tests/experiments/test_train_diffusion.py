@@ -27,6 +27,7 @@ from genjax.data import toy
 from genjax.diffusion.named import PREDICTIONS
 from genjax.diffusion.named import PROCESSES
 from genjax.runs import diffusion
+from genjax.runs.diffusion_choice import resolve
 from genjax.runs.task import Session
 from genjax.training.logs import read_metrics
 from genjax.training.state import init_state
@@ -179,7 +180,7 @@ def test_every_compilation_gives_the_same_losses(
 @pytest.fixture(scope='module')
 def points():
   """Settings, params and a batch of a small run on points."""
-  settings, data = train_diffusion.resolve('toy', {'width': (8,), 'depth': 1})
+  settings, data, _ = resolve('toy', {'width': (8,), 'depth': 1})
   params = diffusion.build(settings).init(jax.random.key(0), None)
   return settings, params, next(pipeline.batches(data.train, 64, seed=0))
 

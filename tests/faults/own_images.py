@@ -4,8 +4,9 @@ from tests.faults.fault import Fault
 from tests.faults.fault import room
 
 COPYING, PROGRESS = 'genjax/metrics/copying.py', 'genjax/metrics/progress.py'
-FIT, RECIPE = 'genjax/runs/fit.py', 'genjax/runs/recipe.py'
-SCRIPT = 'experiments/train_diffusion.py'
+FIT = 'genjax/runs/fit.py'
+MEASURE, RECIPE = 'genjax/runs/measure.py', 'genjax/runs/recipe.py'
+CLOCK = 'genjax/training/clock.py'
 
 FAULTS = (
     Fault('copying: nearer is farther', COPYING,
@@ -35,14 +36,32 @@ FAULTS = (
     Fault('data: nothing held out', 'genjax/data/named.py',
           '_HELD_OUT if len(source) >= _FEW else 0.0', '0.0',
           room('data/arrays')),
-    Fault('minutes: compiled once', FIT,
-          '(time.perf_counter() - begun) + compiling',
-          '(time.perf_counter() - begun)', room('runs/recipe')),
+    Fault('minutes: compiled once', MEASURE, 'cost.spent + cost.compiling',
+          'cost.spent', room('runs/recipe')),
+    Fault('memory: what the step returns counted twice', MEASURE,
+          ' - found.alias_size_in_bytes', '', room('runs/measure')),
+    Fault('memory: nothing is too large', FIT, 'check_memory(compiled, state, '
+          'key, settings, objective, data.train)', 'pass',
+          room('runs/measure')),
+    Fault('memory: the batch that fits is half of it', MEASURE,
+          'size = max(parts, min(size - parts, int(size * there / more)',
+          'size = max(parts, min(size // 2, int(size * there / more)',
+          room('runs/measure')),
+    Fault('program: another than the step', 'genjax/training/parallel.py',
+          'np.asarray(x).dtype, sharding=sharding(x)), state)',
+          'np.asarray(x).dtype), state)', room('training/parallel')),
+    Fault('time left: without what is beside the steps', CLOCK,
+          'self._calls_left(self._every[name])', '0', room('training/clock')),
+    Fault('time left: hooks count as steps', CLOCK,
+          'self._begun - spent) /', 'self._begun) /', room('training/clock')),
+    Fault('time left: compiling goes on', CLOCK, 'if step >= self._since:',
+          'if True:', room('training/clock')),
     Fault('recipe: noise of any side', RECIPE, 'max(20.0, 2.5 * side)', '20.0',
           room('runs/recipe')),
     Fault('recipe: channels that heads do not divide', RECIPE,
           'channels[attended])', '32)', room('runs/recipe')),
-    Fault('auto: chosen anew for a run that goes on', SCRIPT,
+    Fault('auto: chosen anew for a run that goes on',
+          'genjax/runs/diffusion_choice.py',
           'dataclasses.asdict(before) if before else', '',
           room('experiments/own_images')),
 )

@@ -8,6 +8,7 @@ WORKDIR = 'genjax/runs/workdir.py'
 LOCK = 'genjax/runs/lock.py'
 DATA = 'genjax/data/identity.py'
 FIT = 'genjax/runs/fit.py'
+PREPARE = 'genjax/runs/prepare.py'
 OPEN = 'genjax/runs/open.py'
 DIFFUSION = 'genjax/runs/diffusion.py'
 DRAWING = 'genjax/diffusion/drawing.py'
@@ -97,15 +98,15 @@ FAULTS = (
           'alone = lock(workdir) if jax.process_index() == 0 else (',
           'alone = contextlib.nullcontext() if lock else (',
           room('runs/fit')),
-    Fault('fit: never mirrored', FIT, 'horizontal_flip=objective.flip,',
+    Fault('fit: never mirrored', PREPARE, 'horizontal_flip=objective.flip,',
           'horizontal_flip=False,', room('runs/fit')),
-    Fault('fit: params begin at data of another order', FIT,
+    Fault('fit: params begin at data of another order', PREPARE,
           'pipeline.batch_at(source, settings.batch_size, 0, seed=seed)',
           'pipeline.batch_at(source, settings.batch_size, 0, seed=0)',
           room('runs/fit')),
     Fault('fit: one stream for all', FIT,
-          "            keys.key(settings.seed, 'training', *objective.stream)",
-          "            keys.key(settings.seed, 'training')", room('runs/fit')),
+          "  key = keys.key(settings.seed, 'training', *objective.stream)",
+          "  key = keys.key(settings.seed, 'training')", room('runs/fit')),
     Fault('fit: hooks of the kind left out', FIT,
           'hooks=[*task.hooks(session), *hooks(session)])',
           'hooks=[*hooks(session)])', room('runs/fit')),

@@ -60,7 +60,7 @@ FAULTS = (
           'batches = batches_from(start)',
           'batches = batches_from(max(start - 1, 0))',
           room('training/loop')),
-    Fault('the wait for the last batch alone', 'genjax/training/loop.py',
+    Fault('the wait for the last batch alone', 'genjax/training/meter.py',
           'self._waited += waited', 'self._waited = waited',
           room('training/loop')),
     Fault('learning rate never falls', 'genjax/training/optimizers.py',

@@ -5,11 +5,11 @@ import time
 import jax
 import pytest
 
-from experiments import train_diffusion
 from genjax.runs import diffusion
 from genjax.runs import diffusion_settings
-from genjax.runs import fit
+from genjax.runs import measure
 from genjax.runs import recipe
+from genjax.runs.diffusion_choice import resolve
 from genjax.runs.settings import check_settings
 
 SMALL = {'data': 'toy:moons,points=64', 'width': (8,), 'depth': 1,
@@ -56,8 +56,8 @@ def test_what_is_chosen_wins_over_the_recipe():
 
 def test_steps_fill_the_time_that_is_left_after_compiling(monkeypatch):
   """By a clock of which a step takes a second and compiling ten."""
-  settings, data = train_diffusion.resolve('toy', SMALL)
-  now, prepare = [0.0], fit._prepare
+  settings, data, _ = resolve('toy', SMALL)
+  now, prepare = [0.0], measure.prepare
 
   def slow(task, settings):
     model, objective, compiled = prepare(task, settings)
@@ -69,11 +69,13 @@ def test_steps_fill_the_time_that_is_left_after_compiling(monkeypatch):
 
     return model, objective, compiled._replace(step=step)
 
-  monkeypatch.setattr(fit, '_prepare', slow)
+  monkeypatch.setattr(measure, 'prepare', slow)
   monkeypatch.setattr(time, 'perf_counter', lambda: now[0])
+  cost = measure.measure(diffusion.TASK, settings, data.train)
+  assert (cost.compiling, cost.step, cost.spent) == (10., 1., 14.)
   # Of 124 s, 14 have gone and 10 will go again; a tenth is for hooks.
-  assert fit.steps_within(diffusion.TASK, settings, data.train, 124.) == 90
-  now[0] = 0.0
+  assert measure.steps_within(cost, 124.) == 90
+  assert cost.seconds(90) == 10 + 100
   with pytest.raises(ValueError, match=(
       r'minutes: must be 0.64 or more: compiling takes 0.4 of them, got 0.5')):
-    fit.steps_within(diffusion.TASK, settings, data.train, 30.)
+    measure.steps_within(cost, 30.)

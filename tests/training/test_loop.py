@@ -2,6 +2,7 @@ import glob
 import itertools
 import math
 import os
+import re
 import signal
 import time
 
@@ -14,6 +15,7 @@ import optax
 import pytest
 
 from genjax.training import loop
+from genjax.training import meter
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import MetricsWriter
 from genjax.training.logs import read_metrics
@@ -300,7 +302,7 @@ def test_the_share_of_waiting_for_data_is_logged_and_a_large_one_said_once(
     tmp_path, monkeypatch, caplog, slow, said):
   """A sleep of 10 ms in each step is a share of .01 times steps a second."""
   sleep = 0.01
-  monkeypatch.setattr(loop, '_NOTICED', 3 * sleep)
+  monkeypatch.setattr(meter, '_NOTICED', 3 * sleep)
   compiled, *rest, batches_from = scripted([(1, 1)] * 12)
 
   def step(*args):
@@ -324,6 +326,19 @@ def test_the_share_of_waiting_for_data_is_logged_and_a_large_one_said_once(
     assert (waited if slow == 'batches' else other) >= share
     assert 0 <= waited <= 1
   assert caplog.text.count('fit: devices waited for data in') == said
+
+
+def test_the_time_left_and_the_share_of_hooks_are_told(monkeypatch, caplog):
+  monkeypatch.setattr(loop, '_WORTH_SAYING', 0)
+  compiled, *rest = scripted([(1, 1)] * 20)
+  hook = Hook(5, lambda state, step: time.sleep(.01))
+  with caplog.at_level('INFO', 'absl'):
+    fit(compiled, *rest, num_steps=20, log_every=10, hooks=[hook])
+  told = re.findall(r'step (\d+) of 20: \d+ s left', caplog.text)
+  assert told == [str(step) for step in range(4, 20, 2)]
+  [share] = re.findall(r'samples, losses and figures took ([\d.e+]+) % of the '
+                       'time, checkpoints 0 %', caplog.text)
+  assert 0 < float(share) < 100
 
 
 def test_fit_says_when_batches_end():

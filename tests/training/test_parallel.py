@@ -1,3 +1,5 @@
+import logging
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -71,6 +73,26 @@ def test_every_compilation_is_the_same_run(problem, one_device, name):
   chex.assert_trees_all_close(state, one_device[0], rtol=1e-4, atol=1e-6)
   if num_devices == 1:
     chex.assert_trees_all_equal((state, metrics), one_device)
+
+
+@pytest.mark.parametrize('name', COMPILATIONS)
+def test_a_program_is_the_step_compiled(problem, name, caplog):
+  """Under jit its first call finds it so; pmap compiles again."""
+  make, num_devices = COMPILATIONS[name]
+  compiled = make(problem.loss_fn, problem.tx, make_mesh(num_devices),
+                  averages=problem.averages)
+  state = init_state(problem.params, problem.tx, ['ema'])
+  batch = next(problem.batches_from(0))
+  with jax.log_compiles(), caplog.at_level(logging.WARNING, 'jax'):
+    program = compiled.program(state, problem.key, batch)
+    assert 'XLA compilation' in caplog.text
+    placed = compiled.put(state)
+    caplog.clear()
+    compiled.step(placed, problem.key, batch)
+  assert 'pmap' in name or 'XLA compilation' not in caplog.text
+  size = sum(x.nbytes for x in jax.tree.leaves(state))
+  shares = num_devices if 'fsdp' in name else 1
+  assert program.memory_analysis().argument_size_in_bytes > size / shares
 
 
 @pytest.mark.parametrize('make', [by_jit, pmap_step])

@@ -1,0 +1,147 @@
+"""What a training will take, memory and time, before it begins."""
+
+import os
+import time
+from typing import Any, NamedTuple
+
+import jax
+from jax.experimental import multihost_utils
+import numpy as np
+
+from genjax.checks import check
+from genjax.data import pipeline
+from genjax.runs import keys
+from genjax.runs.prepare import batches_from
+from genjax.runs.prepare import first_state
+from genjax.runs.prepare import prepare
+from genjax.runs.task import Objective
+from genjax.runs.task import Task
+from genjax.runs.task import TrainingSettings
+from genjax.training import parallel
+from genjax.training.clock import in_words
+from genjax.training.state import State
+from genjax.types import Key
+from genjax.types import Source
+
+_TIMED = 4  # steps by which the speed of a run is told
+_SHARE = 0.9  # of the time, for steps: the rest is for checkpoints and hooks
+_GIB = 2**30
+
+
+class Cost(NamedTuple):
+  """What the steps of a run take."""
+
+  memory: int  # bytes on each device
+  room: int  # bytes that a device has
+  compiling: float  # seconds
+  step: float  # seconds
+  spent: float  # seconds, for finding out
+
+  def seconds(self, steps: int) -> float:
+    """Of a run of so many steps, its checkpoints and hooks included."""
+    return self.compiling + steps * self.step / _SHARE
+
+  def described(self, steps: int) -> str:
+    """In one line."""
+    return (f'a step needs {self.memory / _GIB:.2g} of {self.room / _GIB:.3g} '
+            f'GiB, {steps} steps take about '
+            f'{in_words(self.seconds(steps))}')
+
+
+def measure(task: Task, settings: Any, source: Source) -> Cost:
+  """What a run takes, by its first few steps; nothing is kept of them.
+
+  Raises:
+    ValueError: settings that do not fit each other, the devices or their
+      memory.
+  """
+  begun = time.perf_counter()
+  model, objective, compiled = prepare(task, settings)
+  key = keys.key(settings.seed, 'training', *objective.stream)
+  state = first_state(keys.key(settings.seed, 'init', *objective.stream),
+                      settings, model, objective, source, settings.seed)
+  memory = check_memory(compiled, state, key, settings, objective, source)
+  state = compiled.put(state)
+  batches = batches_from(settings, objective, source, settings.seed, 0)
+  state, _ = compiled.step(state, key, next(batches))
+  jax.block_until_ready(state.step)
+  compiling, times = time.perf_counter() - begun, []
+  for _ in range(_TIMED):
+    before = time.perf_counter()
+    state, _ = compiled.step(state, key, next(batches))
+    jax.block_until_ready(state.step)
+    times.append(time.perf_counter() - before)
+  return Cost(memory, room(), compiling, float(np.median(times)),
+              time.perf_counter() - begun)
+
+
+def steps_within(cost: Cost, seconds: float) -> int:
+  """How many steps a run can take in a time.
+
+  Counted are two compilations, the one of `measure` and the one of training,
+  whose schedule has another length; a tenth is left for checkpoints and hooks.
+
+  Raises:
+    ValueError: a time in which there is none for ten steps.
+  """
+  spent = cost.spent + cost.compiling
+  steps = int(_SHARE * (seconds - spent) / cost.step)
+  least = (spent + 10 * cost.step / _SHARE) / 60
+  check(steps >= 10, 'minutes', f'must be {1.1 * least:.2g} or more: compiling '
+        f'takes {spent / 60:.2g} of them', f'{seconds / 60:.2g}')
+  # All processes train as long as the first one says.
+  return steps if jax.process_count() == 1 else int(
+      multihost_utils.broadcast_one_to_all(np.int64(steps)))
+
+
+def room() -> int:
+  """Bytes that a device has, or its share of what this machine has."""
+  device = jax.local_devices()[0]
+  limit = (device.memory_stats() or {}).get('bytes_limit')
+  if limit is not None:
+    return int(limit)
+  machine = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  try:  # what a container may use is less than what there is
+    with open('/sys/fs/cgroup/memory.max') as file:
+      machine = min(machine, int(file.read()))
+  except (OSError, ValueError):  # there is none, or the word 'max'
+    pass
+  return machine // jax.local_device_count()
+
+
+def check_memory(
+    compiled: parallel.Compiled, state: State, key: Key,
+    settings: TrainingSettings, objective: Objective, source: Source
+) -> int:
+  """Bytes that a step needs on each device, by the compiler's own account.
+
+  The step is compiled, not run.
+
+  Raises:
+    ValueError: they are more than there are; the message says what batch fits.
+  """
+  parts = settings.micro_batches * parallel.make_mesh(objective.devices).size
+
+  def needed(size: int) -> int:
+    batch = pipeline.batch_at(source, size, 0, seed=settings.seed)
+    found = compiled.program(state, key, batch).memory_analysis()
+    return 0 if found is None else (
+        found.argument_size_in_bytes + found.temp_size_in_bytes
+        + found.output_size_in_bytes - found.alias_size_in_bytes)
+
+  size, there = settings.batch_size, room()
+  memory = needed(size)
+  if memory <= there:
+    return memory
+  fits, more = 0, memory
+  while size > parts and more > there:
+    # Memory grows in proportion to the batch, or a little less than that.
+    size = max(parts, min(size - parts, int(size * there / more) // parts
+                          * parts))
+    more = needed(size)
+  fits = size if more <= there else 0
+  check(False, 'batch_size', f'must be at most {fits} here' if fits else
+        'is too large, and so is any: the network must be smaller',
+        f'{settings.batch_size}: a step of it needs {memory / _GIB:.3g} GiB '
+        f'where there are {there / _GIB:.3g}; micro_batches lower that too')
+  return memory

@@ -1,0 +1,77 @@
+"""What a training consists of before its first step."""
+
+from typing import Any, Iterator
+
+import jax
+
+from genjax.checks import check
+from genjax.data import pipeline
+from genjax.runs import settings as run_settings
+from genjax.runs.task import Model
+from genjax.runs.task import Objective
+from genjax.runs.task import Task
+from genjax.runs.task import TrainingSettings
+from genjax.training import parallel
+from genjax.training.state import init_state
+from genjax.training.state import State
+from genjax.training.step import make_step
+from genjax.types import Batch
+from genjax.types import Key
+from genjax.types import Source
+
+
+def prepare(
+    task: Task, settings: Any
+) -> tuple[Model, Objective, parallel.Compiled]:
+  """The model of some settings, its objective, and the step that trains it.
+
+  Raises:
+    ValueError: settings out of range, or that do not fit each other or the
+      devices.
+  """
+  run_settings.check_settings(settings)
+  model = task.build(settings)
+  objective = task.loss(settings, model)
+  return model, objective, _compile(settings, model, objective)
+
+
+def _compile(
+    settings: TrainingSettings, model: Model, objective: Objective
+) -> parallel.Compiled:
+  mesh = parallel.make_mesh(objective.devices)
+  parts = mesh.size * settings.micro_batches
+  check(settings.batch_size % parts == 0, 'batch_size', 'must be a multiple of '
+        f'{mesh.size} devices times {settings.micro_batches} micro-batches',
+        settings.batch_size)
+  how: dict[str, Any] = dict(averages=model.averages,
+                             micro_batches=settings.micro_batches)
+  if settings.parallel == 'pmap':
+    return parallel.pmap_step(objective.loss_fn, objective.tx, mesh, **how)
+  return parallel.compile_step(
+      make_step(objective.loss_fn, objective.tx, **how), mesh,
+      fsdp=settings.parallel == 'fsdp')
+
+
+def first_state(
+    key: Key, settings: TrainingSettings, model: Model, objective: Objective,
+    source: Source, seed: int
+) -> State:
+  """The state before the first step; `seed` is of the order of the data."""
+  # A network runs for the first time here, on little: compiling it well would
+  # take longer than that.
+  init = jax.jit(model.init, compiler_options={
+      'xla_backend_optimization_level': 0}
+      if jax.default_backend() == 'cpu' else None)
+  batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
+  return init_state(init(key, batch), objective.tx, model.averages,
+                    objective.frozen)
+
+
+def batches_from(
+    settings: TrainingSettings, objective: Objective, source: Source, seed: int,
+    step: int
+) -> Iterator[Batch]:
+  """Those of training from `step` on."""
+  return pipeline.batches(
+      source, settings.batch_size, seed=seed, start_step=step,
+      horizontal_flip=objective.flip, crop=objective.crop)
