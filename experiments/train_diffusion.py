@@ -77,7 +77,7 @@ def main() -> None:
   elif preset == 'auto' or values.minutes is not None:
     cost = measure(TASK, settings, data.train)
     if values.minutes is not None:
-      settings = within(values.minutes, settings, cost)
+      settings = within(values.minutes, settings, cost, chosen)
     print(cost.described(settings.steps))
   train(settings, data, values.workdir)
   print(f'finished: {values.workdir} holds '

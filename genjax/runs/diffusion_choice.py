@@ -70,20 +70,24 @@ def resolve(
 
 
 def within(
-    minutes: float, settings: diffusion_settings.Settings, cost: Cost
+    minutes: float, settings: diffusion_settings.Settings, cost: Cost,
+    chosen: Mapping[str, Any]
 ) -> diffusion_settings.Settings:
   """Settings of as many steps as a time holds; a tenth warm up at most.
 
-  Checkpoints, whose samples take long, are four minutes apart or more.
+  Unless they are chosen, checkpoints, whose samples take long, are four minutes
+  apart or more.
 
   Raises:
     ValueError: see `steps_within`.
   """
   steps = steps_within(cost, 60 * minutes)
   parts = max(1, min(8, int(minutes / 4)))
+  every = max(-(-steps // parts), recipe.spacing(
+      settings.batch_size, settings.num_examples))
   return dataclasses.replace(
       settings, steps=steps, warmup=min(settings.warmup, steps // 10),
-      save_every=min(settings.save_every, -(-steps // parts)))
+      save_every=min(steps, chosen.get('save_every', every)))
 
 
 def same_steps(

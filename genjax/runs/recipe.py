@@ -31,19 +31,33 @@ def choose(
   side = max(height, width)
   small = side <= 8 and not accelerator
   steps = 400_000 if accelerator else 6000 if small else 4000
+  batch_size = chosen.get('batch_size', 256 if accelerator else 32)
   return {
       **(_unet(height, width, accelerator, chosen.get('width'))
          if chosen.get('network', 'unet') == 'unet' else {}),
-      'batch_size': 256 if accelerator else 32,
+      'batch_size': batch_size,
       'learning_rate': 4e-4 if accelerator else 5e-3 if small else 1e-3,
       'warmup': 5000 if accelerator else 100,
       'ema_decay': 0.9999 if accelerator else 0.998,
       'dropout': 0.1 if num_examples < 2000 else 0.0,
       'sigma_max': max(20.0, 2.5 * side),
       'times_mean': -0.9 if small else -1.2,
-      'steps': steps, 'save_every': steps // 8, 'log_every': 100,
+      'steps': steps, 'log_every': 100,
+      'save_every': max(steps // 8, spacing(batch_size, num_examples)),
       **chosen,
   }
+
+
+def spacing(batch_size: int, num_examples: int) -> int:
+  """Steps between checkpoints of which samples and losses are a twentieth.
+
+  A step is three evaluations of the network for each example of a batch. A
+  checkpoint is 100 samples of 18 steps, with and without their class, and the
+  losses of held-out images, a ninth of the others, three times. A fifth is
+  left for what else there is to do.
+  """
+  evaluations = 2 * 100 * 18 + 3 * num_examples / 9
+  return math.ceil(25 * evaluations / (3 * batch_size))
 
 
 def _unet(

@@ -44,6 +44,18 @@ def test_few_images_have_dropout_and_larger_ones_more_noise():
   assert of(64, 100)['sigma_max'] == 160
 
 
+@pytest.mark.parametrize('num', [50, 3000])
+@pytest.mark.parametrize('chosen', [{}, {'batch_size': 8}])
+def test_samples_and_losses_of_a_checkpoint_are_a_twentieth_of_its_steps(
+    num, chosen):
+  """In evaluations of the network, of which a backward pass takes two."""
+  of = recipe.choose((32, 32, 3), num, accelerator=False, chosen=chosen)
+  training = 3 * of['batch_size'] * of['save_every']
+  settings = diffusion_settings.Settings()
+  drawing = 100 * settings.sampling_steps * 2
+  assert drawing + 3 * num / 9 <= .05 * training
+
+
 def test_what_is_chosen_wins_over_the_recipe():
   of = lambda **chosen: recipe.choose((32, 32, 3), 500, accelerator=False,
                                       chosen=chosen)
