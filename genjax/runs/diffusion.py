@@ -109,7 +109,8 @@ def loss(settings: Settings, model: Model) -> Objective:
   """The denoising loss, and the optimizer."""
   return Objective(
       _loss_fn(settings, model.parts),
-      make_optimizer(settings.learning_rate, settings.steps, b2=settings.b2,
+      make_optimizer(settings.learning_rate, settings.steps,
+                     name=settings.optimizer, b2=settings.b2,
                      warmup_steps=min(settings.warmup, settings.steps - 1)),
       flip=settings.horizontal_flip, crop=settings.crop,
       init_from=settings.init_from)

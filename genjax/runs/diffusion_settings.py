@@ -45,6 +45,9 @@ class Settings:
   parallel: str = fields.parallel()
   log_every: int = fields.log_every(100)
   save_every: int = fields.save_every(1000)
+  optimizer: str = setting('adam', choices=('adam', 'muon'), help='Optimizer: '
+                           'adam, or muon, which makes the momentum of every '
+                           'kernel orthogonal.')
   learning_rate: float = fields.learning_rate(5e-3)
   warmup: int = fields.warmup(100)
   b2: float = fields.b2(0.99)

@@ -1,12 +1,43 @@
 """The optimizer of every experiment: clip, precondition, decay, schedule."""
 
+from typing import Any
+
 import jax
 import optax
+import optax.contrib
 
 from genjax.checks import check
 from genjax.checks import check_choice
 from genjax.checks import check_in_range
 from genjax.checks import check_positive
+from genjax.types import PyTree
+
+# Size of the updates of Muon, a root mean square: that of Adam's, by which both
+# want the same learning rate (arXiv:2502.16982, eq. 4).
+_MUON_RMS = 0.2
+
+
+def _matrices(params: PyTree) -> PyTree:
+  """Which axes of a kernel are a matrix, None for what is none.
+
+  Of two axes it is one; of three a stack of them, that of a scan over layers;
+  of four, a convolution, it maps all pixels of its window to one.
+  """
+  def axes(path: Any, x: Any) -> optax.contrib.MuonDimensionNumbers | None:
+    if getattr(path[-1], 'key', None) != 'kernel' or x.ndim not in (2, 3, 4):
+      return None
+    return optax.contrib.MuonDimensionNumbers(
+        (0, 1, 2) if x.ndim == 4 else (x.ndim - 2,), (x.ndim - 1,))
+
+  return jax.tree_util.tree_map_with_path(axes, params)
+
+
+def _muon(b2: float) -> optax.GradientTransformation:
+  """Muon for kernels, Adam for the rest, of the same size."""
+  return optax.contrib.muon(  # a rate of -1 leaves sign and size as they are
+      -1.0, adam_b2=b2, consistent_rms=_MUON_RMS,
+      muon_weight_dimension_numbers=_matrices)
+
 
 # Preconditioners by name, each a function of b2, the memory of its (second)
 # moment. Weight decay is decoupled, so Adam with decay is AdamW.
@@ -14,6 +45,7 @@ OPTIMIZERS = {
     'adam': lambda b2: optax.scale_by_adam(b2=b2),
     'adamw': lambda b2: optax.scale_by_adam(b2=b2),
     'lion': lambda b2: optax.scale_by_lion(b2=b2),
+    'muon': _muon,
 }
 
 
@@ -78,8 +110,11 @@ def make_optimizer(
     learning_rate: the peak of `warmup_cosine`.
     num_steps: length of the whole run; see `warmup_cosine` for what it means
       to resume with another.
-    name: 'adam' (arXiv:1412.6980), 'adamw' (arXiv:1711.05101) or 'lion'
-      (arXiv:2302.06675, whose learning rate is 3 to 10 times smaller).
+    name: 'adam' (arXiv:1412.6980), 'adamw' (arXiv:1711.05101), 'lion'
+      (arXiv:2302.06675, whose learning rate is 3 to 10 times smaller) or 'muon'
+      (Jordan et al. 2024, scaled as in arXiv:2502.16982: the momentum of every
+      kernel is made orthogonal; biases, scales and embeddings have Adam with
+      Nesterov's momentum).
     warmup_steps: see `warmup_cosine`.
     final_fraction: see `warmup_cosine`.
     clip_norm: largest global norm of the gradient, None for no limit.
