@@ -170,8 +170,9 @@ def test_constant_colours_come_back_with_their_law(run, tmp_path):
 
   brightness = colours.mean(1)
   pairs = [rng.choice(brightness, (2, num)) for _ in range(1000)]
-  for measure in (
-      lambda x, y: abs(x.mean() - y.mean()), lambda x, y: abs(x.std() - y.std()),
-      lambda x, y: np.abs(np.sort(x) - np.sort(y)).mean()):  # W1 in one dimension
+  for measure in (  # the last is W1 in one dimension
+      lambda x, y: abs(x.mean() - y.mean()),
+      lambda x, y: abs(x.std() - y.std()),
+      lambda x, y: np.abs(np.sort(x) - np.sort(y)).mean()):
     floor = np.quantile([measure(*pair) for pair in pairs], 0.999)
     assert measure(drawn.mean(1), brightness) < floor

@@ -86,7 +86,8 @@ def test_muon_takes_the_orthogonal_part_of_a_kernel(shape):
 
 
 @pytest.mark.parametrize('options, message', [
-    ({'name': 'sgdd'}, "name must be one of adam, adamw, lion, muon, got 'sgdd'"),
+    ({'name': 'sgdd'},
+     "name must be one of adam, adamw, lion, muon, got 'sgdd'"),
     ({'learning_rate': 0.0}, 'learning_rate must be positive'),
     ({'warmup_steps': 200}, r'warmup_steps must be in \[0, num_steps\)'),
     ({'warmup_steps': -1}, 'warmup_steps must be in'),
