@@ -6,6 +6,7 @@ from typing import Any, Iterable, Mapping, NamedTuple
 
 import numpy as np
 
+from genjax.data.scaled import ScaledSource
 from genjax.data.sources import ArraySource
 from genjax.data.sources import View
 from genjax.types import Source
@@ -49,6 +50,8 @@ def identify(source: Source, known: Files | None = None) -> Identity:
   paths = getattr(source, 'files', None)
   if isinstance(source, ArraySource):
     _add(digest, source.arrays)
+  elif isinstance(source, ScaledSource):
+    _add(digest, {'x': source.values})
   elif paths is not None:  # one file an item, as `folder_source` has them
     files = read_files(paths, known)
     if table := getattr(source, 'labels_path', ''):

@@ -8,6 +8,8 @@ from absl import logging
 import numpy as np
 
 from genjax.checks import check
+from genjax.data.scaled import Scale
+from genjax.data.scaled import ScaledSource
 from genjax.types import Shape
 from genjax.types import Source
 
@@ -172,7 +174,8 @@ def in_memory(source: Source) -> bool:
   """Whether `columns_of` reads a batch of `source` at once."""
   if isinstance(source, View):
     return in_memory(source.source)
-  return isinstance(source, ArraySource) or _pixels(source) is not None
+  return isinstance(source, (ArraySource, ScaledSource)) or (
+      _pixels(source) is not None)
 
 
 def columns_of(source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -185,6 +188,8 @@ def columns_of(source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
     return columns_of(source.source, source.indices[rows])
   if isinstance(source, ArraySource):
     return {name: a[rows] for name, a in source.arrays.items()}
+  if isinstance(source, ScaledSource):
+    return source.rows(rows)
   pixels, labels = _pixels(source), getattr(source, 'labels', ())
   vectors = getattr(source, 'vectors', None)
   if pixels is None:
@@ -212,6 +217,13 @@ def class_names(source: Source) -> tuple[str, ...]:
 def vector_names(source: Source) -> tuple[str, ...]:
   """The name of each number told beside an element; empty for none."""
   return tuple(getattr(source, 'vector_names', ()))
+
+
+def scale_of(source: Source) -> Scale | None:
+  """Of data that are scaled; None of pixels of 8 bits, and of points."""
+  if isinstance(source, View):
+    return scale_of(source.source)
+  return source.scale if isinstance(source, ScaledSource) else None
 
 
 def vectors_of(source: Source) -> np.ndarray:
