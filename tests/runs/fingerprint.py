@@ -24,6 +24,7 @@ from genjax.training import loop
 from genjax.training import parallel
 from genjax.training import programs as jaxprs
 from genjax.training.state import init_state
+from genjax.training.step import make_step
 
 Part = Callable[[], str]
 
@@ -76,7 +77,8 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
     raise _Reached
 
   with _uncompiled(), tempfile.TemporaryDirectory() as workdir:
-    with (mock.patch.object(fit, '_init', no_init),
+    with (mock.patch.object(fit, 'first_state', no_init),
+          mock.patch.object(fit, 'check_memory', lambda *args: None),
           mock.patch.object(fit, 'begin', no_begin),
           mock.patch.object(loop, 'fit', no_loop),
           contextlib.suppress(_Reached)):
@@ -147,7 +149,7 @@ def _uncompiled() -> Iterator[None]:
     return _Uncompiled(step, f'jit {mesh.size} fsdp={fsdp}')
 
   def pmap_step(loss_fn, tx, mesh, **how):
-    return _Uncompiled(fit.make_step(loss_fn, tx, **how), f'pmap {mesh.size}')
+    return _Uncompiled(make_step(loss_fn, tx, **how), f'pmap {mesh.size}')
 
   with (mock.patch.object(parallel, 'compile_step', compile_step),
         mock.patch.object(parallel, 'pmap_step', pmap_step)):
