@@ -18,8 +18,9 @@ def curves(x: np.ndarray) -> np.ndarray:
   """
   check_rank('curves', 'x', x, 3)
   num, length, channels = x.shape
-  fine = max(2, -(-length // WIDTH))  # points a column
-  at = np.linspace(0, length - 1, WIDTH * fine + 1)
+  edges = np.linspace(0, length - 1, WIDTH + 1)  # of the columns
+  at = np.union1d(edges, np.arange(length))
+  first, last = (np.searchsorted(at, side) for side in (edges[:-1], edges[1:]))
   before = np.minimum(at.astype(int), max(length - 2, 0))
   share = (at - before).astype(np.float32)
   after = np.minimum(before + 1, length - 1)
@@ -31,10 +32,8 @@ def curves(x: np.ndarray) -> np.ndarray:
   for channel in reversed(range(channels)):  # the first on top
     y = _row(x[..., channel])
     y = y[:, before] * (1 - share) + y[:, after] * share
-    parts = np.concatenate(
-        [y[:, :-1].reshape(num, WIDTH, fine), y[:, fine::fine, None]], -1)
-    top, bottom = (np.round(end)[:, None] for end in (
-        parts.min(-1), parts.max(-1)))
+    top, bottom = (np.round(of(of.reduceat(y, first, 1), y[:, last]))[:, None]
+                   for of in (np.minimum, np.maximum))
     pictures[(rows >= top) & (rows <= bottom)] = colors[channel]
   return pictures
 

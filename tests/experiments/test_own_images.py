@@ -9,10 +9,15 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from experiments import augmentation
 from experiments import evaluate
 from experiments import forward_reverse
+from experiments import image_space
+from experiments import interpolate
 from experiments import sample
+from experiments import train_classifier
 from experiments import train_diffusion
+from experiments import train_vae
 from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import sample_files
@@ -177,6 +182,56 @@ def test_samples_are_of_the_range_and_type_of_the_data(trained, run, tmp_path):
   else:
     np.testing.assert_array_equal(pixels, pipeline.to_uint8(
         scaled.to_model(scale, x[2, ..., 0])))
+
+
+@pytest.mark.parametrize('trained', ['16 bit'], indirect=True)
+def test_samples_of_another_type_are_refused(trained, run, tmp_path):
+  """And what else is not like the data; the run that drew them too."""
+  x = np.load(trained.path)
+  of_data, of_floats = f'npy:{trained.path}', f'npy:{tmp_path}/floats.npy'
+  np.save(tmp_path / 'floats.npy', x.astype(np.float32))
+  for name, array in {'whole': x, 'wide': x.astype(np.int32),
+                      'bytes': (x >> 8).astype(np.uint8),
+                      'nan': np.full(x.shape, np.nan, np.float32)}.items():
+    np.savez(tmp_path / f'{name}.npz', array)
+  (tmp_path / 'pictures').mkdir()
+  for samples, data, said in [
+      ('bytes.npz', of_data, ['arr_0', 'uint16 N x 8 x 8 x 1', 'uint8']),
+      ('wide.npz', of_data, ['arr_0', 'uint16 N x 8 x 8 x 1', 'int32']),
+      ('nan.npz', of_floats, ['nan.npz', 'finite', 'NaN']),
+      ('whole.npz', of_floats, ['floating-point N x 8 x 8 x 1', 'uint16']),
+      ('pictures', of_data, ['.npz file', 'type uint16', 'pictures']),
+      (trained.workdir, of_floats, ['run on float32', 'got uint16'])]:
+    result = run(evaluate, f'--samples={tmp_path / samples}', f'--data={data}',
+                 f'--workdir={tmp_path}/of')
+    result.check_refusal('evaluate', said)
+
+
+@pytest.mark.parametrize('script, said', [
+    (train_vae, ['--data', '8 bits for a VAE', 'int16']),
+    (train_classifier, ['--data', 'must have classes']),
+    (image_space, ['--data', 'must have classes']),
+    (augmentation, ['--data', 'must have classes'])])
+def test_what_needs_bytes_or_classes_refuses_numbers(
+    script, said, run, tmp_path):
+  """In one line, and nothing is written."""
+  np.save(tmp_path / 'x.npy', np.arange(30 * 16, dtype=np.int16).reshape(
+      30, 4, 4, 1))
+  run(script, f'--data=npy:{tmp_path}/x.npy',
+      f'--workdir={tmp_path}/run').check_refusal(
+          script.__name__.rpartition('.')[2], said)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_ends_of_a_path_are_taken_from_numbers_by_position(tmp_path):
+  values = np.random.default_rng(0).uniform(-5, 9, (4, 6, 6, 1))
+  source = scaled.ScaledSource(values, scaled.Scale(-5.0, 9.0, 'float64'))
+  items = [interpolate.read_image('first', at, source) for at in ('1', '3')]
+  np.testing.assert_allclose(interpolate.read_ends(items, None).x,
+                             (values[1::2] - 2) / 7, atol=1e-6)
+  Image.new('L', (6, 6)).save(tmp_path / 'a.png')
+  with pytest.raises(ValueError, match='^first: must be a position or, of pix'):
+    interpolate.read_image('first', f'{tmp_path}/a.png', source)
 
 
 @pytest.mark.parametrize('trained', NUMBERS, indirect=True)
