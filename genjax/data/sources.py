@@ -252,6 +252,8 @@ def describe(source: Source) -> Description:
 def subset(source: Source, indices: np.ndarray) -> Source:
   """The elements `indices` [M] of `source`; in memory if `source` is.
 
+  Of arrays that lie in a file, and of others that are not in memory, a view.
+
   Raises:
     ValueError: If they are not whole numbers in [0, N).
   """
@@ -259,7 +261,8 @@ def subset(source: Source, indices: np.ndarray) -> Source:
   if indices.size == 0:
     indices = indices.astype(np.int64)
   _check_indices('subset', indices, len(source))
-  if isinstance(source, ArraySource):
+  if isinstance(source, ArraySource) and not any(
+      isinstance(a, np.memmap) for a in source.arrays.values()):
     arrays = {name: a[indices] for name, a in source.arrays.items()}
     return ArraySource(arrays, source.class_names, source.vector_names)
   return View(source, indices)
