@@ -6,6 +6,7 @@ import pytest
 from genjax.data import arrays
 from genjax.data import named
 from genjax.data import pipeline
+from genjax.data import sample_files
 from genjax.data import scaled
 from genjax.data import sources
 from genjax.data.identity import identify
@@ -110,6 +111,24 @@ def test_a_scale_is_found_part_by_part(monkeypatch):
   monkeypatch.setattr(scaled, '_BLOCK', 24)
   with pytest.raises(ValueError, match='finite numbers .* got nan'):
     scaled.find_scale('x', array)
+
+
+@pytest.mark.parametrize('type_, written', [
+    ('uint16', 'uint16'), ('int16', 'int16'), ('float64', 'float64'),
+    ('float64', 'float32')])
+def test_samples_are_read_by_the_scale_of_the_data(tmp_path, type_, written):
+  """Not by their own, which is half as wide here."""
+  data = _RNG.integers(100, 200, (9, 4, 3)).astype(type_)
+  samples, path = (100 + data // 4).astype(written), str(tmp_path / 'x.npz')
+  scale = scaled.find_scale('x', data)
+  sample_files.write_samples(path, samples, None, ())
+  source = sample_files.read_samples(
+      path, sources.Description(9, (4, 3), ()), scale)
+  assert sources.scale_of(source) == scale
+  wide = scale.high - scale.low
+  np.testing.assert_allclose(
+      pipeline.full_batch(source)['x'],
+      2 * (samples.astype(float) - scale.low) / wide - 1, atol=2**-24)
 
 
 def test_data_of_some_scale_are_told_from_others():
