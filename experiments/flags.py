@@ -14,7 +14,7 @@ from genjax.runs.task import Run
 
 # Settings that the data decide.
 FACTS = ('shape', 'class_names', 'num_examples', 'data_std', 'vector_names',
-         'vector_mean', 'vector_std', 'init_id')
+         'vector_mean', 'vector_std', 'value_range', 'value_type', 'init_id')
 
 # Settings of a diffusion run that flags of the same names say anew.
 _OF_DRAWING = ('sampler', 'rho', 'eta', 'churn', 'tau', 'guidance')

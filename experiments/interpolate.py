@@ -28,7 +28,7 @@ from genjax.checks import check
 from genjax.checks import check_choice
 from genjax.data import folder
 from genjax.data import pipeline
-from genjax.data.sources import describe
+from genjax.data import sources
 from genjax.reports import image_sets
 from genjax.reports import interpolation
 from genjax.reports.draws import classes_of
@@ -83,13 +83,14 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
   Raises:
     ValueError: no such position or file, or not of the size of the data.
   """
-  height, width, channels = describe(source).shape
+  height, width, channels = sources.describe(source).shape
   if value.removeprefix('-').isdecimal():
     check(0 <= int(value) < len(source), name,
           f'must be a position below {len(source)} or a file', value)
     return dict(source[int(value)])
-  check(os.path.isfile(value), name, 'must be a position or an image '
-        'file', repr(value))
+  check(os.path.isfile(value) and sources.scale_of(source) is None, name,
+        'must be a position or, of pixels of 8 bits, an image file',
+        repr(value))
   try:
     with Image.open(value) as image:
       size = image.size
@@ -105,7 +106,8 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
 
 def read_ends(items: Sequence[dict[str, Any]], judge: Judge | None) -> Ends:
   """Both images; the class of one without label is what the judge says."""
-  x = pipeline.to_model_range(np.stack([item['image'] for item in items]))
+  x = np.stack([item['x'] if 'x' in item else pipeline.to_model_range(
+      item['image']) for item in items])
   if judge is None:
     return Ends(x, None)
   label = np.array([item.get('label', class_) for item, class_ in zip(

@@ -3,10 +3,13 @@
   python -m experiments.sample --workdir=runs/digits --labels=3,7 \\
       --num_samples=100 --out=samples.npz
 
-An .npz holds `arr_0`, uint8 [N, H, W, C] (float32 [N, D] for points), and
+An .npz holds `arr_0`, uint8 [N, H, W, C] (float32 [N, D] for points; where the
+data are of another type, numbers of that type in the range of the data), and
 `arr_1`, int64 labels [N] where the model has classes: the format that tools
 for FID read. Another name is a folder of PNG files, one sub-folder a class,
-called like it (what no folder can be called is written as in URLs).
+called like it (what no folder can be called is written as in URLs). Of data
+that are not of 8 bits they are for looking: brightness is that of the data's
+range, but for grey uint16, which are written as they are.
 The flags used are stored beside the samples. Where training kept a classifier
 of the run's own classes, a line says how often it recognises those asked for.
 """
@@ -21,11 +24,14 @@ from experiments import app
 from experiments import flags
 from genjax.checks import check
 from genjax.data import sample_files
+from genjax.data import scaled
 from genjax.reports import recognition
 from genjax.reports.draws import classes_of
 from genjax.reports.draws import draw
 from genjax.reports.draws import numbers_of
 from genjax.reports.draws import sampler_of
+from genjax.reports.pictures import pictures
+from genjax.runs.data import scale_of
 from genjax.runs.workdir import check_output
 from genjax.runs.workdir import write_json
 
@@ -92,7 +98,7 @@ def check_out(out: str, flat: bool) -> None:
           f'must be called otherwise: its flags would replace {beside!r}',
           repr(out))
     return
-  check(not flat, 'out', 'must end in .npz for points', repr(out))
+  check(not flat, 'out', 'must end in .npz for points and signals', repr(out))
   # Pictures of an earlier call would be taken for samples of this one.
   check(not (os.path.isdir(out) and os.listdir(out)), 'out',
         'must be a new or an empty folder, or an .npz file', repr(out))
@@ -117,16 +123,22 @@ def main() -> None:
   vector = parse_vector(numbers_of(run.settings), values.vector)
   out = values.out or os.path.join(values.workdir, 'samples.npz')
   check_output(out)
-  check_out(out, flat=len(run.settings.shape) == 1)
+  check_out(out, flat=len(run.settings.shape) < 3)
   x = draw('workdir', run, num, label, values.seed, vector)
+  scale = scale_of(run.settings)
+  said = ''
+  if scale is not None and not (out.endswith('.npz') or (
+      scale.type == 'uint16' and x.shape[-1] == 1)):
+    x = pictures(scaled.to_model(scale, x), x.shape[1:])
+    said = ', at 8 bits for looking: an .npz file would hold them as they are'
   replaced = ', in place of earlier ones' if os.path.isfile(out) else ''
   write_samples(out, x, label, classes, {
       **flags.drawn_by(run), 'num_samples': num, 'labels': values.labels,
       **({} if vector is None else {'vector': vector})})
-  print(f'wrote {num} samples to {out}{replaced}')
-  said = recognition.recognised(run.settings, values.workdir, x, label)
-  if said is not None:
-    print(said)
+  print(f'wrote {num} samples to {out}{replaced}{said}')
+  heeded = recognition.recognised(run.settings, values.workdir, x, label)
+  if heeded is not None:
+    print(heeded)
 
 
 if __name__ == '__main__':

@@ -35,7 +35,7 @@ def main() -> None:
   settings = vae_settings.choose(flags.chosen(vae_settings.Settings))
   check_settings(settings)
   data = open_data(settings)
-  settings = vae_settings.with_facts(settings, data.description)
+  settings = vae_settings.with_facts(settings, data)
   fit_run(vae.TASK, settings, data, workdir)
   tables = report.report(open_run(workdir), data, workdir)
   print(*map(as_text, tables), f'{workdir} holds report.json, figures, '

@@ -52,6 +52,8 @@ class Source(Protocol):
 
   An item is `{'image': uint8 [H, W, C], 'label': int}` or `{'x': float32 [D],
   'label': int}`; `label` may be absent, and `'vector': float32 [V]` beside it.
+  Images and signals of more than 8 bits are 'x' too, [H, W, C] or [L, C], and
+  have been scaled to [-1, 1].
   """
 
   def __len__(self) -> int:

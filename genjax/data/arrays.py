@@ -2,13 +2,18 @@
 
 import os
 
+from absl import logging
 import numpy as np
 
 from genjax.checks import check
+from genjax.data import scaled
 from genjax.data.sources import ArraySource
+from genjax.types import Source
+
+_MANY = 4  # channels; a signal of more may have been meant for grey images
 
 
-def npy_source(path: str | os.PathLike) -> ArraySource:
+def npy_source(path: str | os.PathLike) -> Source:
   """The rows of the array that numpy.save wrote to `path`.
 
   The file is mapped into memory: rows are read when they are asked for.
@@ -16,9 +21,12 @@ def npy_source(path: str | os.PathLike) -> ArraySource:
   Args:
     path: of the file. uint8 [N, H, W] or [N, H, W, 1, 3 or 4] are images, grey,
       RGB, or RGB and opacity; floating-point [N, D] are points, in float32.
+      Other numbers, see `scaled.TYPES`, are images [N, H, W, C] or signals [N,
+      L, C], of any number of channels.
 
   Returns:
-    A source without labels.
+    A source without labels: a `ScaledSource` of other numbers, whose scale is
+    that of the whole array, so that it does not depend on what is held out.
 
   Raises:
     ValueError: If there is no such file, or no such array in it.
@@ -39,8 +47,18 @@ def npy_source(path: str | os.PathLike) -> ArraySource:
     array = array[..., None]
   image = (array.dtype == np.uint8 and array.ndim == 4
            and array.shape[-1] in (1, 3, 4))
-  check(array.size > 0 and (image or (
-      array.dtype.kind == 'f' and array.ndim == 2)), where,
-      f'{shown} must hold uint8 [N, H, W] or [N, H, W, 1, 3 or 4], images, or '
-      'floating-point [N, D], points', f'{array.dtype} {array.shape}')
-  return ArraySource({'image' if image else 'x': array})
+  points = array.dtype.kind == 'f' and array.ndim == 2
+  other = array.dtype.name in scaled.TYPES and array.ndim in (3, 4)
+  check(array.size > 0 and (image or points or other), where,
+        f'{shown} must hold uint8 [N, H, W] or [N, H, W, 1, 3 or 4], images; '
+        f'{", ".join(scaled.TYPES)} [N, H, W, C], images, or [N, L, C], '
+        'signals; or floating-point [N, D], points',
+        f'{array.dtype} {array.shape}')
+  if not other:
+    return ArraySource({'image' if image else 'x': array})
+  if array.ndim == 3 and array.shape[-1] > _MANY:
+    logging.warning('%s is read as %d signals of length %d, each of %d '
+                    'channels; grey images want the shape [N, H, W, 1]', shown,
+                    *array.shape)
+  return scaled.ScaledSource(
+      array, scaled.find_scale(f'{where}: {shown}', array))

@@ -1,11 +1,13 @@
 """What a run was trained on, as a hash: it must not change behind its back."""
 
 import hashlib
+import math
 import os
 from typing import Any, Iterable, Mapping, NamedTuple
 
 import numpy as np
 
+from genjax.data.scaled import ScaledSource
 from genjax.data.sources import ArraySource
 from genjax.data.sources import View
 from genjax.types import Source
@@ -33,22 +35,29 @@ def identify(source: Source, known: Files | None = None) -> Identity:
   Of files count path below their common folder, size, and 64 KiB at each end;
   where and when they lie there do not count. A table that says the classes of
   files counts whole, and by its own name. Of another source 256 evenly
-  spaced items are read.
+  spaced items are read. A part of arrays is told as its copy would be.
 
   Args:
     source: the data.
     known: files of an earlier identity: one whose size and time are what they
       were is not read again.
   """
-  indices = []
+  indices, num = [], len(source)
+  rows: np.ndarray | None = None
   while isinstance(source, View):
     indices.append(source.indices)
     source = source.source
-  digest = hashlib.sha256(str(len(source)).encode())
+  if isinstance(source, ArraySource) and indices:
+    rows = indices.pop()
+    while indices:
+      rows = rows[indices.pop()]
+  digest = hashlib.sha256(str(len(source) if rows is None else num).encode())
   files: Files = {}
   paths = getattr(source, 'files', None)
   if isinstance(source, ArraySource):
-    _add(digest, source.arrays)
+    _add(digest, source.arrays, rows)
+  elif isinstance(source, ScaledSource):
+    _add(digest, {'x': source.values})
   elif paths is not None:  # one file an item, as `folder_source` has them
     files = read_files(paths, known)
     if table := getattr(source, 'labels_path', ''):
@@ -78,13 +87,20 @@ def first_change(before: Files, after: Files) -> str | None:
   return None
 
 
-def _add(digest: Any, arrays: Mapping[str, Any]) -> None:
+def _add(
+    digest: Any, arrays: Mapping[str, Any], rows: np.ndarray | None = None
+) -> None:
+  """Adds arrays, or the `rows` [M] of them."""
   for name in sorted(arrays):
     x = np.asarray(arrays[name])
-    digest.update(f'{name} {x.dtype} {x.shape}\n'.encode())
-    if x.nbytes > _WHOLE:
-      rows = max(1, _WHOLE * len(x) // x.nbytes)
-      x = x[np.linspace(0, len(x) - 1, rows).astype(int)]
+    shape = x.shape if rows is None else (len(rows), *x.shape[1:])
+    digest.update(f'{name} {x.dtype} {shape}\n'.encode())
+    size, places = x.itemsize * math.prod(shape), rows
+    if size > _WHOLE:
+      most = max(1, _WHOLE * shape[0] // size)
+      places = np.linspace(0, shape[0] - 1, most).astype(int)
+      places = places if rows is None else rows[places]
+    x = x if places is None else x[places]
     digest.update(np.ascontiguousarray(x).data)
 
 

@@ -20,6 +20,7 @@ from genjax.data import embedded
 from genjax.data import pipeline
 from genjax.data import sources
 from genjax.data import toy
+from genjax.data.scaled import Scale
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Source
@@ -41,6 +42,10 @@ class Data(NamedTuple):
   @property
   def description(self) -> sources.Description:
     return sources.describe(self.train)
+
+  @property
+  def scale(self) -> Scale | None:
+    return sources.scale_of(self.train)
 
 
 class _Options(NamedTuple):

@@ -3,7 +3,9 @@
 An .npz with `arr_0`, uint8 [N, H, W, C], and where samples have labels
 `arr_1`, int [N]: the format that tools for FID read and write. Or a folder of
 PNG and JPEG files, one sub-folder a class, by name (as `genjax.data.
-folder_names` writes it) or number; see `class_numbers`.
+folder_names` writes it) or number; see `class_numbers`. What is scaled (see
+`genjax.data.scaled`) has its own numbers in `arr_0`, and is read from there
+alone.
 """
 
 import math
@@ -17,9 +19,13 @@ from PIL import Image
 from genjax.checks import check
 from genjax.data import folder
 from genjax.data import folder_names
+from genjax.data.scaled import Scale
+from genjax.data.scaled import ScaledSource
 from genjax.data.sources import ArraySource
 from genjax.data.sources import Description
+from genjax.types import Source
 
+_FLOATS = 'floating-point'  # of any width: the numbers are the same
 _MODES = {1: 'L', 3: 'RGB', 4: 'RGBA'}  # 8 bits a channel
 _MOST_BYTES = 2**32  # of samples in memory; more is a trap or a slip
 _ORIENTATION = 0x0112  # of EXIF; 1 is upright
@@ -51,7 +57,7 @@ def write_samples(
     out: str, x: np.ndarray, label: np.ndarray | None,
     class_names: Sequence[str]
 ) -> None:
-  """Writes images uint8 [N, H, W, C], or points [N, D] into an .npz.
+  """Writes images uint8 [N, H, W, C], or any numbers [N, ...] into an .npz.
 
   In a folder of pictures the sub-folders are called like the classes, as
   `genjax.data.folder_names` writes it: nothing is written elsewhere, whatever
@@ -59,7 +65,7 @@ def write_samples(
 
   Args:
     out: an .npz file, written whole or not at all, or a folder.
-    x: the samples.
+    x: the samples; in a folder uint16 [N, H, W, 1] are grey at 16 bits.
     label: int [N], or None.
     class_names: of the labels.
 
@@ -107,8 +113,15 @@ def class_folders(
   return folders
 
 
-def read_samples(path: str, data: Description) -> ArraySource:
+def read_samples(
+    path: str, data: Description, scale: Scale | None = None
+) -> Source:
   """The samples at `path`; their labels are left out if data has no classes.
+
+  Args:
+    path: an .npz file or a folder.
+    data: what they are to be like.
+    scale: of the data, where these are scaled: then the samples are too.
 
   Raises:
     ValueError: they cannot be read, or are not of the data's size, type and
@@ -116,6 +129,8 @@ def read_samples(path: str, data: Description) -> ArraySource:
   """
   check(os.path.exists(path), 'samples', 'must be an .npz file or a folder',
         repr(path))
+  if scale is not None:
+    return ScaledSource(_read_scaled(path, data, scale), scale)
   read = _read_folder if os.path.isdir(path) else _read_npz
   image, label = read(path, data)
   if label is None or not data.class_names:
@@ -128,7 +143,17 @@ def read_samples(path: str, data: Description) -> ArraySource:
                      data.class_names)
 
 
-def _read_npz(path, data):
+def _read_scaled(path, data, scale):
+  check(not os.path.isdir(path), 'samples', 'must be an .npz file where the '
+        f'data are of type {scale.type}', repr(path))
+  values, _ = _read_npz(
+      path, data, _FLOATS if scale.num_levels is None else scale.type)
+  check(bool(np.isfinite(values).all()), 'samples',
+        f'arr_0 of {path!r} must be finite', 'NaN or infinity')
+  return values
+
+
+def _read_npz(path, data, must='uint8'):
   # A pipe would be waited for.
   check(os.path.isfile(path), 'samples', f'{path!r} must be a regular file',
         'another kind')
@@ -137,11 +162,12 @@ def _read_npz(path, data):
   check('arr_0' in found, 'samples', f'{path!r} must hold arr_0',
         ', '.join(names) or 'nothing')
   shape, dtype = found['arr_0']
-  must = ' x '.join(map(str, data.shape))
-  check(dtype == np.uint8 and shape[1:] == data.shape and shape[0] > 0,
-        'samples', f'arr_0 of {path!r} must be uint8 N x {must} like the '
-        'data', f'{dtype} {shape}')
-  check(math.prod(shape) <= _MOST_BYTES, 'samples',
+  fits = dtype.kind == 'f' if must == _FLOATS else dtype.name == must
+  check(fits and shape[1:] == data.shape and shape[0] > 0, 'samples',
+        f'arr_0 of {path!r} must be {must} N x '
+        f'{" x ".join(map(str, data.shape))} like the data',
+        f'{dtype} {shape}')
+  check(dtype.itemsize * math.prod(shape) <= _MOST_BYTES, 'samples',
         f'arr_0 of {path!r} must be of {_MOST_BYTES} bytes at most', shape)
   if 'arr_1' in found:
     of_labels, dtype = found['arr_1']

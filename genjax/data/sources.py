@@ -8,6 +8,8 @@ from absl import logging
 import numpy as np
 
 from genjax.checks import check
+from genjax.data.scaled import Scale
+from genjax.data.scaled import ScaledSource
 from genjax.types import Shape
 from genjax.types import Source
 
@@ -172,7 +174,8 @@ def in_memory(source: Source) -> bool:
   """Whether `columns_of` reads a batch of `source` at once."""
   if isinstance(source, View):
     return in_memory(source.source)
-  return isinstance(source, ArraySource) or _pixels(source) is not None
+  return isinstance(source, (ArraySource, ScaledSource)) or (
+      _pixels(source) is not None)
 
 
 def columns_of(source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
@@ -185,6 +188,8 @@ def columns_of(source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
     return columns_of(source.source, source.indices[rows])
   if isinstance(source, ArraySource):
     return {name: a[rows] for name, a in source.arrays.items()}
+  if isinstance(source, ScaledSource):
+    return source.rows(rows)
   pixels, labels = _pixels(source), getattr(source, 'labels', ())
   vectors = getattr(source, 'vectors', None)
   if pixels is None:
@@ -214,6 +219,13 @@ def vector_names(source: Source) -> tuple[str, ...]:
   return tuple(getattr(source, 'vector_names', ()))
 
 
+def scale_of(source: Source) -> Scale | None:
+  """Of data that are scaled; None of pixels of 8 bits, and of points."""
+  if isinstance(source, View):
+    return scale_of(source.source)
+  return source.scale if isinstance(source, ScaledSource) else None
+
+
 def vectors_of(source: Source) -> np.ndarray:
   """The numbers told beside the elements of a source that has some: [N, V].
 
@@ -240,6 +252,8 @@ def describe(source: Source) -> Description:
 def subset(source: Source, indices: np.ndarray) -> Source:
   """The elements `indices` [M] of `source`; in memory if `source` is.
 
+  Of arrays that lie in a file, and of others that are not in memory, a view.
+
   Raises:
     ValueError: If they are not whole numbers in [0, N).
   """
@@ -247,7 +261,8 @@ def subset(source: Source, indices: np.ndarray) -> Source:
   if indices.size == 0:
     indices = indices.astype(np.int64)
   _check_indices('subset', indices, len(source))
-  if isinstance(source, ArraySource):
+  if isinstance(source, ArraySource) and not any(
+      isinstance(a, np.memmap) for a in source.arrays.values()):
     arrays = {name: a[indices] for name, a in source.arrays.items()}
     return ArraySource(arrays, source.class_names, source.vector_names)
   return View(source, indices)

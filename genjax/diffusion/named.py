@@ -26,6 +26,7 @@ from genjax.diffusion.model import ProcessOf
 from genjax.diffusion.uncertainty import init_uncertainty
 from genjax.networks.mlp import MLP
 from genjax.networks.transformer import DiT
+from genjax.networks.transformer import SignalDiT
 from genjax.networks.unet import UNet
 from genjax.numerics import widen
 from genjax.types import Apply
@@ -66,17 +67,23 @@ class Parts(NamedTuple):
   vector_std: tuple[float, ...] = ()
 
 
+def _dit(p: Parts, **common: Any) -> DiT | SignalDiT:
+  signal = len(p.shape) == 2
+  network = DiT(patch_size=1 if signal else p.patch_size, features=p.width[0],
+                depth=p.depth, head_dim=p.head_dim, **common)
+  return SignalDiT(network, p.patch_size) if signal else network
+
+
 NETWORKS: Mapping[str, Callable[..., Any]] = {
     'unet': lambda p, **common: UNet(
         channels=p.width, layers_per_block=p.depth,
         attention_levels=p.attention_levels, head_dim=p.head_dim,
         groups=p.groups, **common),
-    'dit': lambda p, **common: DiT(
-        patch_size=p.patch_size, features=p.width[0], depth=p.depth,
-        head_dim=p.head_dim, **common),
+    'dit': _dit,
     'mlp': lambda p, **common: MLP(
         features=p.width[0], depth=p.depth, **common),
 }
+
 
 # What the width of each must be a multiple of.
 _MULTIPLES: Mapping[str, Callable[[Parts], int]] = {
@@ -300,9 +307,11 @@ def _waves(parts: Parts, x: Array) -> Array:
 
 def _network(parts: Parts) -> Any:
   name, width, levels = parts.network, parts.width, parts.attention_levels
-  check((len(parts.shape) == 1) == (name == 'mlp'), 'network',
-        'must be mlp for points (--preset=toy) and unet or dit for images',
-        f'{name} for data of shape {parts.shape}')
+  rank = len(parts.shape)
+  check((rank == 1) == (name == 'mlp') and (rank != 2 or name == 'dit'),
+        'network', 'must be mlp for points (--preset=toy), unet or dit for '
+        'images, and dit for signals', f'{name} for data of shape {parts.shape}'
+        )
   check(len(width) >= 1 and (name == 'unet' or len(width) == 1), 'width',
         'must be one number for a dit or mlp, and one or more for a unet',
         f'{width} for a {name}')

@@ -1,4 +1,4 @@
-"""The diffusion transformer, DiT."""
+"""The diffusion transformer, DiT, of images and of signals."""
 
 from typing import Any
 
@@ -165,3 +165,36 @@ class DiT(nn.Module):
                  dtype=self.dtype, name='patch_out')(
                      _modulate(_norm(h, self.dtype), shift, scale))
     return unpatchify(h, size, height, width).astype(jnp.result_type(x, float))
+
+
+class SignalDiT(nn.Module):
+  """A transformer over patches of a signal: [B, L, C] to the same.
+
+  A patch of p steps is to the `DiT` one pixel of p C channels, of an image of
+  L / p rows and one column.
+
+  Attributes:
+    network: what patches pass, with patches of one pixel.
+    patch_size: length p of a patch.
+  """
+
+  network: DiT
+  patch_size: int = 2
+
+  @nn.compact
+  def __call__(self, x: Array, noise: Array, cond: Cond | None = None, *,
+               train: bool = False) -> Array:
+    """The network's output for a batch of noisy signals x [B, L, C].
+
+    Args, Returns: see `DiT`.
+
+    Raises:
+      ValueError: if L is no multiple of `patch_size`, or see `DiT`.
+    """
+    checks.check_rank('SignalDiT', 'x', x, 3)
+    batch, length, channels = x.shape
+    size = self.patch_size
+    checks.check(length % size == 0, 'SignalDiT',
+                 f'length must be a multiple of {size}', length)
+    image = x.reshape(batch, length // size, 1, size * channels)
+    return self.network(image, noise, cond, train=train).reshape(x.shape)

@@ -12,15 +12,16 @@ def altered(
 ) -> dict[str, np.ndarray]:
   """Sets of altered examples by name, each of the shape of x.
 
-  Of images [N, H, W, C] in [-1, 1], all on their levels: shifted by an eighth
-  of the width to the right, what comes in being of the darkest value there is;
-  inverted; blurred by a Gaussian of one pixel; and noise, every pixel of any
-  level. Of points [N, D]: shifted by their standard deviation, turned around
-  the origin, and uniform in their box.
+  Of images [N, H, W, C] or signals [N, L, C] in [-1, 1], all on their levels:
+  shifted by an eighth of the width to the right, what comes in being of the
+  darkest value there is; inverted; blurred by a Gaussian of one pixel; and
+  noise, every pixel of any level. Of what has no levels, such as points [N, D]:
+  shifted by their standard deviation, turned around the origin, and uniform in
+  their box.
 
   Args:
     x: the examples.
-    num_levels: of a pixel; None of points.
+    num_levels: of a pixel; None where there are none.
     rng: of the noise.
   """
   if num_levels is None:
@@ -28,11 +29,12 @@ def altered(
     return {name: values.astype(x.dtype) for name, values in (
         ('shifted', x + x.std(0)), ('inverted', -x),
         ('noise', rng.uniform(low, high, x.shape)))}
-  width = max(1, x.shape[2] // 8)
-  shifted = np.roll(x, width, axis=2)
-  shifted[:, :, :width] = x.min()
+  width = max(1, x.shape[-2] // 8)
+  shifted = np.roll(x, width, axis=-2)
+  shifted[..., :width, :] = x.min()
+  blur = (0, *(1,) * (x.ndim - 2), 0)
   sets = {'shifted': shifted, 'inverted': -x,
-          'blurred': ndimage.gaussian_filter(x, (0, 1, 1, 0), mode='nearest'),
+          'blurred': ndimage.gaussian_filter(x, blur, mode='nearest'),
           'noise': 2 * rng.integers(num_levels, size=x.shape) / (
               num_levels - 1) - 1}
   return {name: np.asarray(on_levels(

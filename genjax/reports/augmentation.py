@@ -83,7 +83,7 @@ def arms_of(
                                    'shift': 0})
   return augmentation_arms.make_arms(classifier, vae_settings.with_facts(
       vae_settings.choose({**of_data, 'beta': _BETA,
-                           'steps': settings.vae_steps}), data.description))
+                           'steps': settings.vae_steps}), data))
 
 
 def run_study(

@@ -6,11 +6,11 @@ from typing import Sequence
 import numpy as np
 
 from genjax import viz
-from genjax.data import pipeline
 from genjax.diffusion import drawing
 from genjax.reports.draws import classes_of
 from genjax.reports.draws import in_turn
 from genjax.reports.draws import told
+from genjax.reports.pictures import pictures
 from genjax.runs import keys
 from genjax.runs.task import Session
 from genjax.training.logs import read_metrics
@@ -37,7 +37,7 @@ def hooks(session: Session) -> Sequence[Hook]:
       limit = 2.5 if settings.shape == (2,) else float(np.abs(x).max())
       viz.save_points(path, x[:, :2], limit)
     else:
-      images = pipeline.to_uint8(x)
+      images = pictures(x, settings.shape)
       viz.save_grid(path, images, 10)
       session.writer.image(step, 'samples', viz.tile(images, 10))
 

@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.data import pipeline
+from genjax.data import scaled
 from genjax.runs import keys
+from genjax.runs.data import scale_of
 from genjax.runs.open import open_run
 from genjax.runs.task import Run
 from genjax.runs.task import Sample
@@ -65,7 +67,9 @@ def draw(
     where: str, run: Run, num: int, label: np.ndarray | None, seed: int,
     vector: Sequence[float] | None = None
 ) -> np.ndarray:
-  """Samples of a run: uint8 [N, H, W, C] of images, float [N, D] of points.
+  """Samples of a run [N, ...], in the range and of the type of its data.
+
+  Of pixels of 8 bits uint8, of points float32.
 
   Args:
     where: the argument that named the run.
@@ -84,4 +88,7 @@ def draw(
     cond = {**(cond or {}), 'vector': jnp.asarray(rows)}
   x = np.asarray(sampler_of(where, run)(
       keys.key(seed, 'sample'), (num,), cond))
+  scale = scale_of(run.settings)
+  if scale is not None:
+    return scaled.from_model(scale, x)
   return pipeline.to_uint8(x) if x.ndim == 4 else x

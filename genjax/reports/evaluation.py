@@ -8,9 +8,9 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.data import named
-from genjax.data import pipeline
 from genjax.data import sample_files
-from genjax.data.sources import ArraySource
+from genjax.data import sources
+from genjax.data.scaled import ScaledSource
 from genjax.metrics import comparison
 from genjax.metrics.distances import squared_distances
 from genjax.metrics.estimate import Estimate
@@ -23,14 +23,17 @@ from genjax.reports.draws import opened
 from genjax.reports.image_sets import Images
 from genjax.reports.judge import Judge
 from genjax.reports.judge import retrain
+from genjax.reports.pictures import pictures
 from genjax.reports.table import Column
 from genjax.reports.table import make_table
 from genjax.reports.table import records
 from genjax.reports.table import Table
 from genjax.runs import fields
+from genjax.runs.data import scale_of
 from genjax.runs.settings import setting
 from genjax.runs.workdir import SETTINGS
 from genjax.runs.workdir import write_json
+from genjax.types import Source
 from genjax.viz.evaluation import save_evaluation
 from genjax.viz.evaluation import Scored
 from genjax.viz.figures import plain
@@ -43,9 +46,10 @@ class Settings:
   """Of an evaluation."""
 
   samples: str = setting('', lengths=(0, 4096), help='Samples: an .npz file '
-                         '(arr_0 uint8 [N, H, W, C], labels in arr_1), a '
-                         'folder of pictures, or the folder of a run, which '
-                         'draws as many as training images are compared.')
+                         '(arr_0 uint8 [N, H, W, C], or of the type of the '
+                         'data; labels in arr_1), a folder of pictures, or the '
+                         'folder of a run, which draws as many as training '
+                         'images are compared.')
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
@@ -67,28 +71,34 @@ def name_of(data: str) -> str:
 
 def open_samples(
     settings: Settings, data: named.Data
-) -> tuple[ArraySource, int | None]:
+) -> tuple[Source, int | None]:
   """The samples of files, or of a run, and the step of the run.
 
   A run draws as many as training images are compared, of its classes in turn.
 
   Raises:
-    ValueError: they cannot be read, or they or the run are not of the size and
-      classes of the data; the run is of a kind that does not sample.
+    ValueError: they cannot be read, or they or the run are not of the size,
+      type and classes of the data; the run is of a kind that does not sample.
   """
   path, described = settings.samples, data.description
   if not os.path.isfile(os.path.join(path, SETTINGS)):
-    return sample_files.read_samples(path, described), None
+    return sample_files.read_samples(path, described, data.scale), None
   run = opened('samples', path)
   classes, shape = classes_of(run.settings), run.settings.shape
   check(shape == described.shape and classes in ((), described.class_names),
         'samples', f'{path!r} must be a run on images of shape '
         f'{described.shape} and of the classes of the data, or of none',
         f'shape {shape} and {len(classes)} classes')
+  types = ['uint8' if scale is None else scale.type
+           for scale in (scale_of(run.settings), data.scale)]
+  check(types[0] == types[1], 'samples', f'{path!r} must be a run on '
+        f'{types[1]} like the data', types[0])
   num = min(settings.most, len(data.train))
   label = in_turn(classes, num)
   image = draw('samples', run, num, label, settings.seed)
-  return ArraySource({'image': image} if label is None else {
+  if data.scale is not None:
+    return ScaledSource(image, data.scale), run.step
+  return sources.ArraySource({'image': image} if label is None else {
       'image': image, 'label': label}, classes), run.step
 
 
@@ -100,7 +110,7 @@ def look(images: Images, judge: Judge | None) -> comparison.Judged:
 
 
 def accuracy_score(
-    judge: Judge | None, samples: ArraySource, data: named.Data, test: Images
+    judge: Judge | None, samples: Source, data: named.Data, test: Images
 ) -> comparison.Score:
   """Test accuracy of the classifier's recipe and seed, trained on samples.
 
@@ -110,10 +120,10 @@ def accuracy_score(
   """
   if judge is None:
     return comparison.NO_CLASSIFIER
-  if not samples.class_names:
+  label = sources.labels_of(samples)
+  if label is None:
     return comparison.NO_LABELS
-  count = np.bincount(samples.arrays['label'],
-                      minlength=len(samples.class_names))
+  count = np.bincount(label, minlength=len(sources.class_names(samples)))
   if not count.all():
     return f'needs samples of every class, got none of {count.argmin()}'
   student = retrain(judge, named.Data(samples, data.test))
@@ -121,7 +131,7 @@ def accuracy_score(
 
 
 def report(
-    settings: Settings, source: ArraySource, data: named.Data,
+    settings: Settings, source: Source, data: named.Data,
     judge: Judge | None, workdir: str, step: int | None = None
 ) -> Table:
   """Writes report.json and a figure; returns a table, a metric a row.
@@ -148,7 +158,8 @@ def report(
   write_json(os.path.join(workdir, 'report.json'), {
       **{f'num_{name}': len(part) for name, part in zip(
           ('samples', 'train', 'test'), parts)}, 'step': step,
-      'pixels': 'in [-1, 1]',
+      'pixels': 'in [-1, 1]', 'range': data.scale and [
+          data.scale.low, data.scale.high],
       'extractor': judge and judge.extractor, 'metrics': records(table)})
   save(os.path.join(workdir, 'figures', 'evaluation.png'), samples, train,
        scores)
@@ -160,14 +171,14 @@ def save(
     scores: Mapping[str, tuple[comparison.Score, comparison.Score]]
 ) -> None:
   """Writes some samples over their nearest training images, and the scores."""
-  num = len(samples.x)
+  num, shape = len(samples.x), samples.x.shape[1:]
   rows = np.linspace(0, num - 1, min(num, _SHOWN)).astype(int)
   shown = samples.x[rows]
   (_, squared), = squared_distances(
       shown.reshape(len(shown), -1), train.x.reshape(len(train.x), -1))
   save_evaluation(
-      path, pipeline.to_uint8(shown),
-      pipeline.to_uint8(train.x[squared.argmin(1)]),
+      path, pictures(shown, shape),
+      pictures(train.x[squared.argmin(1)], shape),
       [Scored(plain(name), *(s if isinstance(s, Estimate) else None
                              for s in pair))
        for name, pair in scores.items()])

@@ -16,6 +16,7 @@ from genjax.diffusion import exact
 from genjax.diffusion import process
 from genjax.metrics import kernel
 from genjax.reports.draws import told
+from genjax.reports.pictures import pictures
 from genjax.reports.table import Column
 from genjax.reports.table import make_table
 from genjax.reports.table import Table
@@ -37,7 +38,7 @@ def draw_images(
     parts: Parts, params: Params, x0: np.ndarray, label: np.ndarray | None,
     seed: int, folder: str
 ) -> list[str]:
-  """Writes strip and animation of images x0 [N, H, W, C] in [-1, 1].
+  """Writes strip and animation of images or signals x0 [N, ...] in [-1, 1].
 
   Args:
     parts: of a diffusion run.
@@ -50,16 +51,17 @@ def draw_images(
   Returns:
     Their paths.
   """
-  (proc, times), num = _path(parts, params), len(x0)
+  (proc, times), num, shape = _path(parts, params), len(x0), x0.shape[1:]
   alpha, sigma = proc.alpha(times), proc.sigma(times)
   # At unit scale, so that pure noise has contrast too.
-  unit = np.asarray(1 / jnp.sqrt(alpha**2 + sigma**2)).reshape(-1, 1, 1, 1, 1)
+  unit = np.asarray(1 / jnp.sqrt(alpha**2 + sigma**2)).reshape(
+      -1, *(1,) * x0.ndim)
   key_forward, key_reverse = jax.random.split(keys.key(seed, 'figure'))
   noising = process.diffuse(key_forward, proc, jnp.asarray(x0), times[::-1])
-  forward = pipeline.to_uint8(np.asarray(noising) * unit[::-1])
+  forward = pictures(np.asarray(noising) * unit[::-1], shape)
   denoising = parts.draw.trajectory(
       params, key_reverse, jnp.arange(num), told(label))
-  reverse = pipeline.to_uint8(np.asarray(denoising) * unit)
+  reverse = pictures(np.asarray(denoising) * unit, shape)
 
   chosen = _chosen(times)
   captions = [f'{float(sigma[i] / alpha[i]):.2g}' for i in chosen]
@@ -71,7 +73,7 @@ def draw_images(
       'Reverse process: noise to data':
           (reverse[np.ix_(chosen, rows)], captions)})
   columns = int(np.sqrt(num))
-  zoom = viz.zoom_for(x0, columns, 400)
+  zoom = viz.zoom_for(forward[0], columns, 400)
   viz.save_gif(movie, [viz.tile(images, columns, zoom=zoom)
                        for images in [*forward, *reverse]])
   return [strip, movie]
@@ -168,7 +170,7 @@ def _densities(proc: Process, name: str, times: Array) -> list[Any]:
 def example_images(
     run: Run, data: named.Data, num: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-  """Images [N, H, W, C] of the run's data, and their labels if it uses them."""
+  """Some [N, ...] of the run's data, and their labels if it uses them."""
   source = data.train
   indices = np.linspace(0, len(source) - 1, num).astype(int)
   batch = pipeline.full_batch(sources.subset(source, indices))

@@ -15,7 +15,10 @@ from genjax.types import Source
 
 
 class Images(NamedTuple):
-  """Images of one set in memory, and their classes where these are known."""
+  """Images of one set in memory, and their classes where these are known.
+
+  What is said of images here may be said of signals [N, L, C] as well.
+  """
 
   x: np.ndarray  # float32 [N, H, W, C] in [-1, 1]
   label: np.ndarray  # int [N], or [0] without classes
@@ -48,7 +51,7 @@ def open_split(settings: Any) -> named.Data:
   """
   data = open_data(settings)
   shape = data.description.shape
-  check(len(shape) == 3, 'data', 'must be images',
+  check(len(shape) > 1, 'data', 'must be images',
         f'{settings.data!r} of shape {shape}')
   check(data.test is not None, 'held_out', f'must be above 0 for '
         f'{settings.data!r}, whose test set it makes', settings.held_out)

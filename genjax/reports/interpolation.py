@@ -15,11 +15,11 @@ import numpy as np
 from genjax import interpolation
 from genjax import viz
 from genjax.data import named
-from genjax.data import pipeline
 from genjax.metrics import manifold
 from genjax.reports import image_sets
 from genjax.reports.draws import told
 from genjax.reports.judge import Judge
+from genjax.reports.pictures import pictures
 from genjax.reports.table import make_table
 from genjax.reports.table import Table
 from genjax.runs.task import Run
@@ -195,8 +195,8 @@ def report(
     x, label = (np.concatenate([a, b[:_STYLES]]) for a, b in zip(ends, real))
     classes = [plain(name) for name in run.settings.class_names]
     drawings.save_styles(
-        drawn[-1], pipeline.to_uint8(in_every_class(run, x, label)),
-        pipeline.to_uint8(x), [classes[i] for i in label], classes)
+        drawn[-1], pictures(in_every_class(run, x, label), x.shape[1:]),
+        pictures(x, x.shape[1:]), [classes[i] for i in label], classes)
   return as_table(rows), [*drawn, written]
 
 
@@ -208,7 +208,7 @@ def draw_paths(
 
   Measured are the paths that were found, and perhaps 'real' images.
   """
-  pictures = {name: pipeline.to_uint8(x) for name, x in found.items()}
+  shown_as = {name: pictures(x, x.shape[1:]) for name, x in found.items()}
   num = len(next(iter(found.values())))
   shown = np.linspace(0, num - 1, min(num, _COLUMNS)).round().astype(int)
   curves = []
@@ -220,9 +220,9 @@ def draw_paths(
           title, values, None if real is None else float(real.mean())))
   strip, movie = (os.path.join(folder, f'interpolation.{kind}')
                   for kind in ('png', 'gif'))
-  drawings.save_paths(strip, {name: x[shown] for name, x in pictures.items()},
+  drawings.save_paths(strip, {name: x[shown] for name, x in shown_as.items()},
                       shown / (num - 1), curves)
-  frames = [drawings.path_frame(np.stack(images), list(pictures))
-            for images in zip(*pictures.values())]
+  frames = [drawings.path_frame(np.stack(images), list(shown_as))
+            for images in zip(*shown_as.values())]
   viz.save_gif(movie, frames + frames[-2::-1])
   return [strip, movie]

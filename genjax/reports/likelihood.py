@@ -6,7 +6,8 @@ noise, a lower bound (Theis et al., arXiv:1511.01844, sec. 3.1), and the log of
 the mean density over K draws, a tighter one that rises with K to the log of the
 mass (Ho et al., arXiv:1902.00275, eq. 11, with uniform noise). The noise of
 estimates makes the latter too large where it differs from draw to draw: those
-of a flow have the same probes.
+of a flow have the same probes. Floating-point images and signals are on no
+levels: theirs is the density of values in [-1, 1].
 """
 
 import math
@@ -20,7 +21,6 @@ import tqdm
 
 from genjax.checks import check
 from genjax.data import levels as pixel_levels
-from genjax.data import pipeline
 from genjax.data import rows
 from genjax.data.sources import ArraySource
 from genjax.metrics.bits import bits_per_dim
@@ -29,6 +29,7 @@ from genjax.reports import image_sets
 from genjax.reports.altered import altered
 from genjax.reports.draws import classes_of
 from genjax.reports.draws import told
+from genjax.reports.pictures import pictures
 from genjax.reports.roads import Effort
 from genjax.reports.roads import Road
 from genjax.reports.roads import roads_of
@@ -40,6 +41,7 @@ from genjax.reports.table import records
 from genjax.reports.table import Table
 from genjax.runs import keys
 from genjax.runs.data import reopen_data
+from genjax.runs.data import scale_of
 from genjax.runs.task import Run
 from genjax.runs.workdir import write_json
 from genjax.types import Cond
@@ -62,7 +64,7 @@ def score(
     road: how they are found.
     x: [N, ...].
     cond: of [N, ...], or None.
-    num_levels: of images, which x lies on; None of points.
+    num_levels: that x lies on; None where it lies on none.
     seed: of everything that is drawn.
     num_draws: K, of the noise between levels.
   """
@@ -143,19 +145,16 @@ def report(
     workdir: where report.json and the figures are written.
     effort: what is computed of a diffusion run.
     num_draws: K, of the noise between levels.
-    num_levels: of images; absent, those of the run or else of the data.
+    num_levels: of whole numbers; absent, those of the run or else of the data.
     seed: of everything that is drawn.
 
   Raises:
     ValueError: the run has no density, or there are fewer than two examples.
   """
-  x, images = held.x, held.x.ndim == 4
+  x, shape = held.x, held.x.shape[1:]
   check(len(x) >= 2, 'num_examples', 'must be 2 or more', len(x))
-  if not images:
-    num_levels = None
-  else:
-    num_levels = num_levels or getattr(run.settings, 'levels', None) or (
-        pixel_levels.levels_of(x))
+  num_levels = _levels(run, x, num_levels)
+  if num_levels is not None:
     x = np.asarray(pixel_levels.on_levels(jnp.asarray(x), num_levels))
   cond = told(held.label) if classes_of(run.settings) else None
   size = math.prod(x.shape[1:])
@@ -179,15 +178,28 @@ def report(
   write_json(os.path.join(workdir, 'report.json'), {
       'step': run.step, 'num_examples': len(x),
       'given_class': cond is not None, 'levels': num_levels,
-      'dequantisations': num_draws if images else None,
+      'dequantisations': None if num_levels is None else num_draws,
       'ranked_by': roads[0].name, 'effort': effort._asdict(),
       'roads': records(tables[0]), 'sets': records(tables[1])})
   draw(os.path.join(workdir, 'likelihood.png'), tables[0], nats, size)
-  if images:
+  if len(shape) > 1:
     save_grid(os.path.join(workdir, 'examples.png'), np.concatenate([
-        pipeline.to_uint8(each[:_SHOWN])
+        pictures(each[:_SHOWN], shape)
         for each in ({'real': x} | sets).values()]), min(_SHOWN, len(x)))
   return tables
+
+
+def _levels(run: Run, x: np.ndarray, given: int | None) -> int | None:
+  """On how many levels examples [N, ...] lie; None where they lie on none."""
+  scale = scale_of(run.settings)
+  levels = getattr(run.settings, 'levels', None)
+  floats = scale is not None and scale.num_levels is None
+  if x.ndim > 2 and not floats:
+    return given or levels or (
+        pixel_levels.levels_of(x) if scale is None else scale.num_levels)
+  check(given is None, 'num_levels', 'must be absent for points and for '
+        'floating-point images and signals', given)
+  return levels if floats else None
 
 
 def draw(path: str, roads: Table, nats: Mapping[str, np.ndarray], size: int

@@ -19,6 +19,7 @@ from genjax.types import Key
 from genjax.types import Process
 
 _BLOCK = 50  # examples at a time
+_MOST_LEVELS = 1024  # of each value at once
 
 
 class Effort(NamedTuple):
@@ -60,8 +61,8 @@ def roads_of(run: Run, effort: Effort, num_levels: int | None) -> list[Road]:
   """Those that a run has, the first of which is the one to rank by.
 
   Of a diffusion run the flow, the variational bound, I-MMSE, and the bound of
-  the mass of the levels, where it was trained on data that are on any and not
-  between them. Of other runs their log_prob.
+  the mass of the levels, where it was trained on data that are on any, 1,024 at
+  most, and not between them. Of other runs their log_prob.
 
   Raises:
     ValueError: the run has no density.
@@ -112,7 +113,8 @@ def _of_diffusion(
           *args[:-1], index=args[-1], **sampled).log_prob), smooth=False),
       Road('immse', road(lambda *args: immse.log_likelihood(
           *args[:-1], index=args[-1], **sampled)), smooth=False)]
-  if num_levels is not None and not settings.dequantise:
+  if num_levels is not None and not settings.dequantise and (
+      num_levels <= _MOST_LEVELS):
     found.append(Road('bound_of_levels', road(
         lambda *args: bounds.continuous(
             *args[:-1], index=args[-1], num_levels=num_levels,

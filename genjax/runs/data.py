@@ -4,6 +4,7 @@ from typing import Any
 
 from genjax.data import named
 from genjax.data.identity import identify
+from genjax.data.scaled import Scale
 from genjax.runs import workdir as workdirs
 from genjax.runs.task import Run
 from genjax.types import Shape
@@ -27,6 +28,22 @@ def channels_of(data: str, shape: Shape) -> int | None:
   As it would be chosen: so that a folder that is read again has as many.
   """
   return shape[-1] if data.startswith('folder:') else None
+
+
+def scale_of(settings: Any) -> Scale | None:
+  """That of the data of a run; None of pixels of 8 bits, and of points.
+
+  Raises:
+    ValueError: settings that say but half of it.
+  """
+  ends: tuple[float, ...] = getattr(settings, 'value_range', ())
+  name: str | None = getattr(settings, 'value_type', None)
+  if not ends and name is None:
+    return None
+  if name is None or len(ends) != 2 or ends[0] >= ends[1]:
+    raise ValueError('value_range: must be two numbers that rise, and have a '
+                     f'value_type, got {ends} and {name}')
+  return Scale(ends[0], ends[1], name)
 
 
 def reopen_data(workdir: str, run: Run) -> named.Data:

@@ -57,11 +57,12 @@ def build(settings: Settings) -> Model:
     ValueError: parts that do not fit together.
   """
   made = named.make(parts_of(settings))
-  check(len(settings.shape) > 1 or not settings.horizontal_flip,
+  images = len(settings.shape) == 3
+  check(images or not settings.horizontal_flip,
         'horizontal_flip', 'must be false for points: it needs images', True)
-  check(settings.crop == 0 or len(settings.shape) > 1 and (
+  check(settings.crop == 0 or images and (
       settings.crop < min(settings.shape[:2])), 'crop', 'must be less than the '
-        'sides of an image, and 0 for points', settings.crop)
+        'sides of an image, and 0 for others', settings.crop)
   check(len(settings.shape) > 1 or not settings.dequantise, 'dequantise',
         'must be false for points, which have no levels', True)
   check(settings.levels is not None or not settings.dequantise, 'levels',

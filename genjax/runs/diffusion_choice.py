@@ -50,10 +50,10 @@ def resolve(
   data = open_data(settings)
   described, own = data.description, settings.data.startswith(
       ('folder:', 'npy:'))
-  images = len(described.shape) == 3
-  check(images or preset != 'auto', 'preset', 'must be another than auto for '
+  flat = len(described.shape) == 1
+  check(not flat or preset != 'auto', 'preset', 'must be another than auto for '
         'points', preset)
-  if preset == 'auto' or (preset is None and own and images):
+  if preset == 'auto' or (preset is None and own and not flat):
     settings = diffusion_settings.choose(
         dataclasses.asdict(before) if before else recipe.choose(
             described.shape, described.size, chosen=chosen,

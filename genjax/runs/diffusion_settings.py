@@ -9,6 +9,7 @@ from genjax.checks import check
 from genjax.data import named
 from genjax.data import sources
 from genjax.data.levels import levels_of
+from genjax.data.scaled import TYPES
 from genjax.diffusion.named import LEARNED
 from genjax.diffusion.named import NETWORKS
 from genjax.diffusion.named import Parts
@@ -61,7 +62,7 @@ class Settings:
       0.1, low=0.0, high=0.99, help='Share of the examples whose class the '
       'model is not told, for guidance.')
   network: str = setting('unet', choices=tuple(NETWORKS), help='Network: unet '
-                         'or dit for images, mlp for points.')
+                         'or dit for images, dit for signals, mlp for points.')
   width: tuple[int, ...] = fields.width((24, 32))
   depth: int = fields.depth(1)
   attention_levels: tuple[int, ...] = setting(
@@ -72,7 +73,7 @@ class Settings:
   groups: int = setting(8, low=1, high=2**16, help='Number of groups in which '
                         'a unet normalises channels.')
   patch_size: int = setting(2, low=1, high=4096, help='Side in pixels of the '
-                            'patches of a dit.')
+                            'patches of a dit, or their length in a signal.')
   fourier: tuple[int, ...] = setting(
       (), low=0, high=16, lengths=(0, 16), distinct=True, help='Powers n of '
       'the waves sin and cos of 2^n pi x that the network is given beside its '
@@ -140,6 +141,13 @@ class Settings:
   vector_std: tuple[float, ...] = setting(
       (), above=0.0, high=1e30, lengths=(0, 256), help='Standard deviation of '
       'each of these numbers over the training data.')
+  value_range: tuple[float, ...] = setting(
+      (), low=-1e30, high=1e30, lengths=(0, 2), help='Lowest and highest '
+      'number of the data, which the network is given as -1 and 1; absent of '
+      'pixels of 8 bits, which are from 0 to 255, and of points.')
+  value_type: str | None = setting(
+      None, choices=TYPES, help='Type of these numbers, which samples are '
+      'written in.')
   num_examples: int = fields.num_examples()
   data_std: float = fields.data_std()
   init_id: str | None = fields.init_id()
@@ -197,23 +205,26 @@ def choose(
 def with_facts(settings: Settings, data: named.Data) -> Settings:
   """`settings` with what they say of the data.
 
-  Shape, classes, numbers told beside, scale; and levels, of pixels that are
-  dequantised, where they are not chosen.
+  Shape, classes, numbers told beside, range, spread; and levels, of pixels that
+  are dequantised, where they are not chosen.
 
   Raises:
     ValueError: data that do not vary.
   """
   description, x = data.description, named.some_of(data.train)
+  scale = data.scale
   std, levels = float(np.std(x, dtype=np.float64)), settings.levels
   if levels is None and settings.dequantise:
-    levels = levels_of(x)
+    levels = levels_of(x) if scale is None else scale.num_levels
   check(std > 0, 'data',
         'must vary: its standard deviation must be positive', std)
-  names, mean, scale = vector_facts(data.train)
+  names, vector_mean, vector_std = vector_facts(data.train)
   return dataclasses.replace(
       settings, shape=tuple(description.shape),
       class_names=tuple(description.class_names),
-      vector_names=names, vector_mean=mean, vector_std=scale,
+      value_range=() if scale is None else (scale.low, scale.high),
+      value_type=scale and scale.type, vector_names=names,
+      vector_mean=vector_mean, vector_std=vector_std,
       num_examples=description.size, data_std=std, levels=levels,
       channels=channels_of(settings.data, description.shape))
 

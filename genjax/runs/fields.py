@@ -17,8 +17,10 @@ _MANY = 10**9  # steps: two years of a hundred a second
 data = functools.partial(setting, lengths=(1, 4096), help=(
     'Data: digits, binarized_digits, toy:<name>, folder:<path>, npy:<path> or '
     'tfds:<name>. A folder holds PNG or JPEG files, one sub-folder a class if '
-    'there are classes; an .npy file images, uint8 [N, H, W, C], or points, '
-    'float32 [N, D]. Options of a toy set follow its name: '
+    'there are classes, and is read at 8 bits a channel. An .npy file holds '
+    'images, uint8 [N, H, W, C], or of numbers of any range [N, H, W, C] of '
+    'type uint16, int16, float32 or float64; signals of such numbers, [N, L, '
+    'C]; or points, float32 [N, D]. Options of a toy set follow its name: '
     'toy:spirals,turns=2,noise=0.05,points=1000.'))
 image_size = functools.partial(
     setting, None, low=1, high=4096, lengths=(1, 2), help='Height and width in '
@@ -123,7 +125,7 @@ init_id = functools.partial(
     'that the run began with, where these are of another run.')
 shape = functools.partial(
     setting, low=1, high=2**20, lengths=(1, 4), help='Shape of an example: '
-    'height, width and channels, or coordinates.')
+    'height, width and channels; length and channels; or coordinates.')
 class_names = functools.partial(
     setting, (), lengths=(0, 10**6), distinct=True, help='Names of the classes '
     'of the data in the order of their labels.')

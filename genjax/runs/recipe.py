@@ -1,10 +1,11 @@
-"""Settings that fit images: their size, their number and the device."""
+"""Settings that fit images and signals: their size and number, the device."""
 
 import math
 from typing import Any, Mapping
 
 from genjax.types import Shape
 
+_PATCHES, _LONGEST = 32, 4096  # of a signal; steps of a patch
 _WIDTH = {False: (24, 48, 64, 96, 128), True: (128, 256, 256, 256, 512)}
 
 
@@ -12,28 +13,31 @@ def choose(
     shape: Shape, num_examples: int, *, accelerator: bool,
     chosen: Mapping[str, Any] = {}
 ) -> dict[str, Any]:
-  """Settings of a diffusion model of images, by name.
+  """Settings of a diffusion model of images or signals, by name.
 
   A U-Net whose coarsest level has eight pixels a side or fewer, with
   self-attention there; at most five levels, and as many as the sides can be
   halved. The largest noise is in proportion to the side (that of EDM,
   arXiv:2206.00364, table 1, at 32 pixels), as neighbours say more of a pixel
-  where there are more of them. Few images want dropout.
+  where there are more of them. Few images want dropout. Signals pass a
+  transformer in about 32 patches; of their neighbours there are fewer, and the
+  largest noise is in proportion to the root of their length.
 
   Args:
-    shape: height, width and channels.
+    shape: height, width and channels, or length and channels.
     num_examples: to train on.
     accelerator: whether it is trained on a GPU or TPU, for a day rather than
       for half an hour.
     chosen: settings that the rest is to go with.
   """
-  height, width, _ = shape
-  side = max(height, width)
-  small = side <= 8 and not accelerator
+  signal = len(shape) == 2
+  side = math.sqrt(shape[0]) if signal else max(shape[:2])
+  small = side <= 8 and not (accelerator or signal)
   steps = 400_000 if accelerator else 6000 if small else 4000
   batch_size = chosen.get('batch_size', 256 if accelerator else 32)
   return {
-      **(_unet(height, width, accelerator, chosen.get('width'))
+      **(_dit(shape[0], accelerator, chosen.get('width')) if signal else
+         _unet(shape[0], shape[1], accelerator, chosen.get('width'))
          if chosen.get('network', 'unet') == 'unet' else {}),
       'batch_size': batch_size,
       'learning_rate': 4e-4 if accelerator else 5e-3 if small else 1e-3,
@@ -79,10 +83,21 @@ def _unet(
           64 if accelerator else 32, channels[attended])}
 
 
+def _dit(length: int, accelerator: bool, width: Any) -> dict[str, Any]:
+  """A transformer of a signal, in the number of patches nearest to 32."""
+  width = width or ((256,) if accelerator else (64,))
+  sizes = [p for p in range(1, min(length, _LONGEST) + 1) if length % p == 0]
+  return {
+      'network': 'dit', 'width': width, 'depth': 8 if accelerator else 3,
+      'head_dim': math.gcd(64 if accelerator else 16, *width),
+      'patch_size': min(sizes, key=lambda p: abs(math.log(
+          length / p / _PATCHES)))}
+
+
 def described(settings: Any) -> str:
   """What was chosen, in one line."""
   return (f'{settings.network} of {", ".join(map(str, settings.width))} '
           f'channels, batches of {settings.batch_size}, learning rate '
           f'{settings.learning_rate:g}, {settings.steps} steps '
           f'({settings.steps * settings.batch_size / settings.num_examples:.3g}'
-          f' passes over {settings.num_examples} images)')
+          f' passes over {settings.num_examples} examples)')

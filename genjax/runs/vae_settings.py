@@ -6,7 +6,7 @@ from typing import Any, Mapping
 from genjax.checks import check
 from genjax.data.levels import dequantise
 from genjax.data.levels import on_levels
-from genjax.data.sources import Description
+from genjax.data.named import Data
 from genjax.runs import fields
 from genjax.runs.data import channels_of
 from genjax.runs.settings import setting
@@ -123,17 +123,22 @@ def choose(chosen: Mapping[str, Any]) -> Settings:
   return settings
 
 
-def with_facts(settings: Settings, data: Description) -> Settings:
+def with_facts(settings: Settings, data: Data) -> Settings:
   """`settings` with what they say of the data.
 
   Raises:
-    ValueError: the data are no images.
+    ValueError: the data are no images of 8 bits.
   """
-  check(len(data.shape) == 3, 'data', 'must be images',
-        f'{settings.data!r} of shape {data.shape}')
+  described, scale = data.description, data.scale
+  check(len(described.shape) == 3, 'data', 'must be images',
+        f'{settings.data!r} of shape {described.shape}')
+  check(scale is None, 'data', 'must be images of 8 bits for a VAE, whose '
+        'likelihood is of their levels', f'{settings.data!r} of type '
+        f'{scale and scale.type}')
   return dataclasses.replace(
-      settings, shape=tuple(data.shape), class_names=tuple(data.class_names),
-      num_examples=data.size, channels=channels_of(settings.data, data.shape))
+      settings, shape=tuple(described.shape),
+      class_names=tuple(described.class_names), num_examples=described.size,
+      channels=channels_of(settings.data, described.shape))
 
 
 def num_classes(settings: Settings) -> int | None:

@@ -54,6 +54,23 @@ def test_of_a_large_array_rows_at_both_ends_count(monkeypatch):
   assert len(ids) == 3
 
 
+@pytest.mark.parametrize('whole', [64, 2**28])
+def test_a_part_of_a_file_is_told_as_its_copy_is(whole, tmp_path, monkeypatch):
+  """By all rows and by some: runs on copies know their data again."""
+  monkeypatch.setattr(identity, '_WHOLE', whole)
+  image = images(0, num=40)
+  np.save(tmp_path / 'x.npy', image)
+  mapped = np.load(tmp_path / 'x.npy', mmap_mode='r')
+  rows, others = np.arange(0, 40, 3), np.array([5, 0, 7])
+  for choose in (
+      lambda s: subset(s, rows), lambda s: split_held_out(s, .5, 1)[0],
+      lambda s: subset(subset(s, rows), others)):
+    copy, part = (choose(ArraySource({'image': a})) for a in (image, mapped))
+    assert isinstance(copy, ArraySource) and not isinstance(part, ArraySource)
+    assert identify(copy) == identify(part)
+    np.testing.assert_array_equal(copy[1]['image'], part[1]['image'])
+
+
 def test_views_and_splits_are_told_apart(folder):
   source = folder_source(folder, 4)
   parts = [source, subset(source, [0, 1, 2]), subset(source, [0, 2, 1]),

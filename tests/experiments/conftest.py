@@ -271,6 +271,11 @@ def _write_run(workdir, preset, **values):
 
 
 @pytest.fixture(scope='session')
+def write_run():
+  return _write_run
+
+
+@pytest.fixture(scope='session')
 def digits_run(tmp_path_factory):
   """The workdir of a class-conditional run on digits."""
   return _write_run(tmp_path_factory.mktemp('digits') / 'run', 'digits',

@@ -33,7 +33,7 @@ def write_vae(workdir, **values):
   settings = vae_settings.choose({
       'width': (8,), 'latents': 2, 'batch_size': 8, **values})
   data = open_data(settings)
-  settings = vae_settings.with_facts(settings, data.description)
+  settings = vae_settings.with_facts(settings, data)
   params = jax.jit(vaes.build(settings).init)(
       keys.key(settings.seed, 'init'), pipeline.batch_at(
           data.train, settings.batch_size, 0, seed=settings.seed))

@@ -1,5 +1,7 @@
 """A stranger's folder of pictures: what hurts elsewhere, a row a pain."""
 
+import json
+import pathlib
 from typing import NamedTuple
 
 import jax
@@ -7,15 +9,27 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from experiments import augmentation
+from experiments import evaluate
 from experiments import forward_reverse
+from experiments import image_space
+from experiments import interpolate
 from experiments import sample
+from experiments import train_classifier
 from experiments import train_diffusion
+from experiments import train_vae
 from genjax.data import named
+from genjax.data import pipeline
 from genjax.data import sample_files
+from genjax.data import scaled
+from genjax.runs import data as run_data
+from genjax.runs import keys
 from genjax.runs import workdir as workdirs
 from genjax.runs.fit import Stopped
 from genjax.runs.measure import Cost
 from genjax.runs.open import open_run
+
+pytestmark = pytest.mark.usefixtures('few_dots')
 
 
 class Shape(NamedTuple):
@@ -92,6 +106,166 @@ def test_figures_are_drawn_of_images_of_any_shape(run, tmp_path):
   for name in ('training', 'forward_reverse', 'samples_0000002'):
     with Image.open(workdir / 'figures' / f'{name}.png') as image:
       assert image.width > image.height or name != 'samples_0000002'
+
+
+class Numbers(NamedTuple):
+  """What is no picture of 8 bits: an array, and its lowest and highest."""
+
+  shape: tuple[int, ...]  # of an example
+  type: str
+  low: float
+  high: float
+  picture: str  # mode of the pictures that are drawn; '' where there are none
+
+
+NUMBERS = {
+    '16 bit': Numbers((8, 8, 1), 'uint16', 300, 41000, 'I;16'),
+    'float, five channels': Numbers((8, 4, 5), 'float64', 273., 273.1, 'L'),
+    '1-D': Numbers((16, 2), 'float32', -3.0, 1.0, ''),
+}
+
+
+class Trained(NamedTuple):
+  """A run on numbers, and the file that it was trained on."""
+
+  row: Numbers
+  path: pathlib.Path
+  workdir: pathlib.Path
+  scale: scaled.Scale
+
+
+@pytest.fixture(scope='module')
+def trained(request, run, write_run, tmp_path_factory):
+  """On numbers whose mean is not the middle of their range."""
+  row, folder = NUMBERS[request.param], tmp_path_factory.mktemp('numbers')
+  x = np.random.default_rng(0).beta(2, 3, (40, *row.shape))
+  x = row.low + (row.high - row.low) * (x - x.min()) / (x.max() - x.min())
+  x = (np.round(x) if row.type[-2:] == '16' else x).astype(row.type)
+  path, workdir = folder / 'x.npy', folder / 'run'
+  np.save(path, x)
+  if request.param == '1-D':  # what training draws is drawn of it too
+    result = run(train_diffusion, f'--workdir={workdir}', f'--data=npy:{path}',
+                 '--width=8', '--depth=1', '--patch_size=4', '--batch_size=8',
+                 '--steps=2', '--sampling_steps=2')
+    assert result.code == 0, result.err
+  else:
+    write_run(workdir, 'digits', data=f'npy:{path}', network='dit', width=(8,),
+              batch_size=8)
+  return Trained(row, path, workdir,
+                 scaled.Scale(float(x.min()), float(x.max()), row.type))
+
+
+@pytest.mark.parametrize('trained', NUMBERS, indirect=True)
+def test_samples_are_of_the_range_and_type_of_the_data(trained, run, tmp_path):
+  row, scale, opened = trained.row, trained.scale, open_run(
+      str(trained.workdir))
+  assert opened.settings.shape == row.shape
+  assert run_data.scale_of(opened.settings) == scale
+  to = ('--num_samples=3', '--seed=5', f'--workdir={trained.workdir}')
+  assert run(sample, *to, f'--out={tmp_path}/x.npz').code == 0
+  x = np.load(tmp_path / 'x.npz')['arr_0']
+  assert (x.dtype, x.shape) == (row.type, (3, *row.shape))
+  np.testing.assert_array_equal(x, scaled.from_model(scale, np.asarray(
+      opened.sample(keys.key(5, 'sample'), (3,)))))
+
+  out = tmp_path / 'pictures'
+  result = run(sample, *to, f'--out={out}')
+  if not row.picture:
+    result.check_refusal('sample', ['--out', '.npz for points and signals'])
+    return
+  assert ('at 8 bits for looking' in result.out) == (row.picture != 'I;16')
+  with Image.open(out / '000002.png') as image:
+    assert (image.mode, image.size) == (row.picture, row.shape[1::-1])
+    pixels = np.asarray(image)
+  if row.picture == 'I;16':
+    np.testing.assert_array_equal(pixels, x[2, ..., 0])
+  else:
+    np.testing.assert_array_equal(pixels, pipeline.to_uint8(
+        scaled.to_model(scale, x[2, ..., 0])))
+
+
+@pytest.mark.parametrize('trained', ['16 bit'], indirect=True)
+def test_samples_of_another_type_are_refused(trained, run, tmp_path):
+  """And what else is not like the data; the run that drew them too."""
+  x = np.load(trained.path)
+  of_data, of_floats = f'npy:{trained.path}', f'npy:{tmp_path}/floats.npy'
+  np.save(tmp_path / 'floats.npy', x.astype(np.float32))
+  for name, array in {'whole': x, 'wide': x.astype(np.int32),
+                      'bytes': (x >> 8).astype(np.uint8),
+                      'nan': np.full(x.shape, np.nan, np.float32)}.items():
+    np.savez(tmp_path / f'{name}.npz', array)
+  (tmp_path / 'pictures').mkdir()
+  for samples, data, said in [
+      ('bytes.npz', of_data, ['arr_0', 'uint16 N x 8 x 8 x 1', 'uint8']),
+      ('wide.npz', of_data, ['arr_0', 'uint16 N x 8 x 8 x 1', 'int32']),
+      ('nan.npz', of_floats, ['nan.npz', 'finite', 'NaN']),
+      ('whole.npz', of_floats, ['floating-point N x 8 x 8 x 1', 'uint16']),
+      ('pictures', of_data, ['.npz file', 'type uint16', 'pictures']),
+      (trained.workdir, of_floats, ['run on float32', 'got uint16'])]:
+    result = run(evaluate, f'--samples={tmp_path / samples}', f'--data={data}',
+                 f'--workdir={tmp_path}/of')
+    result.check_refusal('evaluate', said)
+
+
+@pytest.mark.parametrize('script, said', [
+    (train_vae, ['--data', '8 bits for a VAE', 'int16']),
+    (train_classifier, ['--data', 'must have classes']),
+    (image_space, ['--data', 'must have classes']),
+    (augmentation, ['--data', 'must have classes'])])
+def test_what_needs_bytes_or_classes_refuses_numbers(
+    script, said, run, tmp_path):
+  """In one line, and nothing is written."""
+  np.save(tmp_path / 'x.npy', np.arange(30 * 16, dtype=np.int16).reshape(
+      30, 4, 4, 1))
+  run(script, f'--data=npy:{tmp_path}/x.npy',
+      f'--workdir={tmp_path}/run').check_refusal(
+          script.__name__.rpartition('.')[2], said)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_ends_of_a_path_are_taken_from_numbers_by_position(tmp_path):
+  values = np.random.default_rng(0).uniform(-5, 9, (4, 6, 6, 1))
+  source = scaled.ScaledSource(values, scaled.Scale(-5.0, 9.0, 'float64'))
+  items = [interpolate.read_image('first', at, source) for at in ('1', '3')]
+  np.testing.assert_allclose(interpolate.read_ends(items, None).x,
+                             (values[1::2] - 2) / 7, atol=1e-6)
+  Image.new('L', (6, 6)).save(tmp_path / 'a.png')
+  with pytest.raises(ValueError, match='^first: must be a position or, of pix'):
+    interpolate.read_image('first', f'{tmp_path}/a.png', source)
+
+
+@pytest.mark.parametrize('trained', NUMBERS, indirect=True)
+def test_samples_are_compared_in_the_range_of_the_data(trained, run, tmp_path):
+  """Training data are their own nearest neighbours to a millionth of it."""
+  scale = trained.scale
+  settings = open_run(str(trained.workdir)).settings
+  own = scaled.from_model(scale, pipeline.full_batch(
+      run_data.open_data(settings).train)['x'])
+  np.savez(tmp_path / 'own.npz', own)
+  found = {}
+  for samples in ('own.npz', trained.workdir):
+    out = tmp_path / f'of_{pathlib.Path(samples).stem}'
+    result = run(evaluate, f'--samples={tmp_path / samples}',
+                 f'--data=npy:{trained.path}', f'--workdir={out}')
+    assert (result.code, result.err) == (0, '')
+    report = json.loads((out / 'report.json').read_text())
+    assert report['range'] == [scale.low, scale.high]
+    assert (out / 'figures' / 'evaluation.png').exists()
+    found[out.name] = report['metrics']['nn_ratio_pixels']['samples']['value']
+  assert found['of_own'] < 1e-6 < .1 < found['of_run']
+
+
+@pytest.mark.parametrize('trained', [*NUMBERS][1:], indirect=True)
+def test_numbers_are_drawn_in_figures(trained, run):
+  """Signals as curves, in more than one colour."""
+  result = run(forward_reverse, f'--workdir={trained.workdir}', '--steps=2')
+  assert (result.code, result.err) == (0, '')
+  figures, signals = trained.workdir / 'figures', len(trained.row.shape) == 2
+  for name in ('forward_reverse', *['samples_0000002'] * signals):
+    with Image.open(figures / f'{name}.png') as image:
+      colors = np.asarray(image.convert('RGB'), int)
+    assert colors.std() > 1
+    assert (np.ptp(colors, axis=-1).max() > 50) == signals
 
 
 def test_a_judge_of_the_classes_is_trained_after_the_model(monkeypatch):

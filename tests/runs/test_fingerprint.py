@@ -31,6 +31,8 @@ UNSEEN = {
     'num_examples': 'a fact of the data, which are looked at themselves',
     'vector_names': 'names for people; numbers are told in their order',
     'cache': 'where pixels are read from, not what they are: see test_folder',
+    'value_range': 'a fact of the data, which are scaled by it themselves',
+    'value_type': 'a fact of the data, in which samples are written',
     'init_id': 'a fact of the run that `init_from` names',
 }
 

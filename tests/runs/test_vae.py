@@ -18,7 +18,6 @@ from genjax.data import embedded
 from genjax.data import named
 from genjax.data import pipeline
 from genjax.data.levels import on_levels
-from genjax.data.sources import describe
 from genjax.runs import keys
 from genjax.runs import open_run
 from genjax.runs import vae
@@ -48,7 +47,7 @@ def settings_of(**chosen):
   """Of digits: whatever the recipe, the facts are theirs."""
   return vae_settings.with_facts(
       vae_settings.choose({'width': (8,), 'latents': 3, **chosen}),
-      describe(embedded.digits('train')))
+      named.Data(embedded.digits('train'), None))
 
 
 @pytest.fixture(name='settings', scope='module')
@@ -308,6 +307,6 @@ def test_settings_that_do_not_go_together_are_refused(chosen, message):
 
 
 def test_data_that_are_no_images_are_refused():
-  points = describe(named.open_data('toy:moons,points=10').train)
+  points = named.open_data('toy:moons,points=10')
   with pytest.raises(ValueError, match='^data: must be images'):
     vae_settings.with_facts(Settings(data='toy:moons'), points)
