@@ -38,6 +38,9 @@ FAULTS = (
     Fault('augment: classes told to an unconditional model',
           'genjax/runs/diffusion.py', 'if settings.augment and not told:',
           'if False:', TOLD),
+    Fault('augment: no weights of unchanged images taken',
+          'genjax/runs/start.py', "if _OF_CHANGES in name", 'if not name',
+          room('runs/start')),
     Fault('augment: memory of another program', 'genjax/runs/measure.py',
           'augment=objective.augment)', 'augment=0.0)', TOLD),
 )
