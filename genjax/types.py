@@ -29,7 +29,9 @@ Metrics = Mapping[str, Array | Mean]
 # What is given beside an example, by name, each [B, ...]: 'label' int32 [B],
 # 'vector' float32 [B, V], 'image' float32 [B, H, W, C]. Empty where nothing is.
 # That of a conditional diffusion model also holds 'absent', bool [B]: where the
-# model is not to be told the rest.
+# model is not to be told the rest. 'augment' float32 [B, 9] tells how images
+# were changed, see `data.augment`; it is never absent, and 0 where it is not
+# said.
 Cond = Mapping[str, Array]
 
 # What a pipeline yields. `x` [B, ...] float32, in [-1, 1] for images; `cond`,

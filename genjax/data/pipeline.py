@@ -16,6 +16,7 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.checks import check_in_range
+from genjax.data import augment as augmentation
 from genjax.data.sources import columns_of
 from genjax.data.sources import describe
 from genjax.data.sources import in_memory
@@ -25,7 +26,7 @@ from genjax.types import Batch
 from genjax.types import Source
 
 # Streams of random bits; 3 is that of `split_held_out`.
-_ORDER, _FLIP, _EVAL, _CROP = 0, 1, 2, 4
+_ORDER, _FLIP, _EVAL, _CROP, _AUGMENT = 0, 1, 2, 4, 5
 
 
 def to_model_range(image: np.ndarray) -> np.ndarray:
@@ -66,6 +67,7 @@ def batches(
     start_step: int = 0,
     horizontal_flip: bool = False,
     crop: int = 0,
+    augment: float = 0.0,
     shuffle: bool = True,
     num_threads: int = 4,
 ) -> Iterator[Batch]:
@@ -78,31 +80,35 @@ def batches(
   Args:
     source: N elements. `batch_size` may exceed N: a batch then spans epochs.
     batch_size: B, of the global batch.
-    seed: Of the orders, flips and crops.
+    seed: Of the orders, flips, crops and changes.
     start_step: Number of batches that are skipped, at no cost.
     horizontal_flip: Whether each image is mirrored with probability 1/2.
     crop: Pixels by which each image is reflected beyond its border before a
       window of its own size is cut out of it at random; 0 leaves it alone.
+    augment: Probability of each of the geometric changes of `data.augment`,
+      which come last; 0 makes none, and tells none.
     shuffle: Whether each epoch has an order of its own; else that of
       `source`.
     num_threads: Batches that are read ahead, for sources not in memory.
 
   Returns:
     An iterator over {'x': float32 [B, ...], 'cond': {'label': int32 [B],
-    'vector': float32 [B, V]}, 'index': int32 [B]}; images are in [-1, 1],
-    points as they are; 'label' and 'vector' are there if `source` has them.
+    'vector': float32 [B, V], 'augment': float32 [B, 9]}, 'index': int32 [B]};
+    images are in [-1, 1], points as they are; 'label' and 'vector' are there if
+    `source` has them, 'augment', which tells the changes, where some are made.
 
   Raises:
-    ValueError: If `source` is empty, a number is out of range, vectors are to
-      be flipped or cropped, an image has no more than `crop` pixels a side, or,
-      when it is read, an element is none of a `Source`.
+    ValueError: If `source` is empty, a number is out of range, what is no image
+      is to be flipped, cropped or changed, an image has no more than `crop`
+      pixels a side, or, when it is read, an element is none of a `Source`.
   """
   _check_stream(source, batch_size, seed, start_step, num_threads)
-  if horizontal_flip or crop:
-    _check_images(describe(source).shape, horizontal_flip, crop)
+  if horizontal_flip or crop or augment:
+    _check_images(describe(source).shape, horizontal_flip, crop, augment)
   make = functools.partial(
       batch_at, source, batch_size, seed=seed,
-      horizontal_flip=horizontal_flip, crop=crop, shuffle=shuffle)
+      horizontal_flip=horizontal_flip, crop=crop, augment=augment,
+      shuffle=shuffle)
   if in_memory(source):
     return map(make, itertools.count(start_step))
   # Here, because it takes seconds that sources in memory need not pay.
@@ -123,6 +129,7 @@ def batch_at(
     seed: int,
     horizontal_flip: bool = False,
     crop: int = 0,
+    augment: float = 0.0,
     shuffle: bool = True,
 ) -> Batch:
   """Batch number `step` of the stream `batches`, which has its arguments."""
@@ -135,13 +142,17 @@ def batch_at(
   else:
     elements = places
   batch = _assemble(source, elements)
-  _check_images(batch['x'].shape[1:], horizontal_flip, crop)
+  _check_images(batch['x'].shape[1:], horizontal_flip, crop, augment)
   if horizontal_flip:
     flip = _by_epoch(_flips, epochs, places, size, seed)
     batch['x'][flip] = batch['x'][flip, :, ::-1]
   if crop:
     batch['x'] = _cropped(batch['x'], crop, _by_epoch(
         _crops, epochs, places, size, seed))
+  if augment:
+    change = augmentation.drawn(_words(epochs, places, seed), augment)
+    batch['x'] = augmentation.changed(batch['x'], change)
+    batch['cond']['augment'] = augmentation.told(change)
   return batch
 
 
@@ -204,12 +215,16 @@ def _check_stream(source, batch_size, seed, start_step, num_threads):
   check_in_range('batches', 'num_threads', num_threads, 1, 1024)
 
 
-def _check_images(shape, horizontal_flip, crop):
+def _check_images(shape, horizontal_flip, crop, augment):
   check(not horizontal_flip or len(shape) == 3, 'batches',
         'horizontal_flip needs images', f'elements of shape {shape}')
   check(crop >= 0, 'batches', 'crop must be non-negative', crop)
   check(not crop or len(shape) == 3 and crop < min(shape[:2]), 'batches',
         f'crop needs images of more than {crop} pixels a side',
+        f'elements of shape {shape}')
+  check_in_range('batches', 'augment', augment, 0, 1)
+  check(not augment or len(shape) == 3 and min(shape[:2]) > 1, 'batches',
+        'augment needs images of more than 1 pixel a side',
         f'elements of shape {shape}')
 
 
@@ -234,6 +249,14 @@ def _flips(size: int, seed: int, epoch: int) -> np.ndarray:
 @functools.lru_cache(maxsize=4)
 def _crops(size: int, seed: int, epoch: int) -> np.ndarray:
   return random_bits(size, seed, _CROP, epoch)
+
+
+def _words(epochs, places, seed) -> np.ndarray:
+  """The random bits of each position, [B, WORDS]: of few, not of a table."""
+  words = augmentation.WORDS
+  return np.stack([random_bits(words, seed, _AUGMENT, int(epoch),
+                               int(place) * words // 4)
+                   for epoch, place in zip(epochs, places)])
 
 
 def _assemble(source: Source, elements: np.ndarray) -> Batch:

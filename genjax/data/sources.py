@@ -349,15 +349,17 @@ def _say_absent(label, sides, names):
 
 
 def random_bits(
-    size: int, seed: int, stream: int, epoch: int = 0
+    size: int, seed: int, stream: int, epoch: int = 0, start: int = 0
 ) -> np.ndarray:
   """`size` uint64 of Philox at (seed, stream, epoch): [size].
+
+  With `start` those that follow the first 4 start.
 
   The raw counter-based stream, whose values numpy keeps for ever; those of
   `Generator` methods may change between its versions.
   """
   check(seed >= 0, 'data', 'seed must be non-negative', seed)
-  bits = np.random.Philox(key=[seed, stream], counter=[0, 0, 0, epoch])
+  bits = np.random.Philox(key=[seed, stream], counter=[start, 0, 0, epoch])
   return bits.random_raw(size)
 
 

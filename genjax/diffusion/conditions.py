@@ -36,9 +36,14 @@ def present(cond: Cond) -> Cond:
 
 
 def null(cond: Cond) -> Cond:
-  """`cond` absent for all: same shapes and dtypes, everything else zero."""
+  """`cond` absent for all: same shapes and dtypes, everything else zero.
+
+  But 'augment' stays as it is: a model that is not always told how its training
+  images were changed learns to draw changed ones.
+  """
   zero = jax.tree.map(jnp.zeros_like, dict(present(cond)))
-  return zero | {'absent': jnp.ones_like(zero['absent'])}
+  told = {name: cond[name] for name in cond if name == 'augment'}
+  return zero | told | {'absent': jnp.ones_like(zero['absent'])}
 
 
 def standardising(

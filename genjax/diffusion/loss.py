@@ -88,9 +88,12 @@ def make_errors(
     key_eps, key_cond, key_net = jax.random.split(key_example, 3)
     cond = None
     if null is not None:
+      given = jax.tree.map(lambda part: jnp.where(
+          broadcast_right(mask > 0, jnp.ndim(part)), part, 0),
+                           dict(batch.get('cond', {})))
       keys = fold_in_each(key_cond, index)
       dropped = jax.vmap(lambda k: jax.random.bernoulli(k, drop))(keys)
-      cond = drop_some(batch.get('cond', {}), dropped | (mask == 0), null)
+      cond = drop_some(given, dropped | (mask == 0), null)
 
     u = stratified(key_time, index)
     t, log_snr, rate, importance = _levels(

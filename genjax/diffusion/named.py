@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from genjax.checks import check
 from genjax.checks import check_choice
+from genjax.data import augment
 from genjax.diffusion import conditions
 from genjax.diffusion import prediction
 from genjax.diffusion import process
@@ -65,6 +66,7 @@ class Parts(NamedTuple):
   # Of each of the numbers that it is told, in their own units; () for none.
   vector_mean: tuple[float, ...] = ()
   vector_std: tuple[float, ...] = ()
+  augmented: bool = False  # whether it is told how an image was changed
 
 
 def _dit(p: Parts, **common: Any) -> DiT | SignalDiT:
@@ -323,4 +325,5 @@ def _network(parts: Parts) -> Any:
         levels)
   return NETWORKS[name](parts, dropout=parts.dropout, dtype=parts.dtype,
                         num_classes=parts.num_classes,
+                        augment_size=augment.SIZE if parts.augmented else None,
                         vector_size=len(parts.vector_mean) or None)

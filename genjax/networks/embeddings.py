@@ -2,8 +2,9 @@
 
 A network says what it takes by attributes: `num_classes` of a condition that
 holds 'label' int32 [B], `vector_size` V of one that holds 'vector' [B, V], and
-`image_channels` C of one that holds 'image' [B, H, W, C]; `noise_levels` of how
-many levels it is given.
+`image_channels` C of one that holds 'image' [B, H, W, C]; `augment_size` A of
+one that may hold 'augment' [B, A], how x was changed, which is never absent and
+0 where it is not told; `noise_levels` of how many levels it is given.
 """
 
 from typing import Any, NamedTuple
@@ -111,6 +112,7 @@ def check_inputs(network: Any, x: Array, noise: Array, cond: Cond | None
                f'shape {noise.shape}')
   takes = {'label': (network.num_classes, batch),
            'vector': (network.vector_size, (*batch, network.vector_size)),
+           'augment': (network.augment_size, (*batch, network.augment_size)),
            'image': (getattr(network, 'image_channels', None), (
                *x.shape[:-1], getattr(network, 'image_channels', None)))}
   shapes = {name: shape for name, (size, shape) in takes.items()
@@ -120,6 +122,8 @@ def check_inputs(network: Any, x: Array, noise: Array, cond: Cond | None
   checks.check(bool(shapes), where, 'cond must be None for a network that takes'
                ' no condition', f'one of {", ".join(sorted(cond))}')
   shapes['absent'] = batch
+  if 'augment' not in cond:
+    shapes.pop('augment', None)
   checks.check(set(cond) == set(shapes), where,
                f'cond must hold {", ".join(sorted(shapes))}',
                ', '.join(sorted(cond)) or 'nothing')
@@ -207,7 +211,9 @@ class Conditioning(nn.Module):
 
   Sinusoidal features, dense, swish, dense (DDPM, arXiv:2006.11239 appendix
   B), and the vectors of what else is told added. Of two noise levels the
-  features are concatenated. Swish follows in the blocks.
+  features are concatenated, and so are the numbers of an augmentation, as in
+  EDM (arXiv:2206.00364, appendix F.2): zeros of these add nothing. Swish
+  follows in the blocks.
   """
 
   features: int  # number of sinusoidal features of a level
@@ -215,6 +221,7 @@ class Conditioning(nn.Module):
   num_classes: int | None = None
   vector_size: int | None = None
   noise: Sinusoid = LOG_SNR
+  augment_size: int | None = None
   class_init_std: float = 1.0
   dtype: Any = None
 
@@ -228,6 +235,11 @@ class Conditioning(nn.Module):
         for i in range(levels.shape[1])], axis=1)
     h = nn.Dense(self.dim, kernel_init=fan_avg_uniform, dtype=self.dtype,
                  name='linear_1')(h)
+    if self.augment_size is not None:
+      zeros = jnp.zeros((*batch, self.augment_size))
+      h += nn.Dense(self.dim, use_bias=False, kernel_init=fan_avg_uniform,
+                    dtype=self.dtype, name='augment')(
+                        (cond or {}).get('augment', zeros))
     h = nn.Dense(self.dim, kernel_init=fan_avg_uniform, dtype=self.dtype,
                  name='linear_2')(nn.swish(h))
     if cond is None:

@@ -60,6 +60,7 @@ class MLP(nn.Module):
     dropout: probability in every block, when training.
     num_classes: number of classes of 'label'; None takes none.
     vector_size: length of 'vector'; None takes none.
+    augment_size: length of 'augment', how x was changed; None takes none.
     noise: frequencies of the noise embedding.
     noise_levels: how many levels it is given, 1 or 2.
     dtype: of the computation; None is that of x and the parameters, which are
@@ -71,6 +72,7 @@ class MLP(nn.Module):
   dropout: float = 0.0
   num_classes: int | None = None
   vector_size: int | None = None
+  augment_size: int | None = None
   noise: embeddings.Sinusoid = embeddings.LOG_SNR
   noise_levels: int = 1
   dtype: Any = None
@@ -99,7 +101,7 @@ class MLP(nn.Module):
     embedding = nn.swish(embeddings.Conditioning(
         min(self.features, 64), self.features, self.num_classes,
         self.vector_size, self.noise, dtype=self.dtype,
-        name='conditioning')(noise, cond))
+        augment_size=self.augment_size, name='conditioning')(noise, cond))
 
     size = math.prod(x.shape[1:])
     h = nn.Dense(self.features, kernel_init=fan_avg_uniform, dtype=self.dtype,

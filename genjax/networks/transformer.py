@@ -87,6 +87,7 @@ class DiT(nn.Module):
     remat: whether the backward pass recomputes each block, to save memory.
     num_classes: number of classes of 'label'; None takes none.
     vector_size: length of 'vector'; None takes none.
+    augment_size: length of 'augment', how x was changed; None takes none.
     image_channels: channels of 'image', which is joined to x; None takes none.
     noise: frequencies of the noise embedding.
     noise_levels: how many levels it is given, 1 or 2.
@@ -103,6 +104,7 @@ class DiT(nn.Module):
   remat: bool = False
   num_classes: int | None = None
   vector_size: int | None = None
+  augment_size: int | None = None
   image_channels: int | None = None
   noise: embeddings.Sinusoid = embeddings.LOG_SNR
   noise_levels: int = 1
@@ -142,7 +144,7 @@ class DiT(nn.Module):
     embedding = nn.swish(embeddings.Conditioning(
         min(self.features, 256), self.features, self.num_classes,
         self.vector_size, self.noise, class_init_std=.02, dtype=self.dtype,
-        name='conditioning')(noise, cond))
+        augment_size=self.augment_size, name='conditioning')(noise, cond))
 
     h = x if self.image_channels is None else embeddings.ImageInput(
         self.image_channels, name='image_input')(x, cond)

@@ -128,6 +128,7 @@ class UNet(nn.Module):
     dropout: probability in every residual block, when training.
     num_classes: number of classes of 'label'; None takes none.
     vector_size: length of 'vector'; None takes none.
+    augment_size: length of 'augment', how x was changed; None takes none.
     image_channels: channels of 'image', which is joined to x; None takes none.
     noise: frequencies of the noise embedding.
     noise_levels: how many levels it is given, 1 or 2.
@@ -143,6 +144,7 @@ class UNet(nn.Module):
   dropout: float = 0.0
   num_classes: int | None = None
   vector_size: int | None = None
+  augment_size: int | None = None
   image_channels: int | None = None
   noise: embeddings.Sinusoid = embeddings.LOG_SNR
   noise_levels: int = 1
@@ -192,7 +194,7 @@ class UNet(nn.Module):
     embedding = nn.swish(embeddings.Conditioning(
         self.channels[0], 4 * self.channels[0], self.num_classes,
         self.vector_size, self.noise, dtype=self.dtype,
-        name='time_embedding')(noise, cond))
+        augment_size=self.augment_size, name='time_embedding')(noise, cond))
 
     h = x if self.image_channels is None else embeddings.ImageInput(
         self.image_channels, name='image_input')(x, cond)

@@ -63,6 +63,9 @@ def build(settings: Settings) -> Model:
   check(settings.crop == 0 or images and (
       settings.crop < min(settings.shape[:2])), 'crop', 'must be less than the '
         'sides of an image, and 0 for others', settings.crop)
+  check(settings.augment == 0 or images and min(settings.shape[:2]) > 1,
+        'augment', 'must be 0 but for images of more than 1 pixel a side',
+        settings.augment)
   check(len(settings.shape) > 1 or not settings.dequantise, 'dequantise',
         'must be false for points, which have no levels', True)
   check(settings.levels is not None or not settings.dequantise, 'levels',
@@ -87,11 +90,12 @@ def build(settings: Settings) -> Model:
 
 
 def _loss_fn(settings: Settings, parts: Parts) -> LossFn:
-  null = conditions.null if is_told(settings) else None
+  told = is_told(settings)
+  null = conditions.null if told or settings.augment else None
   drawn = settings.times == 'importance'
   of_levels = make_loss(
       parts.diffusion, weighting=parts.weighting, null=null,
-      drop=settings.label_dropout if null else 0.0,
+      drop=settings.label_dropout if told else 0.0,
       times_of=uncertainty.times_of if drawn else None,
       uncertainty=(uncertainty.log_size if settings.uncertainty or drawn
                    else None),
@@ -101,6 +105,8 @@ def _loss_fn(settings: Settings, parts: Parts) -> LossFn:
       params: Params, key: Key, batch: Batch, context: Context
   ) -> tuple[Array, Metrics]:
     key, batch = with_noise(settings, key, batch)
+    if settings.augment and not told:
+      batch = {**batch, 'cond': {'augment': batch['cond']['augment']}}
     return of_levels(params, key, batch, context)
 
   return loss_fn
@@ -114,7 +120,7 @@ def loss(settings: Settings, model: Model) -> Objective:
                      name=settings.optimizer, b2=settings.b2,
                      warmup_steps=min(settings.warmup, settings.steps - 1)),
       flip=settings.horizontal_flip, crop=settings.crop,
-      init_from=settings.init_from)
+      augment=settings.augment, init_from=settings.init_from)
 
 
 TASK = Task('diffusion', Settings, RECIPES, build, loss, hooks)

@@ -39,6 +39,12 @@ class Settings:
   crop: int = setting(0, low=0, high=4095, help='Pixels by which images are '
                       'reflected beyond their borders in training, before a '
                       'window of their size is cut out at random; 0 for none.')
+  augment: float = setting(
+      0.0, low=0.0, high=1.0, help='Probability of each geometric change of '
+      'training images: vertical flip, scaling, rotation, stretching and '
+      'translation; horizontal flips are made beside them with probability '
+      '0.5. The model is told the changes, and draws unchanged images. 0 for '
+      'none; EDM takes 0.12.')
   seed: int = fields.seed()
   steps: int = fields.steps(6000)
   batch_size: int = fields.batch_size(32)
@@ -171,7 +177,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     # DDPM's U-Net by EDM's recipe (arXiv:2206.00364, table 7); for a GPU or
     # TPU. Its published FID, by the authors' own network, is 1.79.
     'cifar10': dict(
-        data='tfds:cifar10', width=(128, 256, 256, 256), depth=2,
+        data='tfds:cifar10', augment=0.12, width=(128, 256, 256, 256), depth=2,
         attention_levels=(1,), head_dim=64, groups=32, dropout=0.13,
         steps=400_000, batch_size=512, learning_rate=1e-3, ema_decay=0.9999,
         b2=0.999, warmup=10_000, times_mean=-1.2, sigma_min=0.002,
@@ -251,10 +257,12 @@ def vector_facts(
 def parts_of(settings: Settings) -> Parts:
   """What the model of some settings is made of."""
   values: dict[str, Any] = {name: getattr(settings, name)
-                            for name in Parts._fields if name != 'num_classes'}
+                            for name in Parts._fields
+                            if name not in ('num_classes', 'augmented')}
   if not settings.conditional:
     values |= {'vector_mean': (), 'vector_std': ()}
-  return Parts(num_classes=num_classes(settings), **values)
+  return Parts(num_classes=num_classes(settings),
+               augmented=settings.augment > 0, **values)
 
 
 def is_told(settings: Settings) -> bool:

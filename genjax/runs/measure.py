@@ -123,7 +123,8 @@ def check_memory(
   parts = settings.micro_batches * parallel.make_mesh(objective.devices).size
 
   def needed(size: int) -> int:
-    batch = pipeline.batch_at(source, size, 0, seed=settings.seed)
+    batch = pipeline.batch_at(source, size, 0, seed=settings.seed,
+                              augment=objective.augment)
     found = compiled.program(state, key, batch).memory_analysis()
     return 0 if found is None else (
         found.argument_size_in_bytes + found.temp_size_in_bytes

@@ -74,4 +74,5 @@ def batches_from(
   """Those of training from `step` on."""
   return pipeline.batches(
       source, settings.batch_size, seed=seed, start_step=step,
-      horizontal_flip=objective.flip, crop=objective.crop)
+      horizontal_flip=objective.flip, crop=objective.crop,
+      augment=objective.augment)

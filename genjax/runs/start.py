@@ -17,7 +17,9 @@ from genjax.training.checkpoint import Checkpointer
 from genjax.training.state import State
 from genjax.types import Params
 
-_OF_CLASSES = 'class_embedding'  # in the path of a parameter
+# In the paths of parameters.
+_OF_CLASSES = 'class_embedding'
+_OF_CHANGES = "['augment']"
 _SHOWN = 4  # parameters, in a message
 
 
@@ -83,7 +85,8 @@ def started(state: State, start: Start, class_names: tuple[str, ...]) -> State:
 
   Params and 'ema' are those of the other run, further averages its params. The
   embedding of classes stays as it is where the classes are not the same, or
-  one of the two runs has none.
+  one of the two runs has none; so does that of how images are changed, which
+  adds nothing to unchanged ones, where the other run has none.
 
   Raises:
     ValueError: parameters of other names or shapes; the message lists them.
@@ -92,8 +95,10 @@ def started(state: State, start: Start, class_names: tuple[str, ...]) -> State:
   same = start.class_names == class_names
   fresh = [name for name in here | there if _OF_CLASSES in name
            and not (same and name in here and name in there)]
+  new = {*fresh, *(name for name in here.keys() ^ there.keys()
+                   if _OF_CHANGES in name)}
   wrong = []
-  for name in sorted((here | there).keys() - set(fresh)):
+  for name in sorted((here | there).keys() - new):
     was, now = _shape(there, name), _shape(here, name)
     if was != now:
       wrong.append(f'{name} is {was} there and {now} here')
@@ -108,7 +113,7 @@ def started(state: State, start: Start, class_names: tuple[str, ...]) -> State:
   def taken(other: Params) -> Params:
     found = leaves.by_path(other)
     return jax.tree.unflatten(jax.tree.structure(state.params), [
-        jnp.array(x if name in fresh else found[name])
+        jnp.array(x if name in new else found[name])
         for name, x in here.items()])
 
   return state._replace(

@@ -105,6 +105,7 @@ class Objective(NamedTuple):
   frozen: PyTree = {}  # what the loss looks at and no step changes
   flip: bool = False  # whether images are mirrored at random
   crop: int = 0  # pixels that images are moved by at random, at most
+  augment: float = 0.0  # probability of each change that the model is told
   devices: int | None = None  # how many share a step; None is all
   init_from: str | None = None  # folder of a run whose weights it begins with
   best: str = 'test/loss'  # scalar of a hook that ranks the checkpoints

@@ -233,12 +233,45 @@ def test_crop_cuts_windows_out_of_the_reflected_image():
     assert np.sum((counts - expected)**2) / expected < 60
 
 
-def test_crop_and_flip_are_functions_of_seed_and_step():
-  options = dict(seed=5, horizontal_flip=True, crop=1)
+@pytest.mark.parametrize('options', [
+    {'horizontal_flip': True, 'crop': 1}, {'augment': 0.5}])
+def test_what_is_done_to_images_is_a_function_of_seed_and_step(options):
+  options = {'seed': 5, **options}
   both = [_take(6, make(), 4, **options) for make in KINDS.values()]
   chex.assert_trees_all_equal(*both)
   resumed = _take(3, _in_memory(), 4, start_step=3, **options)
   chex.assert_trees_all_equal(both[0][3:], resumed)
+
+
+def test_changes_are_told_and_come_last():
+  """Each place of each epoch has its own, in batches of any size."""
+  image = np.random.default_rng(0).integers(0, 256, (SIZE, 5, 6, 2), np.uint8)
+  source = sources.ArraySource({'image': image})
+  plain, changed = (_take(4, source, SIZE, seed=3, crop=1, augment=augment)
+                    for augment in (0.0, 0.3))
+  told, counts = [], np.zeros(3, int)
+  for before, after in zip(plain, changed):
+    assert 'augment' not in before['cond']
+    numbers = after['cond']['augment']
+    assert numbers.shape == (SIZE, 9) and numbers.dtype == np.float32
+    told.append(numbers)
+    for x, y, row in zip(before['x'], after['x'], numbers):
+      flips = tuple(np.flatnonzero(row[1::-1]))  # y, x
+      if row[2:].any():
+        counts[2] += np.abs(np.flip(x, flips) - y).max() > 1e-3
+      else:
+        np.testing.assert_array_equal(np.flip(x, flips), y)
+        counts[int(bool(flips))] += 1
+  assert counts.min() >= 4 and counts.sum() == 4 * SIZE
+  told = np.concatenate(told)
+  some = told[told[:, 2:].any(1)]
+  assert len(np.unique(some, axis=0)) == len(some)  # no epoch is another one
+  fours = _take(SIZE, source, 4, seed=3, crop=1, augment=0.3)
+  for name in ('x', 'told'):
+    one, other = (np.concatenate([
+        b['x'] if name == 'x' else b['cond']['augment'] for b in batches])
+                  for batches in (changed, fours))
+    np.testing.assert_array_equal(one, other)
 
 
 @EACH_KIND
@@ -290,6 +323,11 @@ def test_batches_from_memory_do_not_import_grain():
      'crop needs images of more than 1 pixels a side'),
     ({'crop': 2}, 'crop needs images of more than 2 pixels a side'),
     ({'crop': -1}, 'crop must be non-negative'),
+    ({'augment': 1.5}, r'augment must be in \[0, 1\]'),
+    ({'source': sources.ArraySource({'x': np.zeros((3, 8, 2), np.float32)}),
+      'augment': 0.1}, 'augment needs images of more than 1 pixel a side'),
+    ({'source': sources.ArraySource({'image': np.zeros((3, 8, 1, 1), np.uint8)}
+                                    ), 'augment': 0.1}, 'augment needs images'),
 ])
 def test_batches_refuse_bad_arguments_at_once(options, match):
   arguments = {'source': _in_memory(), 'batch_size': 2, 'seed': 0, **options}
@@ -309,6 +347,11 @@ def test_batches_refuse_bad_arguments_at_once(options, match):
      'crop needs images of more than 1 pixels a side'),
     ({'crop': 2}, 'crop needs images of more than 2 pixels a side'),
     ({'crop': -1}, 'crop must be non-negative'),
+    ({'augment': 1.5}, r'augment must be in \[0, 1\]'),
+    ({'source': sources.ArraySource({'x': np.zeros((3, 8, 2), np.float32)}),
+      'augment': 0.1}, 'augment needs images of more than 1 pixel a side'),
+    ({'source': sources.ArraySource({'image': np.zeros((3, 8, 1, 1), np.uint8)}
+                                    ), 'augment': 0.1}, 'augment needs images'),
 ])
 def test_batch_at_refuses_bad_arguments(options, match):
   arguments = {'source': _in_memory(), 'batch_size': 2, 'step': 0, 'seed': 0,

@@ -141,6 +141,12 @@ def test_random_bits_do_not_overlap(change):
   assert not np.intersect1d(*bits).size
 
 
+def test_random_bits_begin_where_they_are_asked_to():
+  bits = sources.random_bits(40, 3, 1, 2)
+  np.testing.assert_array_equal(
+      sources.random_bits(16, 3, 1, 2, start=5), bits[20:36])
+
+
 def test_describe_reads_shape_and_classes():
   assert sources.describe(_numbers(7)) == (7, (1,), ('a', 'b', 'c'))
   assert sources.describe(_numbers(7, labels=False)).num_classes is None

@@ -262,6 +262,24 @@ def test_dropout_of_the_condition_has_its_rate():
   np.testing.assert_allclose(dropped.mean(), 0.3, atol=.029)
 
 
+def test_how_images_were_changed_is_told_but_of_masked_examples():
+  """Whatever else is dropped; of those nothing is looked at."""
+  seen = []
+
+  def network(variables, x, noise, cond, **kwargs):
+    seen.append(cond)
+    return x
+
+  run = _make(PROCESSES['edm'], prediction.x0, network, null=conditions.null,
+              drop=0.9)
+  batch = _batch(label=jnp.ones(8, int), mask=jnp.arange(8) < 6)
+  batch['cond']['augment'] = jnp.where(batch['mask'], 2., jnp.nan)[:, None]
+  told = jax.jit(lambda batch: (run(_params(.3), _KEY, batch), seen.pop())[1])(
+      batch)
+  assert sum(told['absent'][:6]) > 0
+  np.testing.assert_array_equal(told['augment'][:, 0], [2] * 6 + [0] * 2)
+
+
 @pytest.mark.parametrize('train', [True, False])
 def test_network_is_told_whether_it_is_trained(train):
   """And no condition that the batch holds, unless it is one of it."""

@@ -121,6 +121,15 @@ def test_drop_takes_the_condition_of_some():
   assert twice['absent'].all()
 
 
+def test_how_images_were_changed_is_told_where_all_else_is_dropped():
+  change = jnp.asarray([[1., 2.], [3., 4.]])
+  told = {**_COND, 'augment': change}
+  none = conditions.null(told)
+  assert none['absent'].all() and not none['label'].any()
+  for cond in (none, conditions.drop(told, jnp.asarray([True, False]))):
+    np.testing.assert_array_equal(cond['augment'], change)
+
+
 @pytest.mark.parametrize('cond', [
     {}, {'label': jnp.zeros(3), 'vector': jnp.zeros((2, 3))},
     {'label': jnp.zeros(())}])

@@ -1,5 +1,6 @@
 """The faults that `make mutants` plants, and the tests that must see them."""
 
+from tests.faults import augment
 from tests.faults import certificate
 from tests.faults import data
 from tests.faults import diffusion
@@ -20,7 +21,7 @@ from tests.faults import wiring
 from tests.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
-    *certificate.FAULTS, *data.FAULTS, *diffusion.FAULTS,
+    *augment.FAULTS, *certificate.FAULTS, *data.FAULTS, *diffusion.FAULTS,
     *discriminative.FAULTS,
     *experiments.FAULTS, *families.FAULTS, *fits.FAULTS,
     *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *networks.FAULTS,

@@ -120,7 +120,7 @@ FAULTS = (
           'check(name in rules and rules[name].free, name,',
           'check(name in rules, name,', room('runs/diffusion')),
     Fault('diffusion: labels never dropped', DIFFUSION,
-          'drop=settings.label_dropout if null else 0.0',
+          'drop=settings.label_dropout if told else 0.0',
           'drop=0.0', room('runs/fingerprint')),
     Fault('diffusion: no dropout', 'genjax/diffusion/named.py',
           'dropout=parts.dropout,', 'dropout=0.0,',

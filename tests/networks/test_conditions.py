@@ -1,4 +1,4 @@
-"""What networks are told: two noise levels, classes, vectors, images."""
+"""What networks are told: two noise levels, classes, vectors and more."""
 
 import functools
 
@@ -16,7 +16,7 @@ from genjax.networks.unet import UNet
 jit = functools.partial(
     jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 
-_TOLD = dict(num_classes=3, vector_size=4)
+_TOLD = dict(num_classes=3, vector_size=4, augment_size=9)
 NETWORKS = {
     'mlp': (MLP(8, 1, **_TOLD), (4, 4, 1)),
     'unet': (UNet((4,), 1, (), groups=2, image_channels=2, **_TOLD), (4, 4, 1)),
@@ -29,6 +29,7 @@ def _inputs(name):
   rng = np.random.default_rng(0)
   normal = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
   cond = {'label': jnp.asarray([2, 0, 1]), 'vector': normal(_BATCH, 4),
+          'augment': normal(_BATCH, 9),
           'absent': jnp.asarray([False, True, False])}
   if name != 'mlp':
     cond['image'] = normal(_BATCH, 4, 4, 2)
@@ -68,7 +69,8 @@ def _setup(name):
 @pytest.mark.parametrize('name', NETWORKS)
 def test_every_part_of_a_condition_reaches_the_network(name):
   """The output changes where it changes, and nowhere else; where it is absent
-  neither output nor gradient see it, NaN or no class that it be."""
+  neither output nor gradient see it, NaN or no class that it be. How x was
+  changed is never absent."""
   run, (_, _, cond) = _setup(name), _inputs(name)
   out, (slopes, given) = run(cond)
   size = np.abs(out).max()
@@ -77,14 +79,19 @@ def test_every_part_of_a_condition_reaches_the_network(name):
       continue
     other = (value + 1) % 3 if part == 'label' else value + 1
     moved = np.abs(run(cond | {part: other})[0] - out).max((1, 2, 3)) / size
-    assert moved[0] > 1e-3 and moved[2] > 1e-3 and moved[1] == 0, part
+    assert moved[0] > 1e-3 and moved[2] > 1e-3, part
+    if part == 'augment':
+      assert moved[1] > 1e-3
+      continue
+    assert moved[1] == 0, part
     junk = value.at[1].set(-7 if part == 'label' else jnp.nan)
     for a, b in zip(jax.tree.leaves(run(cond | {part: junk})),
                     jax.tree.leaves((out, (slopes, given)))):
       np.testing.assert_array_equal(a, b)
   for part, slope in given.items():
     seen = np.abs(slope.reshape(_BATCH, -1)).max(1) > 0
-    np.testing.assert_array_equal(seen, ~cond['absent'], err_msg=part)
+    np.testing.assert_array_equal(
+        seen, (part == 'augment') | ~cond['absent'], err_msg=part)
 
 
 @pytest.mark.parametrize('name', NETWORKS)
@@ -120,12 +127,12 @@ def test_network_of_two_noise_levels_depends_on_both(name):
 
 def test_parts_that_are_not_told_change_no_parameter():
   """Initial values belong to names: those of a network of classes are those of
-  one that is also told a vector and an image, but for where that enters."""
+  one that is told more, but for where an image enters."""
   plain = UNet((4,), 1, (), groups=2, num_classes=3)
-  told = plain.clone(vector_size=4, image_channels=2)
+  told = plain.clone(vector_size=4, image_channels=2, augment_size=9)
   few, all_ = (dict(jax.tree_util.tree_leaves_with_path(init_params(
       jax.random.key(0), network, (1, 4, 4, 1)))) for network in (plain, told))
   for path, value in few.items():
     if 'conv_in' not in str(path):
       np.testing.assert_array_equal(all_[path], value)
-  assert len(all_) == len(few) + 4
+  assert len(all_) == len(few) + 5

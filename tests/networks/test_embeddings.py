@@ -91,3 +91,23 @@ def test_class_embedding_of_as_many_classes_as_a_byte_counts():
   table = variables['params']['embedding']
   np.testing.assert_array_equal(
       module.apply(variables, label, absent), table[jnp.array([255, 256, 256])])
+
+
+def test_zeros_of_a_change_add_nothing():
+  """To the last bit, whether zeros are told or nothing; by one more matrix."""
+  plain = embeddings.Conditioning(8, 6)
+  told = embeddings.Conditioning(8, 6, augment_size=9)
+  noise, zeros = jnp.asarray([-3.0, 2.0]), jnp.zeros((2, 9))
+  params = told.init(jax.random.key(0), noise, None)['params']
+  kernel = params['augment']['kernel']
+  assert kernel.shape == (9, 6) and params['augment'].keys() == {'kernel'}
+  absent = jnp.zeros(2, bool)
+  want = plain.apply({'params': {
+      name: part for name, part in params.items() if name != 'augment'}},
+                     noise, {'absent': absent})
+  for cond in (None, {'absent': absent}, {'absent': absent, 'augment': zeros}):
+    got = told.apply({'params': params}, noise, cond)
+    np.testing.assert_array_equal(got, want)
+  moved = told.apply({'params': params}, noise, {
+      'absent': absent, 'augment': zeros.at[1, 3].set(1)}) - want
+  assert np.abs(moved[1]).max() > 1e-3 and not moved[0].any()

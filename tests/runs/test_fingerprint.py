@@ -126,7 +126,7 @@ KINDS = {
          'labels': _IMAGES,
          'network': _IMAGES,
          'shape': _IMAGES, 'attention_levels': _IMAGES, 'groups': _IMAGES,
-         'horizontal_flip': _IMAGES, 'crop': _IMAGES,
+         'horizontal_flip': _IMAGES, 'crop': _IMAGES, 'augment': _IMAGES,
          'head_dim': _DIT, 'patch_size': _DIT,
          'guidance_log_snr': {'guidance': 2.0},
          'vector_mean': _NUMBERS, 'vector_std': _NUMBERS,

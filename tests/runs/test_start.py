@@ -96,6 +96,28 @@ def test_the_embedding_of_other_classes_begins_afresh(names, others, caplog):
             sign * len(others) if same else len(names))))
 
 
+@pytest.mark.parametrize('here, there', [
+    (True, False), (False, True), (True, True)])
+def test_a_model_of_changed_images_begins_where_one_of_unchanged_is(
+    here, there):
+  """And the other way round: what tells the changes is all that may differ."""
+
+  def state(number, changes):
+    params = {'dense': np.full(2, number)}
+    if changes:
+      params['augment'] = {'kernel': np.full((9, 2), number)}
+    return init_state(params, optax.identity(), ('ema',))
+
+  begun = start.started(state(1, here), start.Start(
+      'runs/a', (), state(2, there).params, state(3, there).params), ())
+  for tree, number in ((begun.params, 2), (begun.averages['ema'], 3)):
+    assert ('augment' in tree) == here
+    np.testing.assert_array_equal(tree['dense'], number)
+    if here:
+      np.testing.assert_array_equal(tree['augment']['kernel'],
+                                    number if there else 1)
+
+
 def test_all_that_does_not_fit_is_named(caplog):
   with pytest.raises(ValueError) as error:
     _started(('a',), ('b',), width=3)
