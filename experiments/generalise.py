@@ -6,12 +6,12 @@
 
 Trains two diffusion models on disjoint halves of n images each, for a few
 numbers n, and draws from both by the probability-flow ODE from the same noise
-(after arXiv:2310.02557). Few images are copied, and the two have nothing in
-common; of many both make the same picture, which is in neither half. Writes
-how similar the two models' samples are to each other and to their training
-images, with 95 % intervals, to report.json and a figure. Each model is a run
-in <workdir>/n_<n>/a or b, with its samples. What is done is kept: the same
-command again goes on where it was stopped.
+(after arXiv:2310.02557). Models of few images copy them, so that the two
+differ; those of many make nearly the same picture, which is in neither half.
+Writes how similar the two models' samples are to each other and to their
+training images, with 95 % intervals, to report.json and a figure. Each model is
+a run in <workdir>/n_<n>/a or b, with its samples. What is done is kept: the
+same command again goes on where it was stopped, and may add sizes.
 """
 
 from absl import flags as absl_flags

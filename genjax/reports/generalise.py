@@ -45,11 +45,11 @@ _STREAM = 5  # of the order in which images are divided
 
 # Field of `Generalisation` -> what the figure calls it, and its colour.
 _CURVES = {
-    'same_noise': ('A and B from the same noise', figures.BLUE),
+    'same_noise': ('samples of A and B from the same noise', figures.BLUE),
     'nearest': ('samples and their most similar training image',
                 figures.ORANGE),
-    'fresh': ('images of B and the most similar of A', figures.GREEN),
-    'other_noise': ('A and B from other noise', figures.GREY),
+    'fresh': ('training images of B and the most similar of A', figures.GREEN),
+    'other_noise': ('samples of A and B from different noise', figures.GREY),
 }
 
 
@@ -63,9 +63,11 @@ class Settings:
   held_out: float | None = fields.held_out()
   labels: str = fields.labels()
   cache: float = fields.cache()
-  conditional: bool = fields.conditional()
+  conditional: bool = setting(False, help='Whether the models are told the '
+                              'class of an image, where there are classes; '
+                              'samples of one class are alike by that alone.')
   sizes: tuple[int, ...] = setting(
-      (20, 60, 200, 600), low=2, high=10**7, lengths=(1, 12), distinct=True,
+      (20, 60, 200, 700), low=2, high=10**7, lengths=(1, 12), distinct=True,
       free=True, help='Numbers of training images of each of the two models, '
       'such as 20,60; others may be added later.')
   num_samples: int = setting(200, low=4, high=10**5, help='Samples of each '
@@ -160,7 +162,7 @@ def _folder(workdir: str, size: int, side: int) -> str:
 
 def draw(
     train: Train, parts: Sequence[Source], label: np.ndarray | None,
-    workdir: str, num: int, seed: int
+    workdir: str, num: int, seed: int, say: Callable[[str], None]
 ) -> list[np.ndarray]:
   """Samples of both models from the same noise, each uint8 [N, H, W, C].
 
@@ -173,11 +175,13 @@ def draw(
     workdir: of the study.
     num: N.
     seed: of the noise.
+    say: is told what is trained, in a line.
   """
   found = []
   for side, source in enumerate(parts):
     path = os.path.join(_folder(workdir, len(source), side), _SAMPLES)
     if not os.path.exists(path):
+      say(f'model {SIDES[side]} of {len(source)} images')
       x = train(source, side)(keys.key(seed, 'sample'), (num,), told(label))
       sample_files.write_samples(path, pipeline.to_uint8(np.asarray(x)), label,
                                  sources.class_names(source))
@@ -218,7 +222,7 @@ def study(
     label = (labels_for(parts[0], settings.num_samples)
              if settings.conditional else None)
     images = draw(train, parts, label, workdir, settings.num_samples,
-                  settings.seed)
+                  settings.seed, say)
     samples = [pipeline.to_model_range(image) for image in images]
     sets = [pipeline.full_batch(part)['x'] for part in parts]
     likeness = generalisation(samples, sets, mean)

@@ -21,7 +21,7 @@ def small(few_sampling_steps):
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(diffusion.RECIPES, 'digits', {
         **diffusion.RECIPES['digits'], 'network': 'dit', 'width': (8,),
-        'batch_size': 8, 'sampling_steps': 2})
+        'batch_size': 8, 'guidance': 1.0})
     yield
 
 
@@ -32,7 +32,8 @@ def found_in(workdir):
 def test_a_study_that_was_stopped_goes_on_and_is_kept(
     run, tmp_path, stop_at, files_of):
   workdir = tmp_path / 'run'
-  words = f'--workdir={workdir}', '--steps=3', '--num_samples=4'
+  words = (f'--workdir={workdir}', '--steps=3', '--conditional',
+           '--num_samples=4')
   with stop_at(2):
     result = run(generalise, *words, '--sizes=6')
   assert result.code == 0 and 'the same command goes on' in result.out

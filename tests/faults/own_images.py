@@ -77,7 +77,7 @@ FAULTS = (
           'zip(samples, train[::-1])]', room('metrics/generalisation')),
     Fault('generalise: halves that overlap', GENERALISE,
           'rows[:len(rows) // 2 * 2].reshape(-1, 2)',
-          'np.stack([rows, rows[::-1]], 1)[:len(rows) // 2]',
+          'np.stack([rows, np.roll(rows, 1)], 1)[:len(rows) // 2]',
           room('reports/generalise')),
     Fault('generalise: halves class by class', GENERALISE,
           'np.argsort(np.concatenate(places),', 'np.argsort(0 * np.concatenate('

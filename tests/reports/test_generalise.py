@@ -152,7 +152,7 @@ def test_models_are_told_the_same_classes_twice_each(tmp_path):
 
     return sample
 
-  study(train, tmp_path, source, sizes=(4, 20))
+  study(train, tmp_path, source, sizes=(4, 20), conditional=True)
   for (key, label, mine, part), (other_key, other_label, other, _) in (
       asked[:2], asked[2:]):
     assert (key == other_key).all() and (label == other_label).all()
