@@ -9,9 +9,10 @@ numbers n, and draws from both by the probability-flow ODE from the same noise
 (after arXiv:2310.02557). Models of few images copy them, so that the two
 differ; those of many make nearly the same picture, which is in neither half.
 Writes how similar the two models' samples are to each other and to their
-training images, with 95 % intervals, to report.json and a figure. Each model is
-a run in <workdir>/n_<n>/a or b, with its samples. What is done is kept: the
-same command again goes on where it was stopped, and may add sizes.
+training images, beside what models that only copy and fresh images have, with
+95 % intervals, to report.json and a figure. Each model is a run in
+<workdir>/n_<n>/a or b, with its samples. What is done is kept: the same command
+again goes on where it was stopped, and may add sizes.
 """
 
 from absl import flags as absl_flags
@@ -20,6 +21,7 @@ from experiments import app
 from experiments import flags
 from genjax.data.identity import identify
 from genjax.reports import generalise
+from genjax.reports import generalise_models
 from genjax.reports.table import as_text
 from genjax.runs import workdir as workdirs
 from genjax.runs.settings import check_settings
@@ -40,8 +42,8 @@ def main() -> None:
       workdir, 'generalise', settings,
       identify(source, workdirs.known_files(workdir)))
   table, verdicts = generalise.report(
-      settings, generalise.trainer(recipe, workdir), source, halves, workdir,
-      print)
+      settings, generalise_models.trainer(recipe, print),
+      generalise_models.copier(recipe), source, halves, workdir, print)
   print('', as_text(table), '', *verdicts, sep='\n')
   print(f'mean similarities of {settings.num_samples} samples of each model, '
         'with 95 % intervals; wrote report.json and figures/generalise.png to '

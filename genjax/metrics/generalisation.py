@@ -20,13 +20,15 @@ _CHUNK = 2**24  # numbers of a training set that are held in float64 at a time
 class Generalisation(NamedTuple):
   """Mean similarities in [-1, 1], each with its 95 % interval.
 
-  The first is 1 of two models that are one function of the noise, and as
-  `other_noise` of two that have nothing in common but what they are told. The
-  third is 1 of models that copy, and as the last of models that draw what is
+  `same_noise` is 1 of two models that are one function of the noise, and as
+  `copies` of two that copy: the noise says which training image is near, and
+  the more there are, the more alike are those that are near in both sets.
+  `nearest` is 1 of models that copy, and as `fresh` of models that draw what is
   as far from their data as further data are.
   """
 
   same_noise: Estimate  # of the two models' samples from the same noise
+  copies: Estimate  # the same of models that copy and do nothing else
   other_noise: Estimate  # of the two models' samples from different noise
   nearest: Estimate  # of samples and their most similar training image
   fresh: Estimate  # of images of a set and their most similar of the other
@@ -87,8 +89,8 @@ def most_similar(
 
 
 def generalisation(
-    samples: Sequence[np.ndarray], train: Sequence[np.ndarray],
-    mean: np.ndarray
+    samples: Sequence[np.ndarray], copies: Sequence[np.ndarray],
+    train: Sequence[np.ndarray], mean: np.ndarray
 ) -> Generalisation:
   """Compares two models that were trained on disjoint sets.
 
@@ -99,6 +101,8 @@ def generalisation(
 
   Args:
     samples: of the two models, each [N, ...], N even and at least 4.
+    copies: what the exact denoisers of the two sets draw from the same noise,
+      each [N, ...].
     train: what each was trained on, [M, ...], M >= 2. Of the second set as
       many images as there are samples are compared with the first.
     mean: [...], of the data.
@@ -113,6 +117,7 @@ def generalisation(
       b.shape), mean)
   return Generalisation(
       of_mean(similarity(a, b, mean)),
+      of_mean(similarity(copies[0], copies[1], mean)),
       of_mean(crossed.reshape(-1, 2).mean(1)),
       of_mean(np.mean([most_similar(x, own, mean)[0]
                        for x, own in zip(samples, train)], axis=0)),

@@ -3,12 +3,11 @@
 import dataclasses
 import glob
 import os
-from typing import Callable, Mapping, Protocol, Sequence
+from typing import Callable, Mapping, Sequence
 
 import numpy as np
 
 from genjax.checks import check
-from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import sample_files
 from genjax.data import sources
@@ -17,6 +16,7 @@ from genjax.metrics.generalisation import Generalisation
 from genjax.metrics.generalisation import most_similar
 from genjax.reports import image_sets
 from genjax.reports.draws import told
+from genjax.reports.generalise_models import Make
 from genjax.reports.table import Column
 from genjax.reports.table import make_table
 from genjax.reports.table import records
@@ -24,13 +24,9 @@ from genjax.reports.table import Table
 from genjax.runs import diffusion_settings
 from genjax.runs import fields
 from genjax.runs import keys
-from genjax.runs.diffusion import TASK
 from genjax.runs.diffusion_choice import begun
 from genjax.runs.diffusion_choice import resolve
-from genjax.runs.fit import fit_run
-from genjax.runs.open import open_run
 from genjax.runs.settings import setting
-from genjax.runs.task import Sample
 from genjax.runs.workdir import write_json
 from genjax.types import Source
 from genjax.viz import figures
@@ -38,18 +34,22 @@ from genjax.viz import panels
 from genjax.viz.sample_pairs import save_sample_pairs
 
 SIDES = ('a', 'b')  # the halves, and the models trained on them
-_SAMPLES = 'samples.npz'
 _SHOWN = 16  # noises of each size in the figure
 _MOST = 10_000  # images of which the mean picture is taken
 _STREAM = 5  # of the order in which images are divided
 
-# Field of `Generalisation` -> what the figure calls it, and its colour.
+# Field of `Generalisation` -> how the figure draws it, and what it is called:
+# what is measured, and in its colour what it is compared with.
 _CURVES = {
-    'same_noise': ('samples of A and B from the same noise', figures.BLUE),
-    'nearest': ('samples and their most similar training image',
-                figures.ORANGE),
-    'fresh': ('training images of B and the most similar of A', figures.GREEN),
-    'other_noise': ('samples of A and B from different noise', figures.GREY),
+    'same_noise': ('marked', figures.BLUE,
+                   'samples of A and B from the same noise'),
+    'copies': ('dashed', figures.BLUE, 'the same of models that only copy'),
+    'nearest': ('marked', figures.ORANGE,
+                'samples and their most similar training image'),
+    'fresh': ('dashed', figures.ORANGE,
+              'images of half B and the most similar of half A'),
+    'other_noise': ('dashed', figures.GREY,
+                    'samples of A and B from different noise'),
 }
 
 
@@ -76,13 +76,6 @@ class Settings:
                               "each model; absent, the recipe's.")
   # Of each seed come two, one a model.
   seed: int = fields.seed(high=2**30 - 1)
-
-
-class Train(Protocol):
-  """(images, side 0 or 1) -> what draws from a model of them."""
-
-  def __call__(self, source: Source, side: int) -> Sample:
-    ...
 
 
 def open_study(
@@ -140,49 +133,28 @@ def divide(source: Source, sizes: Sequence[int], seed: int) -> np.ndarray:
   return found
 
 
-def trainer(recipe: diffusion_settings.Settings, workdir: str) -> Train:
-  """Trains diffusion models, each a run in a folder of its own.
-
-  The two begin with other weights, and see their images in another order.
-  """
-
-  def train(source, side):
-    folder = _folder(workdir, len(source), side)
-    fit_run(TASK, dataclasses.replace(
-        recipe, seed=2 * recipe.seed + side, num_examples=len(source)),
-            named.Data(source, None), folder)
-    return open_run(folder).sample
-
-  return train
-
-
-def _folder(workdir: str, size: int, side: int) -> str:
-  return os.path.join(workdir, f'n_{size}', SIDES[side])
-
-
 def draw(
-    train: Train, parts: Sequence[Source], label: np.ndarray | None,
-    workdir: str, num: int, seed: int, say: Callable[[str], None]
+    make: Make, parts: Sequence[Source], label: np.ndarray | None,
+    folders: Sequence[str], name: str, settings: Settings
 ) -> list[np.ndarray]:
   """Samples of both models from the same noise, each uint8 [N, H, W, C].
 
   Those that were drawn before are read.
 
   Args:
-    train: how models are trained.
-    parts: what each is trained on.
+    make: how models are made.
+    parts: what each is made of.
     label: int [N] that both are told; None of models that are told none.
-    workdir: of the study.
-    num: N.
-    seed: of the noise.
-    say: is told what is trained, in a line.
+    folders: where the samples of each are kept.
+    name: of the file there.
+    settings: of the study, which say the seed of the noise and N.
   """
-  found = []
-  for side, source in enumerate(parts):
-    path = os.path.join(_folder(workdir, len(source), side), _SAMPLES)
+  found, num = [], settings.num_samples
+  for side, (source, folder) in enumerate(zip(parts, folders)):
+    path = os.path.join(folder, name)
     if not os.path.exists(path):
-      say(f'model {SIDES[side]} of {len(source)} images')
-      x = train(source, side)(keys.key(seed, 'sample'), (num,), told(label))
+      x = make(source, folder, 2 * settings.seed + side)(
+          keys.key(settings.seed, 'sample'), (num,), told(label))
       sample_files.write_samples(path, pipeline.to_uint8(np.asarray(x)), label,
                                  sources.class_names(source))
     found.append(sample_files.read_samples(
@@ -199,8 +171,8 @@ def labels_for(source: Source, num: int) -> np.ndarray | None:
 
 
 def study(
-    settings: Settings, train: Train, source: Source, halves: np.ndarray,
-    workdir: str, say: Callable[[str], None]
+    settings: Settings, train: Make, copy: Make, source: Source,
+    halves: np.ndarray, workdir: str, say: Callable[[str], None]
 ) -> dict[int, tuple[Generalisation, np.ndarray]]:
   """n -> likeness, and pictures uint8 [4, P, H, W, C] to show, for each size.
 
@@ -210,6 +182,7 @@ def study(
   Args:
     settings: of the study.
     train: how models are trained.
+    copy: makes models that copy.
     source: the images.
     halves: of them, int [2, P], see `divide`.
     workdir: of the study; what was drawn before is read.
@@ -221,11 +194,14 @@ def study(
     parts = [sources.subset(source, rows[:size]) for rows in halves]
     label = (labels_for(parts[0], settings.num_samples)
              if settings.conditional else None)
-    images = draw(train, parts, label, workdir, settings.num_samples,
-                  settings.seed, say)
-    samples = [pipeline.to_model_range(image) for image in images]
+    folders = [os.path.join(workdir, f'n_{size}', side) for side in SIDES]
+    images, copied = (
+        draw(make, parts, label, folders, f'{name}.npz', settings)
+        for name, make in (('samples', train), ('copies', copy)))
+    samples, copies = ([pipeline.to_model_range(image) for image in of_model]
+                       for of_model in (images, copied))
     sets = [pipeline.full_batch(part)['x'] for part in parts]
-    likeness = generalisation(samples, sets, mean)
+    likeness = generalisation(samples, copies, sets, mean)
     shown = np.s_[:2 * _SHOWN:2]  # one of the two that are told the same
     near = [pipeline.to_uint8(own[most_similar(x[shown], own, mean)[1]])
             for x, own in zip(samples, sets)]
@@ -242,6 +218,8 @@ def verdicts(found: Mapping[int, Generalisation]) -> list[str]:
   said = {
       'samples are more like a training image than fresh images are':
           lambda g: g.nearest.low > g.fresh.high,
+      'the two models agree more from the same noise than models that only '
+      'copy': lambda g: g.same_noise.low > g.copies.high,
       'samples of the two models are more like each other than like their '
       'training images': lambda g: g.same_noise.low > g.nearest.high}
   return [f'{line}: ' + (', '.join(
@@ -250,8 +228,8 @@ def verdicts(found: Mapping[int, Generalisation]) -> list[str]:
 
 
 def report(
-    settings: Settings, train: Train, source: Source, halves: np.ndarray,
-    workdir: str, say: Callable[[str], None]
+    settings: Settings, train: Make, copy: Make, source: Source,
+    halves: np.ndarray, workdir: str, say: Callable[[str], None]
 ) -> tuple[Table, list[str]]:
   """Runs or finishes the study; writes report.json and a figure.
 
@@ -260,7 +238,7 @@ def report(
   Returns:
     A table with a row for every size, and the verdicts.
   """
-  found = study(settings, train, source, halves, workdir, say)
+  found = study(settings, train, copy, source, halves, workdir, say)
   likeness = {size: pair[0] for size, pair in found.items()}
   table = make_table(
       [Column('size', 'images each'),
@@ -281,11 +259,11 @@ def save_figure(
 ) -> None:
   """Writes the pictures of each size, and the similarities over the sizes."""
   size, layers = np.array(list(found)), []
-  for name, (label, color) in _CURVES.items():
+  for name, (kind, color, label) in _CURVES.items():
     value, low, high = np.transpose([
         getattr(likeness, name) for likeness, _ in found.values()])
     layers += [panels.Layer('band', size, np.stack([low, high]), color=color),
-               panels.Layer('marked', size, value, label, color)]
+               panels.Layer(kind, size, value, label, color)]
   save_sample_pairs(
       path, {f'{n} training images each': pictures
              for n, (_, pictures) in found.items()},

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import generalise
+from genjax.metrics.generalisation import Generalisation
 from genjax.runs import diffusion
 from genjax.runs import open_run
 from genjax.runs import workdir as workdirs
@@ -46,7 +47,8 @@ def test_a_study_that_was_stopped_goes_on_and_is_kept(
   row, before = found_in(workdir)['6'], files_of(workdir / 'n_6')
   for side in 'ab':
     (workdir / 'n_4' / side).mkdir(parents=True)
-    shutil.copy(workdir / 'n_6' / side / 'samples.npz', workdir / 'n_4' / side)
+    for name in ('samples.npz', 'copies.npz'):
+      shutil.copy(workdir / 'n_6' / side / name, workdir / 'n_4' / side)
   result = run(generalise, *words, '--sizes=6,4')
   assert result.code == 0, result.err
   found = found_in(workdir)
@@ -60,7 +62,7 @@ def test_a_study_that_was_stopped_goes_on_and_is_kept(
 def check_finished(workdir, result):
   """Whether there are two runs of other images, samples, and a report."""
   row = found_in(workdir)['6']
-  assert list(row) == ['size', 'same_noise', 'other_noise', 'nearest', 'fresh']
+  assert list(row) == ['size', *Generalisation._fields]
   # Three steps teach nothing: both models give the noise, blurred.
   assert row['same_noise']['value'] > row['other_noise']['value']
   assert 'at no size' in result.out and 'wrote report.json' in result.out

@@ -18,6 +18,10 @@ def draws(seed, *sizes):
   return [MEAN + rng.normal(size=(n, *SHAPE)) for n in sizes]
 
 
+def compared(samples, train, copies=None):
+  return of.generalisation(samples, copies or samples, train, MEAN)
+
+
 def test_similarity_is_the_cosine_of_the_angle_at_the_mean():
   z = np.zeros((3, *SHAPE))
   z[:, 0, 0, 0] = 2
@@ -81,12 +85,13 @@ def test_what_has_no_direction_is_no_number(monkeypatch):
 def test_one_model_of_its_data_agrees_and_two_that_copy_do_not():
   first, second = draws(5, 40, 40)
   rows = np.random.default_rng(6).integers(0, 40, (2, 200))
-  agree = of.generalisation((first, first), (first, second), MEAN)
+  agree = compared((first, first), (first, second))
   np.testing.assert_allclose(agree.same_noise, 1, atol=1e-12)
   assert agree.other_noise.low < 0 < agree.other_noise.high
-  copy = of.generalisation((first[rows[0]], second[rows[1]]),
-                           (first, second), MEAN)
+  copy = compared((first[rows[0]], second[rows[1]]), (first, second),
+                  (first, first))
   np.testing.assert_allclose(copy.nearest, 1, atol=1e-12)
+  np.testing.assert_allclose(copy.copies, 1, atol=1e-12)
   # Four standard errors: of 200 pairs each has variance 1 / D.
   assert abs(copy.same_noise.value) < 4 / math.sqrt(200 * DIM)
   assert abs(copy.other_noise.value) < 4 / math.sqrt(200 * DIM)
@@ -100,12 +105,12 @@ def test_samples_of_other_noise_are_told_the_same():
   """Two classes, each its own direction: all that other noise shares."""
   axes = np.eye(DIM)[:2].reshape(2, *SHAPE)
   a = MEAN + axes[np.array([0, 0, 1, 1])]
-  found = of.generalisation((a, a), (a, a), MEAN)
+  found = compared((a, a), (a, a))
   assert found.other_noise == found.same_noise == (1, 1, 1)
-  found = of.generalisation((a, a[[2, 3, 0, 1]]), (a, a), MEAN)
+  found = compared((a, a[[2, 3, 0, 1]]), (a, a))
   assert found.other_noise == found.same_noise == (0, 0, 0)
   b = MEAN + axes[np.array([0, 1, 1, 0])]  # of either class a pair crossed
-  found = of.generalisation((a, b), (a, a), MEAN)
+  found = compared((a, b), (a, a))
   assert found.same_noise.value == found.other_noise.value == 0.5
   assert found.same_noise.high > 1 and found.other_noise == (0.5, 0.5, 0.5)
 
@@ -115,9 +120,9 @@ def test_samples_of_other_noise_are_told_the_same():
     lambda a: of.similarity(a, a, MEAN[0]),
     lambda a: of.most_similar(a, a[:0], MEAN),
     lambda a: of.most_similar(a, a[:, :2], MEAN),
-    lambda a: of.generalisation((a[:5], a[:5]), (a, a), MEAN),
-    lambda a: of.generalisation((a[:2], a[:2]), (a, a), MEAN),
-    lambda a: of.generalisation((a, a), (a, a[:1]), MEAN)])
+    lambda a: compared((a[:5], a[:5]), (a, a)),
+    lambda a: compared((a[:2], a[:2]), (a, a)),
+    lambda a: compared((a, a), (a, a[:1]))])
 def test_what_does_not_fit_is_refused(call):
   with pytest.raises(ValueError, match='must'):
     call(draws(8, 6)[0])

@@ -13,8 +13,11 @@ from genjax.diffusion import samplers
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.generalisation import Generalisation
 from genjax.reports import generalise
+from genjax.reports import generalise_models
+from genjax.runs import diffusion_settings
 
-SHAPE = (6, 6, 3)
+RECIPE = diffusion_settings.Settings(shape=(6, 6, 3))
+SHAPE = RECIPE.shape
 DIM = 108
 EDM = process.edm(0.01, 20.0)
 
@@ -35,8 +38,8 @@ def exact_trainer(truth):
     return samplers.sample(key_steps, samplers.dpm_solver_2m(EDM),
                            truth(points), x, EDM.grid(18), index=index).x
 
-  def train(source, side):
-    del side
+  def make(source, folder, seed):
+    del folder, seed
     points = pipeline.full_batch(source)['x'].reshape(-1, DIM)
 
     def sample(key, shape=(), cond=None):
@@ -45,20 +48,30 @@ def exact_trainer(truth):
 
     return sample
 
-  return train
+  return make
 
 
-def study(train, workdir, source, **values):
+def repeat(source, folder, seed):
+  """A model that gives its images in turn."""
+  del folder, seed
+  return lambda key, shape, cond: pipeline.full_batch(source)['x'][
+      np.arange(*shape) % len(source)]
+
+
+def study(train, workdir, source, copy=repeat, **values):
   settings = generalise.Settings(num_samples=60, **values)
   halves = generalise.divide(source, settings.sizes, settings.seed)
-  return generalise.study(settings, train, source, halves, str(workdir),
+  return generalise.study(settings, train, copy, source, halves, str(workdir),
                           lambda line: None)
 
 
 def test_exact_denoisers_of_two_finite_sets_copy_and_do_not_agree(tmp_path):
   found = study(exact_trainer(lambda x: exact.finite_dataset(EDM, x).denoiser),
-                tmp_path, source_of(80), sizes=(8,))
+                tmp_path, source_of(80), generalise_models.copier(RECIPE),
+                sizes=(8,))
   likeness, pictures = found[8]
+  # The same by the road of the runs.
+  np.testing.assert_allclose(likeness.copies, likeness.same_noise, atol=1e-3)
   # Every sample is a training image, up to a level of 255.
   assert likeness.nearest.low > 1 - 2e-5
   np.testing.assert_allclose(pictures[0], pictures[1], atol=1)
@@ -91,18 +104,18 @@ def test_exact_denoisers_of_one_law_draw_the_same_pictures(tmp_path):
 def test_what_was_drawn_is_not_drawn_again(tmp_path):
   source, calls = source_of(40), []
 
-  def train(part, side):
-    calls.append((len(part), side))
+  def train(part, folder, seed):
+    calls.append(folder)
     if len(calls) == 4:
       raise KeyboardInterrupt
-    return lambda key, shape, cond: pipeline.full_batch(part)['x'][
-        np.arange(*shape) % len(part)]
+    return repeat(part, folder, seed)
 
   with pytest.raises(KeyboardInterrupt):
     study(train, tmp_path, source, sizes=(5, 3))
   whole = study(train, tmp_path, source, sizes=(5, 3))
-  assert calls == [(3, 0), (3, 1), (5, 0), (5, 1), (5, 1)]
-  again = study(None, tmp_path, source, sizes=(5, 3))
+  assert [folder[-5:] for folder in calls] == [
+      'n_3/a', 'n_3/b', 'n_5/a', 'n_5/b', 'n_5/b']
+  again = study(None, tmp_path, source, None, sizes=(5, 3))
   for size in (3, 5):
     assert again[size][0] == whole[size][0]
     assert (again[size][1] == whole[size][1]).all()
@@ -142,12 +155,14 @@ def test_models_are_told_the_same_classes_twice_each(tmp_path):
   """And draw with the same key, of images of which they share none."""
   source, asked = classes((30, 20, 2)), []
 
-  def train(part, side):
+  def train(part, folder, seed):
+    del folder
+
     def sample(key, shape=(), cond=None):
-      assert len(asked) % 2 == side
+      assert len(asked) % 2 == seed  # of study 0
       asked.append((jax.random.key_data(key), np.asarray(cond['label']),
                     {x.tobytes() for x in part.arrays['image']}, part))
-      noise = np.random.default_rng(side).uniform(-1, 1, (*shape, 1, 2, 1))
+      noise = np.random.default_rng(seed).uniform(-1, 1, (*shape, 1, 2, 1))
       return noise.astype(np.float32)
 
     return sample
@@ -162,16 +177,32 @@ def test_models_are_told_the_same_classes_twice_each(tmp_path):
     assert set(label.tolist()) == set(held.tolist())
 
 
+def test_copiers_give_images_of_the_class_that_they_are_told(monkeypatch):
+  monkeypatch.setattr(generalise_models, '_BLOCK', 4)
+  image = source_of(9).arrays['image']
+  source = ArraySource({'image': image, 'label': np.arange(9) % 3},
+                       ('a', 'b', 'c'))
+  sample = generalise_models.copier(RECIPE)(source, '', 0)
+  asked = np.array([2, 0, 0, 2, 2, 0, 2, 2, 0])
+  found = pipeline.to_uint8(sample(jax.random.key(0), (9,), {'label': asked}))
+  away = np.abs(found[:, None].astype(int) - image).max((2, 3, 4))
+  assert away.min(1).max() <= 1
+  assert (away.argmin(1) % 3 == asked).all()
+  assert len(set(away.argmin(1))) > 3
+
+
 def test_verdicts_are_what_the_intervals_say():
   def about(**values):
     return Generalisation(**{name: Estimate(x, x - .04, x + .04)
                              for name, x in values.items()})
 
   said = generalise.verdicts({
-      20: about(same_noise=.5, other_noise=.46, nearest=.9, fresh=.7),
-      60: about(same_noise=.7, other_noise=.4, nearest=.72, fresh=.7),
-      200: about(same_noise=.9, other_noise=.4, nearest=.75, fresh=.74)})
-  assert [line.rpartition(': ')[2] for line in said] == ['20', '200']
-  assert generalise.verdicts({
-      20: about(same_noise=0, other_noise=0, nearest=0, fresh=0)
-  })[0].endswith('at no size')
+      20: about(same_noise=.5, copies=.46, other_noise=0, nearest=.9, fresh=.7),
+      60: about(same_noise=.7, copies=.6, other_noise=0, nearest=.72, fresh=.7),
+      200: about(same_noise=.9, copies=.6, other_noise=0, nearest=.7, fresh=.7)
+  })
+  assert [line.rpartition(': ')[2] for line in said] == [
+      '20', '60, 200', '200']
+  nothing = about(**dict.fromkeys(Generalisation._fields, 0))
+  assert all(line.endswith('at no size')
+             for line in generalise.verdicts({20: nothing}))
