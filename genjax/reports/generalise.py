@@ -1,4 +1,4 @@
-"""A study: do diffusion models of disjoint halves of the data become one?"""
+"""A study: how alike diffusion models of disjoint halves of the data become."""
 
 import dataclasses
 import glob
