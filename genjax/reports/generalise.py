@@ -218,6 +218,9 @@ def verdicts(found: Mapping[int, Generalisation]) -> list[str]:
   said = {
       'samples are more like a training image than fresh images are':
           lambda g: g.nearest.low > g.fresh.high,
+      'samples are less like any training image than fresh images are, as '
+      'those of models that have learnt too little are':
+          lambda g: g.nearest.high < g.fresh.low,
       'the two models agree more from the same noise than models that only '
       'copy': lambda g: g.same_noise.low > g.copies.high,
       'samples of the two models are more like each other than like their '

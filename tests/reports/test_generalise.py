@@ -199,10 +199,10 @@ def test_verdicts_are_what_the_intervals_say():
   said = generalise.verdicts({
       20: about(same_noise=.5, copies=.46, other_noise=0, nearest=.9, fresh=.7),
       60: about(same_noise=.7, copies=.6, other_noise=0, nearest=.72, fresh=.7),
-      200: about(same_noise=.9, copies=.6, other_noise=0, nearest=.7, fresh=.7)
+      200: about(same_noise=.9, copies=.6, other_noise=0, nearest=.6, fresh=.7)
   })
   assert [line.rpartition(': ')[2] for line in said] == [
-      '20', '60, 200', '200']
+      '20', '200', '60, 200', '200']
   nothing = about(**dict.fromkeys(Generalisation._fields, 0))
   assert all(line.endswith('at no size')
              for line in generalise.verdicts({20: nothing}))
