@@ -90,7 +90,7 @@ def save_panels(
   parts = figure.subfigures(len(rows), 1, squeeze=False)[:, 0]
   for part, row in zip(parts, rows):
     for axis, panel in zip(part.subplots(1, len(row), squeeze=False)[0], row):
-      _draw(axis, panel)
+      draw_panel(axis, panel)
   figures.save(path, figure)
 
 
@@ -126,7 +126,12 @@ def save_joint(path: str, joint: Joint, names: tuple[str, str]) -> None:
   figures.save(path, figure)
 
 
-def _draw(axis, panel: Panel):
+def draw_panel(axis: Any, panel: Panel) -> None:
+  """Draws `panel` on the axes of a figure.
+
+  Raises:
+    ValueError: a layer of an unknown kind.
+  """
   for layer in panel.layers:
     _add(axis, layer)
   axis.set_title(panel.title, fontsize=10)

@@ -7,6 +7,8 @@ COPYING, PROGRESS = 'genjax/metrics/copying.py', 'genjax/metrics/progress.py'
 FIT = 'genjax/runs/fit.py'
 MEASURE, RECIPE = 'genjax/runs/measure.py', 'genjax/runs/recipe.py'
 CLOCK = 'genjax/training/clock.py'
+LIKENESS = 'genjax/metrics/generalisation.py'
+GENERALISE = 'genjax/reports/generalise.py'
 
 FAULTS = (
     Fault('copying: nearer is farther', COPYING,
@@ -100,4 +102,37 @@ FAULTS = (
           'genjax/runs/diffusion_choice.py',
           'dataclasses.asdict(before) if before else', '',
           room('experiments/own_images')),
+    Fault('similarity: about black', LIKENESS, '.astype(np.float64) - mean)',
+          '.astype(np.float64))', room('metrics/generalisation')),
+    Fault('most similar: of the last chunk alone', LIKENESS,
+          '~(cosines[rows, here] <= best) & ~np.isnan(best)',
+          '~np.isnan(best)', room('metrics/generalisation')),
+    Fault('other noise: the same noise', LIKENESS, '[:, ::-1].reshape(',
+          '.reshape(', room('metrics/generalisation')),
+    Fault('nearest: of the other half', LIKENESS, 'zip(samples, train)]',
+          'zip(samples, train[::-1])]', room('metrics/generalisation')),
+    Fault('generalise: halves that overlap', GENERALISE,
+          'rows[:len(rows) // 2 * 2].reshape(-1, 2)',
+          'np.stack([rows, np.roll(rows, 1)], 1)[:len(rows) // 2]',
+          room('reports/generalise')),
+    Fault('generalise: halves class by class', GENERALISE,
+          'np.argsort(np.concatenate(places),', 'np.argsort(0 * np.concatenate('
+          'places),', room('reports/generalise')),
+    Fault('generalise: each model its own noise', GENERALISE,
+          "keys.key(settings.seed, 'sample')", "keys.key(side, 'sample')",
+          room('reports/generalise')),
+    Fault('generalise: one half for both', GENERALISE,
+          'rows[:size]) for rows in halves]',
+          'halves[0][:size]) for rows in halves]', room('reports/generalise')),
+    Fault('generalise: drawn anew', GENERALISE, 'if not os.path.exists(path):',
+          'if True:', room('reports/generalise')),
+    Fault('copies: of the trained models', LIKENESS,
+          'similarity(copies[0], copies[1], mean)', 'similarity(a, b, mean)',
+          room('metrics/generalisation')),
+    Fault('copies: of any class', 'genjax/reports/generalise_models.py',
+          "batch['x'][own == label]", "batch['x'][own == own]",
+          room('reports/generalise')),
+    Fault('copies: noise of the place in a class',
+          'genjax/reports/generalise_models.py', 'jnp.asarray(some)',
+          'jnp.arange(len(some))', room('reports/generalise')),
 )

@@ -6,6 +6,7 @@ import pytest
 
 from genjax.reports import augmentation
 from genjax.reports import evaluation
+from genjax.reports import generalise
 from genjax.reports import image_space
 from genjax.runs import classifier_data
 from genjax.runs import data
@@ -19,6 +20,8 @@ OPEN = {
     'classifier': lambda **chosen: classifier_data.open_data(chosen),
     'augmentation': lambda **chosen: data.open_data(
         augmentation.Settings(**chosen)),
+    'generalise': lambda **chosen: data.open_data(
+        generalise.Settings(**chosen)),
     'image space': lambda **chosen: data.open_data(
         image_space.Settings(**chosen)),
     'evaluation': lambda **chosen: data.open_data(
