@@ -54,6 +54,17 @@ def test_whole_pixels_are_a_shift_of_the_mirrored_image(right, down):
   np.testing.assert_array_equal(got, want)
 
 
+def test_beyond_its_borders_an_image_is_mirrored():
+  """As the middle of a larger image that was mirrored before."""
+  x = _images(2, 8, 16, 3)
+  wide = np.pad(x, [(0, 0), (24, 24), (24, 24), (0, 0)], 'reflect')
+  turned = dict(scale=-2.0, angle=0.4)
+  got = augment.changed(x, _change(2, right=0.3, down=0.9, **turned))
+  want = augment.changed(wide, _change(
+      2, right=0.3 * 16 / 64, down=0.9 * 8 / 56, **turned))
+  np.testing.assert_allclose(got, want[:, 24:-24, 24:-24], atol=1e-5)
+
+
 @pytest.mark.parametrize('quarters', [1, 2, -1])
 @pytest.mark.parametrize('side', [5, 6])
 def test_a_quarter_of_a_turn_is_rot90(side, quarters):
