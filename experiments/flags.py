@@ -86,15 +86,14 @@ def _items(rule: Rule, words: Any) -> Any:
 
 def define_drawing() -> None:
   """Flags of scripts that draw from a run: which weights, and how."""
-  flags.DEFINE_string('weights', 'ema', 'Which weights of the run are taken: '
-                      'raw, those of its last step; ema, their running '
-                      'average; ema:0.07, an average of that width, of a run '
-                      'trained with --ema_widths.')
+  flags.DEFINE_string('weights', 'ema', 'Weights to take: raw, of the last '
+                      'step; ema, their running average; ema:0.07, an average '
+                      'of that width, where --ema_widths kept some.')
   flags.DEFINE_enum('sampler', None, list(SAMPLERS), 'Method by which a '
                     "diffusion run draws; the run's own where absent.")
   flags.DEFINE_integer('steps', None, 'Number of steps in which a diffusion '
-                       "run draws a sample; the run's own where absent.",
-                       lower_bound=2, upper_bound=10**5)
+                       "run draws a sample; the run's own where absent.", 2,
+                       10**5)
   flags.DEFINE_float('rho', None, 'Power of the noise levels that a diffusion '
                      'run draws on, even in (noise over signal)^(1 / rho); the '
                      "run's own where absent.")
@@ -126,8 +125,7 @@ def opened() -> Run:
 
 
 def drawn_by(run: Run) -> dict[str, Any]:
-  """What samples of the run that `opened` gave depend on, beside their number.
-  """
+  """What samples of the run of `opened` depend on, beside their number."""
   names, values = ('sampling_steps', *_OF_DRAWING), flags.FLAGS
   return {'workdir': values.workdir, 'step': run.step,
           'weights': values.weights, 'seed': values.seed,
