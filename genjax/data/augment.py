@@ -100,8 +100,7 @@ def _resampled(x: np.ndarray, change: Change) -> np.ndarray:
   back = _undone(change)[..., None, None]
   columns = back[:, 0, 0] * at_x + back[:, 0, 1] * at_y + (width - 1) / 2
   rows = back[:, 1, 0] * at_x + back[:, 1, 1] * at_y + (height - 1) / 2
-  return np.clip(_interpolated(x, rows, columns),
-                 x.min((1, 2), keepdims=True), x.max((1, 2), keepdims=True))
+  return _interpolated(x, rows, columns)
 
 
 def _undone(change: Change) -> np.ndarray:
@@ -121,7 +120,10 @@ def _undone(change: Change) -> np.ndarray:
 def _interpolated(
     x: np.ndarray, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-  """Values of x [B, H, W, C] at rows and columns [B, H, W]."""
+  """Values of x [B, H, W, C] at rows and columns [B, H, W].
+
+  Within those of each channel, beyond which cubics overshoot at edges.
+  """
   number, height, width, channels = x.shape
   row, row_weights = _taps(rows, height)
   column, column_weights = _taps(columns, width)
@@ -135,7 +137,10 @@ def _interpolated(
     at, weight = first + i * (width + 3) + j, row_weights[i] * column_weights[j]
     for channel in range(channels):
       found[channel] += weight * flat[channel].take(at, mode='clip')
-  return np.moveaxis(found, 0, -1)
+  values = flat.reshape(channels, number, -1)
+  low, high = (bound(axis=-1)[..., None, None]
+               for bound in (values.min, values.max))
+  return np.moveaxis(np.clip(found, low, high), 0, -1)
 
 
 def _taps(at: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
