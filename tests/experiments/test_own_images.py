@@ -145,8 +145,8 @@ def trained(request, run, write_run, tmp_path_factory):
   np.save(path, x)
   if request.param == '1-D':  # what training draws is drawn of it too
     result = run(train_diffusion, f'--workdir={workdir}', f'--data=npy:{path}',
-                 '--width=8', '--depth=1', '--patch_size=4', '--batch_size=8',
-                 '--steps=2', '--sampling_steps=2')
+                 '--preset=digits', '--network=dit', '--width=8', '--steps=2',
+                 '--patch_size=4', '--batch_size=8', '--held_out=0')
     assert result.code == 0, result.err
   else:
     write_run(workdir, 'digits', data=f'npy:{path}', network='dit', width=(8,),
@@ -234,38 +234,36 @@ def test_ends_of_a_path_are_taken_from_numbers_by_position(tmp_path):
     interpolate.read_image('first', f'{tmp_path}/a.png', source)
 
 
-@pytest.mark.parametrize('trained', NUMBERS, indirect=True)
+@pytest.mark.parametrize('trained', [*NUMBERS][1:], indirect=True)
 def test_samples_are_compared_in_the_range_of_the_data(trained, run, tmp_path):
   """Training data are their own nearest neighbours to a millionth of it."""
-  scale = trained.scale
-  settings = open_run(str(trained.workdir)).settings
-  own = scaled.from_model(scale, pipeline.full_batch(
-      run_data.open_data(settings).train)['x'])
-  np.savez(tmp_path / 'own.npz', own)
+  scale, data = trained.scale, f'npy:{trained.path}'
+  np.savez(tmp_path / 'own.npz', scaled.from_model(
+      scale, pipeline.full_batch(named.open_data(data).train)['x']))
   found = {}
-  for samples in ('own.npz', trained.workdir):
+  signals = len(trained.row.shape) == 2
+  for samples in ('own.npz', *[trained.workdir] * signals):
     out = tmp_path / f'of_{pathlib.Path(samples).stem}'
     result = run(evaluate, f'--samples={tmp_path / samples}',
-                 f'--data=npy:{trained.path}', f'--workdir={out}')
+                 f'--data={data}', f'--workdir={out}')
     assert (result.code, result.err) == (0, '')
     report = json.loads((out / 'report.json').read_text())
     assert report['range'] == [scale.low, scale.high]
     assert (out / 'figures' / 'evaluation.png').exists()
     found[out.name] = report['metrics']['nn_ratio_pixels']['samples']['value']
-  assert found['of_own'] < 1e-6 < .1 < found['of_run']
+  assert found['of_own'] < 1e-6 < .1 < found.get('of_run', 1)
 
 
-@pytest.mark.parametrize('trained', [*NUMBERS][1:], indirect=True)
-def test_numbers_are_drawn_in_figures(trained, run):
-  """Signals as curves, in more than one colour."""
+@pytest.mark.parametrize('trained', ['1-D'], indirect=True)
+def test_signals_are_drawn_in_figures(trained, run):
+  """As curves, each channel in a colour of its own."""
   result = run(forward_reverse, f'--workdir={trained.workdir}', '--steps=2')
   assert (result.code, result.err) == (0, '')
-  figures, signals = trained.workdir / 'figures', len(trained.row.shape) == 2
-  for name in ('forward_reverse', *['samples_0000002'] * signals):
-    with Image.open(figures / f'{name}.png') as image:
+  for name in ('forward_reverse', 'samples_0000002'):
+    with Image.open(trained.workdir / 'figures' / f'{name}.png') as image:
       colors = np.asarray(image.convert('RGB'), int)
-    assert colors.std() > 1
-    assert (np.ptp(colors, axis=-1).max() > 50) == signals
+    assert (colors[..., 0] > colors[..., 2] + 100).any()
+    assert (colors[..., 2] > colors[..., 0] + 100).any()
 
 
 def test_a_judge_of_the_classes_is_trained_after_the_model(monkeypatch):

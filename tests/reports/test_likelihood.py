@@ -13,8 +13,8 @@ from genjax.reports.roads import Effort
 from genjax.runs.diffusion_settings import Settings
 
 
-@pytest.mark.parametrize('shape', [(6, 8, 5), (16, 2)])
-@pytest.mark.parametrize('type_, levels', [('uint16', 4001), ('float32', None)])
+@pytest.mark.parametrize('shape, type_, levels', [
+    ((16, 2), 'uint16', 4001), ((6, 8, 5), 'float32', None)])
 def test_numbers_of_any_range_have_the_levels_of_whole_ones(
     shape, type_, levels, tmp_path):
   """Of a uniform density on [-1, 1] each whole number has the mass 1 / K."""

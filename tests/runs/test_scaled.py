@@ -12,6 +12,7 @@ from genjax.runs import diffusion
 from genjax.runs import diffusion_settings
 from genjax.runs import recipe
 from genjax.runs.data import scale_of
+from genjax.runs.diffusion_choice import resolve
 from genjax.runs.settings import check_settings
 from genjax.runs.settings import from_json
 from genjax.runs.settings import to_json
@@ -68,7 +69,7 @@ def test_half_a_scale_is_refused(damage):
 
 
 @pytest.mark.parametrize('accelerator', [False, True])
-@pytest.mark.parametrize('length', [1, 7, 64, 100, 101, 1000, 5003, 48000])
+@pytest.mark.parametrize('length', [1, 64, 101, 48000])
 def test_a_recipe_makes_a_network_that_signals_pass(length, accelerator):
   """In patches that are whole, and as near to 32 as the length allows."""
   shape = (length, 2)
@@ -80,11 +81,19 @@ def test_a_recipe_makes_a_network_that_signals_pass(length, accelerator):
   jax.eval_shape(lambda key: model.init(key, None), jax.random.key(0))
   number = length / settings.patch_size
   assert number == int(number)
-  if length in (64, 100, 1000, 48000):
+  if length in (64, 48000):
     assert 20 <= number <= 50
   told = recipe.choose(shape, 500, accelerator=accelerator,
                        chosen={'width': (24,), 'patch_size': 1})
   assert (24 % told['head_dim'], told['patch_size']) == (0, 1)
+
+
+def test_signals_in_a_file_are_trained_by_the_recipe_for_them(tmp_path):
+  np.save(tmp_path / 'x.npy', np.random.default_rng(0).normal(size=(30, 48, 2)))
+  settings, data, preset = resolve(None, {'data': f'npy:{tmp_path}/x.npy'})
+  assert (preset, settings.network, settings.shape) == ('auto', 'dit', (48, 2))
+  assert settings.patch_size == 2 and data.description.shape == (48, 2)
+  assert scale_of(settings) == data.scale
 
 
 @pytest.mark.parametrize('chosen, message', [
