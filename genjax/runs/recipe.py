@@ -35,12 +35,17 @@ def choose(
   small = side <= 8 and not (accelerator or signal)
   steps = 400_000 if accelerator else 6000 if small else 4000
   batch_size = chosen.get('batch_size', 256 if accelerator else 32)
+  # Where steps are few and dear, Muon's are worth more than they cost.
+  muon = chosen.get('optimizer', 'adam' if accelerator or small else 'muon'
+                    ) == 'muon'
   return {
       **(_dit(shape[0], accelerator, chosen.get('width')) if signal else
          _unet(shape[0], shape[1], accelerator, chosen.get('width'))
          if chosen.get('network', 'unet') == 'unet' else {}),
       'batch_size': batch_size,
-      'learning_rate': 4e-4 if accelerator else 5e-3 if small else 1e-3,
+      'optimizer': 'muon' if muon else 'adam',
+      'learning_rate': (4e-4 if accelerator else 6e-3 if muon else
+                        5e-3 if small else 1e-3),
       'warmup': 5000 if accelerator else 100,
       'ema_decay': 0.9999 if accelerator else 0.998,
       'dropout': 0.1 if num_examples < 2000 else 0.0,
@@ -97,7 +102,8 @@ def _dit(length: int, accelerator: bool, width: Any) -> dict[str, Any]:
 def described(settings: Any) -> str:
   """What was chosen, in one line."""
   return (f'{settings.network} of {", ".join(map(str, settings.width))} '
-          f'channels, batches of {settings.batch_size}, learning rate '
-          f'{settings.learning_rate:g}, {settings.steps} steps '
+          f'channels, {settings.optimizer} at a learning rate of '
+          f'{settings.learning_rate:g}, {settings.steps} steps of '
+          f'{settings.batch_size} images '
           f'({settings.steps * settings.batch_size / settings.num_examples:.3g}'
           f' passes over {settings.num_examples} examples)')

@@ -58,6 +58,8 @@ FAULTS = (
           'self._begun - spent) /', 'self._begun) /', room('training/clock')),
     Fault('time left: compiling goes on', CLOCK, 'if step >= self._since:',
           'if True:', room('training/clock')),
+    Fault('recipe: one learning rate for all', RECIPE, '6e-3 if muon else', '',
+          room('runs/recipe')),
     Fault('recipe: checkpoints at any cost', RECIPE,
           'max(steps // 8, spacing(batch_size, num_examples))', 'steps // 8',
           room('runs/recipe')),

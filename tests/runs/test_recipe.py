@@ -56,6 +56,18 @@ def test_samples_and_losses_of_a_checkpoint_are_a_twentieth_of_its_steps(
   assert drawing + 3 * num / 9 <= .05 * training
 
 
+def test_the_learning_rate_goes_with_the_optimizer():
+  """Muon's for half an hour of images on a CPU, Adam's for the rest."""
+  of = lambda side, accelerator=False, **chosen: [recipe.choose(
+      (side, side, 3), 500, accelerator=accelerator, chosen=chosen)[name]
+      for name in ('optimizer', 'learning_rate')]
+  assert of(32) == ['muon', 6e-3]
+  assert of(32, optimizer='adam') == ['adam', 1e-3]
+  assert of(8) == ['adam', 5e-3]
+  assert of(32, True) == ['adam', 4e-4]
+  assert of(32, learning_rate=2e-3) == ['muon', 2e-3]
+
+
 def test_what_is_chosen_wins_over_the_recipe():
   of = lambda **chosen: recipe.choose((32, 32, 3), 500, accelerator=False,
                                       chosen=chosen)
