@@ -98,7 +98,8 @@ def open_study(
   before = next(filter(None, map(begun, glob.glob(os.path.join(
       glob.escape(workdir), 'n_*', '[ab]')))), None)
   recipe, data, _ = resolve(None, chosen, before)
-  check(len(recipe.shape) == 3, 'data', 'must be images',
+  check(len(recipe.shape) == 3 and not recipe.value_range, 'data', 'must be '
+        'images of 8 bits',
         f'{settings.data!r} of shape {recipe.shape}')
   return recipe, data.train, divide(data.train, settings.sizes, settings.seed)
 
@@ -157,8 +158,8 @@ def draw(
           keys.key(settings.seed, 'sample'), (num,), told(label))
       sample_files.write_samples(path, pipeline.to_uint8(np.asarray(x)), label,
                                  sources.class_names(source))
-    found.append(sample_files.read_samples(
-        path, sources.describe(source)).arrays['image'])
+    found.append(sources.columns_of(sample_files.read_samples(
+        path, sources.describe(source)), np.arange(num))['image'])
   return found
 
 
