@@ -61,22 +61,20 @@ def to_model(scale: Scale, values: np.ndarray) -> np.ndarray:
 
 
 def from_model(scale: Scale, x: np.ndarray) -> np.ndarray:
-  """Numbers of the data's own type, of x in [-1, 1] or somewhat beyond.
+  """Numbers in [low, high], of the data's own type, of x in [-1, 1].
 
   Inverts `to_model`: of whole numbers exactly, of others within 2^-26 of the
-  range, but for their own rounding. Whole numbers are rounded, and what is out
-  of [low, high] is clipped, as of pixels; NaN is the lowest. Others go beyond
-  where x does, as far as their type reaches.
+  range, but for their own rounding. What is out of [-1, 1] is clipped, as for
+  pixels; whole numbers are rounded, and NaN is the lowest of them.
   """
-  share, wide = (np.asarray(x, np.float64) + 1) / 2, scale.high - scale.low
+  share = np.clip((np.asarray(x, np.float64) + 1) / 2, 0, 1)
+  wide = scale.high - scale.low
   # So that both ends come back as they are.
   values = np.where(share < 0.5, scale.low + share * wide,
                     scale.high - (1 - share) * wide)
   if scale.num_levels is not None:
     values = np.round(np.nan_to_num(values, nan=scale.low))
-    return np.clip(values, scale.low, scale.high).astype(scale.type)
-  most = np.finfo(scale.type).max
-  return np.clip(values, -most, most).astype(scale.type)
+  return values.astype(scale.type)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from genjax.runs.diffusion_settings import Settings
     ({'value_range': (100.0, 300.0), 'value_type': 'uint16'}, (1, 1, 1),
      np.uint16([100, 100, 200, 250, 300, 300])),
     ({'value_range': (-1.0, 3.0), 'value_type': 'float32'}, (1, 1),
-     np.float32([-3, -1, 1, 2, 3, 4]))])
+     np.float32([-1, -1, 1, 2, 3, 3]))])
 def test_samples_are_drawn_in_the_range_of_the_data(settings, shape, want):
   x = jnp.array([-2, -1, 0, .5, 1, 1.5]).reshape(6, *shape)
   run = types.SimpleNamespace(settings=Settings(**settings),
