@@ -1,8 +1,9 @@
 """The memory that a step takes is known, and told, before the first one."""
 
+import dataclasses
 import functools
 import os
-import re
+import types
 
 import jax
 import pytest
@@ -11,10 +12,18 @@ from genjax.runs import diffusion
 from genjax.runs import measure
 from genjax.runs.diffusion_choice import resolve
 from genjax.runs.fit import fit_run
+from genjax.runs.prepare import first_state
+from genjax.runs.prepare import prepare
 from genjax.training import leaves
+from genjax.training import parallel
 
 CHOSEN = {'data': 'toy:moons,points=64', 'width': (64,), 'depth': 2,
           'steps': 1}
+
+
+# One device: what several do is tested in tests/training.
+ONE = diffusion.TASK._replace(loss=lambda settings, model: diffusion.TASK.loss(
+    settings, model)._replace(devices=1))
 
 
 def _resolved(batch_size):
@@ -23,13 +32,17 @@ def _resolved(batch_size):
 
 @functools.cache
 def _needed(batch_size):
-  """Bytes that a step takes on a device."""
+  """Bytes that a step takes."""
   settings, data = _resolved(batch_size)
-  return measure.measure(diffusion.TASK, settings, data.train).memory
+  model, objective, compiled = prepare(ONE, settings)
+  key = jax.random.key(0)
+  state = first_state(key, settings, model, objective, data.train, 0)
+  return measure.check_memory(compiled, state, key, settings, objective,
+                              data.train)
 
 
 def test_a_step_needs_its_state_and_activations_in_proportion_to_the_batch():
-  size = 1024 * jax.device_count()
+  size = 1024
   one, two, four = (_needed(n * size) for n in (1, 2, 4))
   assert four - two == pytest.approx(2 * (two - one), rel=.2)
   settings, _ = _resolved(size)
@@ -41,28 +54,39 @@ def test_a_step_needs_its_state_and_activations_in_proportion_to_the_batch():
   assert 4 * params < 2 * one - two < 7 * params
 
 
-def test_a_step_that_does_not_fit_is_refused_before_anything_is_written(
+@pytest.mark.parametrize('fixed, each, parts, fits', [
+    (0, 10, 1, 100), (500, 10, 1, 50), (500, 10, 8, 48),
+    (999, 1, 1, 1), (1000, 1, 1, 0), (900, 50, 4, 0)])
+def test_the_largest_batch_that_fits_is_named(
+    monkeypatch, fixed, each, parts, fits):
+  """Of a step that takes `fixed` bytes and `each` an example, of 1,000."""
+  settings, data = _resolved(256)
+  objective = ONE.loss(settings, ONE.build(settings))
+
+  def program(state, key, batch):
+    size = len(batch['x'])
+    return types.SimpleNamespace(memory_analysis=lambda: types.SimpleNamespace(
+        argument_size_in_bytes=7, output_size_in_bytes=5,
+        alias_size_in_bytes=5, temp_size_in_bytes=fixed - 7 + each * size))
+
+  monkeypatch.setattr(measure, 'room', lambda: 1000)
+  compiled = parallel.Compiled(None, None, None, program)
+  said = (f'must be at most {fits} here' if fits
+          else 'is too large, and so is any: the network must be smaller')
+  with pytest.raises(ValueError, match=rf'^batch_size: {said}, got 256: a step '
+                     r'of it needs .* GiB where there are .*; micro_batches'):
+    measure.check_memory(
+        compiled, None, None,
+        dataclasses.replace(settings, micro_batches=parts), objective,
+        data.train)
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(
     tmp_path, monkeypatch):
-  """The message names a batch that fits; a sixteenth more would not."""
-  devices = jax.device_count()
-  limit = _needed(2048 * devices)
-  size = 4096 * devices
-  with monkeypatch.context() as patched:
-    patched.setattr(measure, 'room', lambda: limit)
-    with pytest.raises(ValueError, match=(
-        rf'^batch_size: must be at most \d+ here, got {size}: a step of it '
-        r'needs .* GiB where there are .*; micro_batches lower that too$'
-        )) as error:
-      fit_run(diffusion.TASK, *_resolved(size), str(tmp_path / 'run'))
-    patched.setattr(measure, 'room', lambda: 1)
-    with pytest.raises(ValueError, match=(
-        'batch_size: is too large, and so is any: the network must be')):
-      fit_run(diffusion.TASK, *_resolved(devices), str(tmp_path / 'run'))
+  monkeypatch.setattr(measure, 'room', lambda: 1)
+  with pytest.raises(ValueError, match='batch_size: is too large'):
+    fit_run(ONE, *_resolved(1), str(tmp_path / 'run'))
   assert not os.path.exists(tmp_path / 'run' / 'settings.json')
-  [said] = re.findall(r'at most (\d+)', str(error.value))
-  said = int(said)
-  assert said % devices == 0 and _needed(said) <= limit
-  assert _needed(said + said // 16 // devices * devices) > limit
 
 
 def test_a_machine_has_more_memory_than_this_test_takes():
