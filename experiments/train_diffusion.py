@@ -69,15 +69,17 @@ def main() -> None:
         'must be absent where --steps is given', values.minutes)
   before = begun(values.workdir)
   settings, data, preset = resolve(values.preset, chosen, before)
-  if preset == 'auto':
-    print(f'preset auto: {recipe.described(settings)}')
+  cost = None
   if before is not None:
     settings = settings if values.minutes is None else same_steps(
         settings, before)
   elif preset == 'auto' or values.minutes is not None:
     cost = measure(TASK, settings, data.train)
-    if values.minutes is not None:
-      settings = within(values.minutes, settings, cost, chosen)
+    settings = settings if values.minutes is None else within(
+        values.minutes, settings, cost, chosen)
+  if preset == 'auto':
+    print(f'preset auto: {recipe.described(settings)}')
+  if cost is not None:
     print(cost.described(settings.steps))
   train(settings, data, values.workdir)
   print(f'finished: {values.workdir} holds '

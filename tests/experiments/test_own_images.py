@@ -1,9 +1,11 @@
 """A stranger's folder of pictures: what hurts elsewhere, a row a pain."""
 
 import json
+import os
 import pathlib
 from typing import NamedTuple
 
+import chex
 import jax
 import numpy as np
 from PIL import Image
@@ -23,11 +25,16 @@ from genjax.data import pipeline
 from genjax.data import sample_files
 from genjax.data import scaled
 from genjax.runs import data as run_data
+from genjax.runs import diffusion
 from genjax.runs import keys
 from genjax.runs import workdir as workdirs
+from genjax.runs.diffusion_choice import resolve
+from genjax.runs.fit import fit_run
 from genjax.runs.fit import Stopped
 from genjax.runs.measure import Cost
 from genjax.runs.open import open_run
+from genjax.training.checkpoint import Checkpointer
+from genjax.training.loop import Hook
 
 pytestmark = pytest.mark.usefixtures('few_dots')
 
@@ -315,6 +322,45 @@ def test_minutes_are_counted_once_and_a_run_keeps_what_was_chosen(
   assert others == [first, first]
   run(train_diffusion, *args, '--minutes=1', '--steps=3').check_refusal(
       'train_diffusion', ['--minutes', 'absent where --steps'])
+
+
+class Killed(BaseException):
+  """The process is gone: nothing more is saved."""
+
+
+@pytest.mark.slow
+def test_a_run_killed_three_times_ends_as_the_unbroken_one(tmp_path):
+  """Weights, averages of every width, the best checkpoint, what was judged."""
+  np.save(tmp_path / 'x.npy', np.random.default_rng(0).integers(
+      0, 256, (60, 4, 4, 3)).astype(np.uint8))
+  settings, data, _ = resolve(None, {
+      'data': f'npy:{tmp_path}/x.npy', 'network': 'dit', 'width': (8,),
+      'depth': 1, 'patch_size': 2, 'head_dim': 8, 'batch_size': 16,
+      'optimizer': 'muon', 'ema_widths': (0.05, 0.1), 'steps': 12,
+      'save_every': 3, 'log_every': 3})
+  runs = [str(tmp_path / name) for name in ('whole', 'killed')]
+
+  def kill_at(at):
+    def kill(state, step):
+      if step == at:
+        raise Killed
+
+    return lambda session: [Hook(1, kill)]
+
+  fit_run(diffusion.TASK, settings, data, runs[0])
+  for at in (2, 5, 10):
+    with pytest.raises(Killed):
+      fit_run(diffusion.TASK, settings, data, runs[1], hooks=kill_at(at))
+  fit_run(diffusion.TASK, settings, data, runs[1])
+  for weights in ('raw', 'ema', 'ema:0.07'):
+    chex.assert_trees_all_equal(
+        *(open_run(workdir, weights).params for workdir in runs))
+  found = [Checkpointer(os.path.join(workdir, 'checkpoints'))
+           for workdir in runs]
+  assert found[0].steps() == found[1].steps()
+  assert found[0].best_step() == found[1].best_step()
+  chex.assert_trees_all_equal(*(
+      dict(np.load(os.path.join(workdir, 'losses.npz'))) for workdir in runs))
 
 
 @pytest.mark.slow

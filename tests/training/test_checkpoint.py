@@ -17,6 +17,8 @@ import pytest
 
 from genjax.training import leaves
 from genjax.training.checkpoint import Checkpointer
+from genjax.training.optimizers import make_optimizer
+from genjax.training.optimizers import OPTIMIZERS
 from genjax.training.parallel import make_mesh
 from genjax.training.state import init_state
 
@@ -35,6 +37,31 @@ def make_state(step):
 SMALL = jax.tree.map(np.array, init_state(np.zeros(2), optax.sgd(0.1)))
 TARGET = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), make_state(0))
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+def test_the_state_of_every_optimizer_comes_back(checkpointer, name):
+  """What it remembers is there after two steps; kernels and the rest."""
+  tx = make_optimizer(0.1, 10, name=name, warmup_steps=0)
+  state = init_state({'kernel': jnp.ones((3, 3, 2, 4)), 'bias': jnp.ones(4)},
+                     tx, ['ema'])
+
+  @jax.jit
+  def step(state, key):
+    grads = jax.tree.map(lambda x: jax.random.normal(key, x.shape),
+                         state.params)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    return state._replace(step=state.step + 1, opt_state=opt_state,
+                          params=optax.apply_updates(state.params, updates))
+
+  for key in jax.random.split(jax.random.key(0)):
+    state = step(state, key)
+  state = jax.tree.map(np.array, state)
+  checkpointer.save(2, state)
+  restored, _ = checkpointer.restore(jax.eval_shape(lambda: state))
+  chex.assert_trees_all_equal(restored, state)
+  assert any(np.any(x != 0) for x in jax.tree.leaves(restored.opt_state)
+             if np.shape(x) == (3, 3, 2, 4))
 
 
 @pytest.fixture
