@@ -31,6 +31,7 @@ from genjax.types import PyTree
 # What a path may not hold for orbax: it globs it, or takes it for a store's.
 _ODD = frozenset('[]*?\\:')
 _FROZEN = 'frozen'  # folder of what is written once a run
+_MARGIN = 2**20  # bytes that a checkpoint takes beside its arrays, at most
 
 
 class Checkpointer:
@@ -73,10 +74,12 @@ class Checkpointer:
       metric: a validation loss; the smallest finite one marks the best.
 
     Raises:
-      OSError: what has been written first cannot be read back.
+      OSError: the disk has no room for it, or what has been written first
+        cannot be read back.
     """
     manager, ocp = self._manager()
     manager.wait_until_finished()
+    self._check_room(step, state)
     for later in [s for s in manager.all_steps() if s >= step]:
       manager.delete(later)
     metrics = None
@@ -104,6 +107,19 @@ class Checkpointer:
         raise OSError(f'save: checkpoint {step} in {self._directory} cannot be '
                       f'read back ({fault})')
       self._proven = True
+
+  def _check_room(self, step: int, state: State) -> None:
+    """Raises OSError where the disk is too full: orbax would say it in pages.
+
+    Checkpoints of before are whole still.
+    """
+    size = _MARGIN + sum(x.nbytes for x in jax.tree.leaves(state))
+    free = shutil.disk_usage(self._directory).free
+    if size > free:
+      raise OSError(
+          f'save: checkpoint {step} takes {size / 2**20:.1f} MiB, and '
+          f'{self._directory} has room for {free / 2**20:.1f}: make room, and '
+          'the same command goes on')
 
   def restore(
       self, target: State, step: int | None = None

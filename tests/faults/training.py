@@ -63,6 +63,8 @@ FAULTS = (
     Fault('the wait for the last batch alone', 'genjax/training/meter.py',
           'self._waited += waited', 'self._waited = waited',
           room('training/loop')),
+    Fault('a full disk is written to', 'genjax/training/checkpoint.py',
+          'if size > free:', 'if size < 0:', room('training/checkpoint')),
     Fault('muon: convolutions have Adam', 'genjax/training/optimizers.py',
           'x.ndim not in (2, 3, 4)', 'x.ndim not in (2, 3)',
           room('training/optimizers')),

@@ -39,6 +39,25 @@ TARGET = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), make_state(0))
 
 
+def test_a_checkpoint_is_refused_where_the_disk_is_too_full(saved, monkeypatch):
+  """In a line, before anything is deleted or written."""
+  size = sum(x.nbytes for x in jax.tree.leaves(make_state(4)))
+  usage = shutil.disk_usage(saved)
+  before = sorted(os.listdir(saved))
+  with contextlib.closing(Checkpointer(saved)) as checkpointer:
+    monkeypatch.setattr(shutil, 'disk_usage',
+                        lambda path: usage._replace(free=size))
+    with pytest.raises(OSError, match=(
+        r'^save: checkpoint 3 takes 1\.\d MiB, and .*/checkpoints has room for '
+        r'0\.\d: make room, and the same command goes on$')):
+      checkpointer.save(3, make_state(4))
+    assert sorted(os.listdir(saved)) == before
+    monkeypatch.undo()
+    checkpointer.save(4, make_state(4))
+    checkpointer.wait()
+    assert checkpointer.steps()[-1] == 4
+
+
 @pytest.mark.parametrize('name', OPTIMIZERS)
 def test_the_state_of_every_optimizer_comes_back(checkpointer, name):
   """What it remembers is there after two steps; kernels and the rest."""
