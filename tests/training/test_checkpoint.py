@@ -42,8 +42,7 @@ TARGET = jax.tree.map(
 def test_a_checkpoint_is_refused_where_the_disk_is_too_full(saved, monkeypatch):
   """In a line, before anything is deleted or written."""
   size = sum(x.nbytes for x in jax.tree.leaves(make_state(4)))
-  usage = shutil.disk_usage(saved)
-  before = sorted(os.listdir(saved))
+  usage, before = shutil.disk_usage(saved), sorted(os.listdir(saved))
   with contextlib.closing(Checkpointer(saved)) as checkpointer:
     monkeypatch.setattr(shutil, 'disk_usage',
                         lambda path: usage._replace(free=size))
