@@ -220,7 +220,7 @@ def vector_names(source: Source) -> tuple[str, ...]:
 
 
 def scale_of(source: Source) -> Scale | None:
-  """Of data that are scaled; None of pixels of 8 bits, and of points."""
+  """The scale of a source; None of pixels of 8 bits, and of points."""
   if isinstance(source, View):
     return scale_of(source.source)
   return source.scale if isinstance(source, ScaledSource) else None

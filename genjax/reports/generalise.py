@@ -55,7 +55,7 @@ _CURVES = {
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """Of the study."""
+  """Settings of a study of models of disjoint halves."""
 
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()

@@ -31,7 +31,7 @@ def channels_of(data: str, shape: Shape) -> int | None:
 
 
 def scale_of(settings: Any) -> Scale | None:
-  """That of the data of a run; None of pixels of 8 bits, and of points.
+  """The scale of a run's data; None of pixels of 8 bits, and of points.
 
   Raises:
     ValueError: settings that say but half of it.

@@ -23,6 +23,7 @@ from genjax.runs.prepare import first_state
 from genjax.runs.prepare import prepare
 from genjax.runs.snapshots import make_snapshots
 from genjax.runs.start import begin
+from genjax.runs.start import saved_steps
 from genjax.runs.start import started
 from genjax.runs.task import Data
 from genjax.runs.task import MakeHooks
@@ -92,7 +93,7 @@ def fit_run(
         objective, data.train, settings.seed)
     if start is not None:
       state = started(state, start, settings.class_names)
-    if _last_step(workdir) < settings.steps:
+    if max(saved_steps(workdir), default=0) < settings.steps:
       check_memory(compiled, state, key, settings, objective, data.train)
     run = _create(workdir, task.kind, settings, identity)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
@@ -212,11 +213,6 @@ def _train(
 
 def _checkpointer(workdir: str, run: str) -> Checkpointer:
   return Checkpointer(os.path.join(workdir, 'checkpoints'), run=run)
-
-
-def _last_step(workdir: str) -> int:
-  return max(Checkpointer(os.path.join(workdir, 'checkpoints')).steps(),
-             default=0)
 
 
 def _best_kept(workdir: str, checkpointer: Checkpointer, metric: str) -> str:

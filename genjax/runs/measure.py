@@ -38,11 +38,11 @@ class Cost(NamedTuple):
   spent: float  # seconds, for finding out
 
   def seconds(self, steps: int) -> float:
-    """Of a run of so many steps, its checkpoints and hooks included."""
+    """What a run of so many steps takes, with its checkpoints and hooks."""
     return self.compiling + steps * self.step / _SHARE
 
   def described(self, steps: int) -> str:
-    """In one line."""
+    """Memory and time of a run of so many steps, in one line."""
     return (f'a step needs {self.memory / _GIB:.2g} of {self.room / _GIB:.3g} '
             f'GiB, {steps} steps take about '
             f'{in_words(self.seconds(steps))}')

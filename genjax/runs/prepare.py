@@ -71,7 +71,7 @@ def batches_from(
     settings: TrainingSettings, objective: Objective, source: Source, seed: int,
     step: int
 ) -> Iterator[Batch]:
-  """Those of training from `step` on."""
+  """The batches of training that follow `step` steps."""
   return pipeline.batches(
       source, settings.batch_size, seed=seed, start_step=step,
       horizontal_flip=objective.flip, crop=objective.crop,

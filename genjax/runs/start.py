@@ -72,12 +72,17 @@ def begin(
   """
   if init_from is None:
     return settings, None
-  saved = Checkpointer(os.path.join(workdir, 'checkpoints')).steps()
-  if saved and os.path.isfile(os.path.join(workdir, workdirs.SETTINGS)):
+  if saved_steps(workdir) and os.path.isfile(
+      os.path.join(workdir, workdirs.SETTINGS)):
     known = workdirs.read(workdir).values.get('init_id')
     return dataclasses.replace(settings, init_id=known), None
   start = read_start(init_from, kind)
   return dataclasses.replace(settings, init_id=start.id), start
+
+
+def saved_steps(workdir: str) -> list[int]:
+  """The steps of the checkpoints in the folder of a run, in order."""
+  return Checkpointer(os.path.join(workdir, 'checkpoints')).steps()
 
 
 def started(state: State, start: Start, class_names: tuple[str, ...]) -> State:

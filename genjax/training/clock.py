@@ -69,7 +69,7 @@ class Clock:
     return sum(self._beside[name]) / total if total else 0.0
 
   def total(self) -> float:
-    """Seconds since the first steps."""
+    """Seconds up to now, but for the first steps, which compile."""
     return 0.0 if self._begun is None else self._now - self._begun
 
   def _calls_left(self, every: int) -> int:
