@@ -11,6 +11,7 @@ from genjax.reports.draws import classes_of
 from genjax.reports.draws import in_turn
 from genjax.reports.draws import told
 from genjax.reports.pictures import pictures
+from genjax.reports.scoring import hooks as scoring
 from genjax.runs import keys
 from genjax.runs.task import Session
 from genjax.training.logs import read_metrics
@@ -18,9 +19,9 @@ from genjax.training.loop import Hook
 
 
 def hooks(session: Session) -> Sequence[Hook]:
-  """Samples of the averaged weights at every checkpoint, by one key.
+  """Samples of the averaged weights at every checkpoint, and their scores.
 
-  Ten of each class, where there are classes; of points 2,000.
+  Drawn by one key: ten of each class, where there are classes; of points 2,000.
   """
   settings, draw = session.settings, session.model.parts.draw
   classes = classes_of(settings)
@@ -41,7 +42,7 @@ def hooks(session: Session) -> Sequence[Hook]:
       viz.save_grid(path, images, 10)
       session.writer.image(step, 'samples', viz.tile(images, 10))
 
-  return [Hook(settings.save_every, grid)]
+  return [Hook(settings.save_every, grid), *scoring(session)]
 
 
 def save_training(workdir: str) -> str:

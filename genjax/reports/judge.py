@@ -16,7 +16,9 @@ from genjax.discriminative import extractor_hash
 from genjax.discriminative import in_blocks
 from genjax.metrics.classification import likeliest
 from genjax.reports.draws import opened
+from genjax.runs import keys
 from genjax.runs import workdir as workdirs
+from genjax.runs.classifier import build
 from genjax.runs.classifier import Settings
 from genjax.runs.classifier import TASK
 from genjax.runs.classifier_data import settings_for
@@ -24,6 +26,7 @@ from genjax.runs.fit import fit_run
 from genjax.runs.fit import Stopped
 from genjax.runs.open import open_run
 from genjax.runs.task import Run
+from genjax.types import Shape
 
 
 class Judge(NamedTuple):
@@ -91,6 +94,26 @@ def find_judge(
   own = os.path.join(workdir, 'classifier')
   say(f'no classifier given: taking one trained here, in {own}')
   return _train(settings_for(data, chosen), data, own)
+
+
+def width_for(shape: Shape) -> tuple[int, ...]:
+  """Channels of a small classifier of images: two levels halve the sides."""
+  return (16,) if any(side % 2 for side in shape[:2]) else (16, 32)
+
+
+def untrained_features(shape: Shape) -> Callable[[np.ndarray], np.ndarray]:
+  """Features x [N, *shape] -> [N, F] of a convolutional network as it begins.
+
+  They see edges, colours and texture, and are the same for all data of a shape.
+
+  Args:
+    shape: height, width and channels, or length and channels.
+  """
+  as_image = shape if len(shape) == 3 else (shape[0], 1, shape[1])
+  network = build(Settings(shape=as_image, width=width_for(as_image)))
+  params = network.init(keys.key(0, 'init'), None)
+  features = functools.partial(jax.jit(network.parts.features), params)
+  return lambda x: in_blocks(features, x.reshape(-1, *as_image))
 
 
 def retrain(judge: Judge, data: named.Data) -> Judge:

@@ -19,7 +19,9 @@ from genjax.metrics.agreement import agreement
 from genjax.reports import image_sets
 from genjax.reports.draws import classes_of
 from genjax.reports.judge import find_judge
+from genjax.reports.judge import Judge
 from genjax.reports.judge import open_judge
+from genjax.reports.judge import width_for
 from genjax.runs.workdir import read_json
 from genjax.runs.workdir import write_json
 
@@ -56,11 +58,9 @@ def keep_judge(
   say(f'training a classifier for {steps} steps, by which sample tells whether '
       'the model heeds its classes')
   begun = time.perf_counter()
-  # Two levels halve the sides.
-  width = (16,) if any(side % 2 for side in settings.shape[:2]) else (16, 32)
   judge = find_judge(None, data, {
-      **image_sets.data_of(settings), 'width': width, 'steps': steps,
-      'save_every': steps, 'batch_size': settings.batch_size,
+      **image_sets.data_of(settings), 'width': width_for(settings.shape),
+      'steps': steps, 'save_every': steps, 'batch_size': settings.batch_size,
       'micro_batches': settings.micro_batches}, workdir, lambda _: None)
   test = image_sets.read(data.test, _TESTED, settings.seed)
   right = judge.said(test.x) == test.label
@@ -89,14 +89,25 @@ def recognised(
   Raises:
     ValueError: what is kept is damaged, or of other classes.
   """
-  if label is None or len(label) < _FEWEST or not os.path.isfile(
-      _path(workdir)):
+  kept = kept_judge(settings, workdir)
+  if label is None or len(label) < _FEWEST or kept is None:
+    return None
+  judge, recall = kept
+  return sentence(agreement(
+      label, judge.said(pipeline.to_model_range(image)), recall))
+
+
+def kept_judge(settings: Any, workdir: str) -> tuple[Judge, np.ndarray] | None:
+  """What `keep_judge` kept: a judge, and its share right of each class [K].
+
+  Raises:
+    ValueError: it is damaged, or of other classes.
+  """
+  if not os.path.isfile(_path(workdir)):
     return None
   judge = open_judge(_folder(workdir), sources.Description(
       settings.num_examples, settings.shape, settings.class_names))
-  recall = _recall(_path(workdir), len(settings.class_names))
-  return sentence(agreement(
-      label, judge.said(pipeline.to_model_range(image)), recall))
+  return judge, _recall(_path(workdir), len(settings.class_names))
 
 
 def sentence(found: Agreement) -> str:

@@ -66,6 +66,10 @@ def build(settings: Settings) -> Model:
   check(settings.augment == 0 or images and min(settings.shape[:2]) > 1,
         'augment', 'must be 0 but for images of more than 1 pixel a side',
         settings.augment)
+  check(settings.scored == 0 or settings.scored >= 20, 'scored',
+        'must be 0, or 20 or more', settings.scored)
+  check(len(settings.shape) > 1 or settings.scored == 0, 'scored', 'must be 0 '
+        'for points: it needs images or signals', settings.scored)
   check(len(settings.shape) > 1 or not settings.dequantise, 'dequantise',
         'must be false for points, which have no levels', True)
   check(settings.levels is not None or not settings.dequantise, 'levels',

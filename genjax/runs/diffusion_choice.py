@@ -82,9 +82,9 @@ def within(
     ValueError: see `steps_within`.
   """
   steps = steps_within(cost, 60 * minutes)
-  parts = max(1, min(8, int(minutes / 4)))
-  every = max(-(-steps // parts), recipe.spacing(
-      settings.batch_size, settings.num_examples))
+  parts = max(1, min(8, int(minutes / 4), steps // recipe.spacing(
+      settings.batch_size, settings.num_examples)))
+  every = -(-steps // parts)
   return dataclasses.replace(
       settings, steps=steps, warmup=min(settings.warmup, steps // 10),
       save_every=min(steps, chosen.get('save_every', every)))

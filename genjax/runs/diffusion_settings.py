@@ -52,6 +52,11 @@ class Settings:
   parallel: str = fields.parallel()
   log_every: int = fields.log_every(100)
   save_every: int = fields.save_every(1000)
+  scored: int = setting(0, low=0, high=10**5, free=True, help='Number of '
+                        'samples that are drawn at every checkpoint and '
+                        'compared with held-out images, where there are some: '
+                        'Frechet distance, copies of training images, classes '
+                        'recognised. 0 for none; else 20 or more.')
   optimizer: str = setting('adam', choices=('adam', 'muon'), help='Optimizer: '
                            'adam, or muon, which makes the momentum of every '
                            'kernel orthogonal.')

@@ -21,6 +21,7 @@ STREAMS = {
     'figure': 5,
     'log_prob': 6,  # estimates of a density
     'subset': 7,  # which examples are compared or shown
+    'scores': 8,  # samples that are scored while training
 }
 
 

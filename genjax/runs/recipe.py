@@ -5,6 +5,7 @@ from typing import Any, Mapping
 
 from genjax.types import Shape
 
+SCORED, SCORING_STEPS = 256, 10  # samples of a checkpoint, and their steps
 _PATCHES, _LONGEST = 32, 4096  # of a signal; steps of a patch
 _WIDTH = {False: (24, 48, 64, 96, 128), True: (128, 256, 256, 256, 512)}
 
@@ -48,10 +49,11 @@ def choose(
                         5e-3 if small else 1e-3),
       'warmup': 5000 if accelerator else 100,
       'ema_decay': 0.9999 if accelerator else 0.998,
+      'ema_widths': (0.05, 0.1),
       'dropout': 0.1 if num_examples < 2000 else 0.0,
       'sigma_max': max(20.0, 2.5 * side),
       'times_mean': -0.9 if small else -1.2,
-      'steps': steps, 'log_every': 100,
+      'steps': steps, 'log_every': 100, 'scored': SCORED,
       'save_every': max(steps // 8, spacing(batch_size, num_examples)),
       **chosen,
   }
@@ -60,13 +62,14 @@ def choose(
 def spacing(batch_size: int, num_examples: int) -> int:
   """Steps between checkpoints of which samples and losses are a twentieth.
 
-  A step is three evaluations of the network for each example of a batch. A
-  checkpoint is 100 samples of 18 steps, with and without their class, and the
-  losses of held-out images, a ninth of the others, three times. A fifth is
-  left for what else there is to do.
+  A step is four evaluations of the network for each example of a batch, or
+  more: the loss, its gradient, which takes two or three, and the optimizer's
+  own. A checkpoint is 100 samples of 18 steps, with and without their class,
+  those that are scored, and the losses of held-out images, a ninth of the
+  others, three times. A fifth is left for what else there is to do.
   """
-  evaluations = 2 * 100 * 18 + 3 * num_examples / 9
-  return math.ceil(25 * evaluations / (3 * batch_size))
+  evaluations = 2 * 100 * 18 + SCORED * SCORING_STEPS + 3 * num_examples / 9
+  return math.ceil(25 * evaluations / (4 * batch_size))
 
 
 def _unet(

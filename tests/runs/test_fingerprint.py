@@ -33,6 +33,7 @@ UNSEEN = {
     'cache': 'where pixels are read from, not what they are: see test_folder',
     'value_range': 'a fact of the data, which are scaled by it themselves',
     'value_type': 'a fact of the data, in which samples are written',
+    'scored': 'samples that no step looks at: see reports/test_scoring',
     'init_id': 'a fact of the run that `init_from` names',
 }
 

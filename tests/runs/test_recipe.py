@@ -48,12 +48,13 @@ def test_few_images_have_dropout_and_larger_ones_more_noise():
 @pytest.mark.parametrize('chosen', [{}, {'batch_size': 8}])
 def test_samples_and_losses_of_a_checkpoint_are_a_twentieth_of_its_steps(
     num, chosen):
-  """In evaluations of the network, of which a backward pass takes two."""
+  """In evaluations of the network, of which a step takes four."""
   of = recipe.choose((32, 32, 3), num, accelerator=False, chosen=chosen)
-  training = 3 * of['batch_size'] * of['save_every']
+  training = 4 * of['batch_size'] * of['save_every']
   settings = diffusion_settings.Settings()
   drawing = 100 * settings.sampling_steps * 2
-  assert drawing + 3 * num / 9 <= .05 * training
+  scoring = of['scored'] * recipe.SCORING_STEPS
+  assert drawing + scoring + 3 * num / 9 <= .05 * training
 
 
 def test_the_learning_rate_goes_with_the_optimizer():

@@ -1,0 +1,28 @@
+"""Faults in how samples are scored while a model is trained."""
+
+from tests.faults.fault import Fault
+from tests.faults.fault import room
+
+SCORING = 'genjax/reports/scoring.py'
+TESTS = room('reports/scoring')
+
+FAULTS = (
+    Fault('scoring: of the last weights', SCORING,
+          "draw, state.averages['ema'], key", 'draw, state.params, key', TESTS),
+    Fault('scoring: guided', SCORING, 'guidance=1.0, rho=None', 'rho=None',
+          TESTS),
+    Fault('scoring: on the grid of the run', SCORING, 'rho=None,\n', '\n',
+          TESTS),
+    Fault('scoring: conditions of the first images', SCORING,
+          'np.linspace(0, len(test) - 1, settings.scored).round().astype(int)',
+          'np.arange(settings.scored)', TESTS),
+    Fault('scoring: copies are fine', SCORING, 'c_t.value < _COPIES',
+          'c_t.value < -1e9', TESTS),
+    Fault('scoring: whoever is near copies', SCORING, '_COPIES = -3.0',
+          '_COPIES = 0.0', TESTS),
+    Fault('scoring: compared with training images', SCORING,
+          'comparison.frechet(samples.features, test.features)',
+          'comparison.frechet(samples.features, train.features)', TESTS),
+    Fault('scoring: never called', 'genjax/reports/diffusion.py',
+          ', *scoring(session)]', ']', TESTS),
+)
