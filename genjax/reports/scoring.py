@@ -86,8 +86,8 @@ def hooks(session: Session) -> Sequence[Hook]:
 def scores(samples: Judged, train: Judged, test: Judged) -> dict[str, Score]:
   """Frechet distance in features, C_T and the authentic share in pixels."""
   copied = comparison.copies(samples, train, test)
-  assert samples.features is not None and test.features is not None
-  return {'frechet': comparison.frechet(samples.features, test.features),
+  return {'frechet': comparison.frechet(
+      *(np.asarray(x.features) for x in (samples, test))),
           'c_t': copied['c_t_pixels'], 'authentic': copied['authentic_pixels']}
 
 

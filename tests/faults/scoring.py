@@ -21,8 +21,8 @@ FAULTS = (
     Fault('scoring: whoever is near copies', SCORING, '_COPIES = -3.0',
           '_COPIES = 0.0', TESTS),
     Fault('scoring: compared with training images', SCORING,
-          'comparison.frechet(samples.features, test.features)',
-          'comparison.frechet(samples.features, train.features)', TESTS),
+          'np.asarray(x.features) for x in (samples, test)',
+          'np.asarray(x.features) for x in (samples, train)', TESTS),
     Fault('scoring: never called', 'genjax/reports/diffusion.py',
           ', *scoring(session)]', ']', TESTS),
 )
