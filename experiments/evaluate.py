@@ -16,6 +16,9 @@ digits were, are more alike than these, and theirs lie below 0. Three measures
 ask for copies of training images: nn_ratio_pixels, c_t_pixels (in standard
 deviations, below -3 where samples are nearer to them than test images are) and
 authentic_pixels. Writes report.json and a figure.
+
+Of a run, --weights=raw,ema:0.03,ema:0.1 compares averages of its weights, which
+draw from the same noise, and writes sweep.json and a figure.
 """
 
 from absl import flags as absl_flags
@@ -24,6 +27,7 @@ from experiments import app
 from experiments import flags
 from genjax.reports import evaluation
 from genjax.reports import image_sets
+from genjax.reports import sweep
 from genjax.reports.judge import find_judge
 from genjax.reports.table import as_text
 from genjax.runs import workdir as workdirs
@@ -43,15 +47,22 @@ def main() -> None:
   check_settings(settings)
   data = image_sets.open_split(settings)
   workdirs.check_same(workdir, 'evaluation', settings)
-  source, step = evaluation.open_samples(settings, data)
+  samples = sweep.open_each(settings, data)
   judge = find_judge(
       settings.classifier, data, image_sets.data_of(settings), workdir,
       print) if data.description.class_names else None
   workdirs.create_or_check(workdir, 'evaluation', settings)
-  table = evaluation.report(settings, source, data, judge, workdir, step)
+  if len(samples) > 1:
+    table, best = sweep.report(
+        settings, {weights: source for weights, (source, _) in samples.items()},
+        data, judge, workdir)
+    wrote = f'{best}; wrote {workdir}/figures/sweep.png and sweep.json'
+  else:
+    (source, step), = samples.values()
+    table = evaluation.report(settings, source, step, data, judge, workdir)
+    wrote = f'wrote {workdir}/figures/evaluation.png and report.json'
   print(f'{as_text(table)}\n\nfeatures by extractor '
-        f'{judge and judge.extractor}; wrote {workdir}/figures/evaluation.png '
-        'and report.json')
+        f'{judge and judge.extractor}; {wrote}')
 
 
 if __name__ == '__main__':

@@ -113,12 +113,25 @@ def copies(samples: Judged, train: Judged, test: Judged) -> dict[str, Score]:
                            or copying.authenticity(*sets[:2]))}
 
 
-def recognition(images: Judged) -> Score:
-  """Share of images that the classifier gives their class."""
+def recognition(images: Judged, like: np.ndarray | None = None) -> Score:
+  """Share of images that the classifier gives their class.
+
+  Args:
+    images: what is looked at of N images.
+    like: int [M], labels in whose shares of classes images count, if there are
+      any; classes of which there is no image are left out.
+  """
   if images.said is None:
     return NO_CLASSIFIER
-  return share(images.said == images.label) if len(
-      images.label) else NO_LABELS
+  if not len(images.label):
+    return NO_LABELS
+  right = images.said == images.label
+  if like is None or not len(like):
+    return share(right)
+  most = 1 + max(images.label.max(), like.max())
+  own, wanted = (np.bincount(x, minlength=most) for x in (images.label, like))
+  weight = (wanted / np.maximum(own, 1))[images.label]
+  return share(right, weight) if weight.any() else NO_LABELS
 
 
 def compare(
@@ -136,5 +149,6 @@ def compare(
   # the noise of a fresh set.
   for scores, x in ((found, samples), (floor, test)):
     scores |= copies(x, train, test)
-  found['recognised'], floor['recognised'] = map(recognition, (samples, test))
+  found['recognised'] = recognition(samples)
+  floor['recognised'] = recognition(test, samples.label)
   return {name: (found[name], floor[name]) for name in found}

@@ -114,19 +114,27 @@ def of_mean(values: np.ndarray) -> Estimate:
   return _around(float(np.mean(values)), error, num)
 
 
-def share(right: np.ndarray) -> Estimate:
+def share(right: np.ndarray, weight: np.ndarray | None = None) -> Estimate:
   """Share of right examples [N], with its 95 % interval of Wilson.
 
   Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953: the shares from
   which this one is no more than 1.96 of their own standard deviations away. It
   has a width where all N are right, and stays within [0, 1].
 
+  Args:
+    right: bool [N].
+    weight: float [N] of the examples, where they are not alike; their number is
+      that of Kish (1965) then, (sum w)^2 / sum w^2.
+
   Raises:
-    ValueError: no example.
+    ValueError: no example, or none of a weight above 0.
   """
-  check(len(right) > 0, 'share', 'right must hold an example', 'none')
-  return _wilson(float(np.mean(np.asarray(right).astype(np.float64))),
-                 len(right))
+  right = np.asarray(right).astype(np.float64)
+  weight = np.ones(len(right)) if weight is None else np.asarray(weight)
+  check(len(right) == len(weight) and bool((weight > 0).any()), 'share',
+        'right must hold an example, and as many as weight', f'{len(right)}')
+  return _wilson(float(np.average(right, weights=weight)),
+                 float(weight.sum()**2 / np.square(weight).sum()))
 
 
 def _of_halves(statistic, sizes, num_halves, seed):

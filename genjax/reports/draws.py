@@ -15,14 +15,14 @@ from genjax.runs.task import Sample
 from genjax.types import Cond
 
 
-def opened(where: str, workdir: str) -> Run:
+def opened(where: str, workdir: str, weights: str = 'ema') -> Run:
   """`open_run`, whose complaints are of the argument `where`.
 
   Raises:
     ValueError: see `open_run`.
   """
   try:
-    return open_run(workdir)
+    return open_run(workdir, weights)
   except ValueError as error:
     raise ValueError(
         f'{where}: {str(error).removeprefix("workdir: ")}') from error

@@ -31,6 +31,7 @@ from genjax.reports.table import Table
 from genjax.runs import fields
 from genjax.runs.data import scale_of
 from genjax.runs.settings import setting
+from genjax.runs.task import Run
 from genjax.runs.workdir import SETTINGS
 from genjax.runs.workdir import write_json
 from genjax.types import Source
@@ -50,6 +51,11 @@ class Settings:
                          'data; labels in arr_1), a folder of pictures, or the '
                          'folder of a run, which draws as many as training '
                          'images are compared.')
+  weights: tuple[str, ...] = setting(
+      ('ema',), lengths=(1, 32), distinct=True, help='Weights that a run draws '
+      'by: ema, its running average; raw, those of the last step; ema:0.07, an '
+      'average of that width, where --ema_widths kept some. Of several, such '
+      'as ema:0.03,ema:0.05,ema:0.1, a table says which are best.')
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
@@ -69,6 +75,20 @@ def name_of(data: str) -> str:
   return f'{kind}_pixels' if name == 'pixels' else name
 
 
+def open_drawer(settings: Settings) -> Run | None:
+  """The run that draws the samples, by the first of the weights; None of files.
+
+  Raises:
+    ValueError: it has no such weights, or they are asked of files.
+  """
+  weights = settings.weights[0]
+  if os.path.isfile(os.path.join(settings.samples, SETTINGS)):
+    return opened('samples', settings.samples, weights)
+  check(settings.weights == ('ema',), 'weights', 'must be absent where samples '
+        'are not those of a run', ','.join(settings.weights))
+  return None
+
+
 def open_samples(
     settings: Settings, data: named.Data
 ) -> tuple[Source, int | None]:
@@ -81,9 +101,9 @@ def open_samples(
       type and classes of the data; the run is of a kind that does not sample.
   """
   path, described = settings.samples, data.description
-  if not os.path.isfile(os.path.join(path, SETTINGS)):
+  run = open_drawer(settings)
+  if run is None:
     return sample_files.read_samples(path, described, data.scale), None
-  run = opened('samples', path)
   classes, shape = classes_of(run.settings), run.settings.shape
   check(shape == described.shape and classes in ((), described.class_names),
         'samples', f'{path!r} must be a run on images of shape '
@@ -131,18 +151,18 @@ def accuracy_score(
 
 
 def report(
-    settings: Settings, source: Source, data: named.Data,
-    judge: Judge | None, workdir: str, step: int | None = None
+    settings: Settings, source: Source, step: int | None, data: named.Data,
+    judge: Judge | None, workdir: str
 ) -> Table:
   """Writes report.json and a figure; returns a table, a metric a row.
 
   Args:
     settings: of the evaluation.
     source: the samples.
+    step: of the run that drew them, if one did.
     data: what they are compared to.
     judge: a classifier of the data, if they have classes.
     workdir: the folder.
-    step: of the run that drew the samples.
   """
   parts = [part for part in (source, *data) if part is not None]
   samples, train, test = (image_sets.read(part, settings.most, settings.seed)

@@ -1,6 +1,6 @@
 """Samples beside the data they are like, and their scores beside the floor."""
 
-from typing import NamedTuple, Sequence
+from typing import Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -67,4 +67,27 @@ def save_evaluation(
     axis.grid(True, axis='y', alpha=0.25)
   for axis in axes[len(scores):]:
     axis.remove()
+  figures.save(path, figure)
+
+
+def save_sweep(
+    path: str, title: str, scores: Mapping[str, tuple[float, float, float]]
+) -> None:
+  """Writes one metric of several sets, one above the other.
+
+  Args:
+    path: of the PNG.
+    title: name of the metric.
+    scores: name -> (value, low, high) of a set, from top to bottom.
+  """
+  figure = figures.new(6, 0.9 + 0.35 * len(scores))
+  axis = figure.subplots()
+  for place, (value, low, high) in enumerate(scores.values()):
+    axis.hlines(place, low, high, color=figures.BLUE, lw=2)
+    axis.plot(value, place, 'o', color=figures.BLUE, ms=5)
+  axis.set_yticks(range(len(scores)), list(scores), fontsize=8)
+  axis.set_ylim(len(scores) - 0.4, -0.6)
+  axis.set_xlabel(f'{title}, with 95 % intervals', fontsize=9)
+  axis.tick_params(axis='x', labelsize=8)
+  axis.grid(True, axis='x', alpha=0.25)
   figures.save(path, figure)

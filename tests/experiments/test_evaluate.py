@@ -196,7 +196,9 @@ def test_evaluate_of_the_training_set_has_its_cas(
   written = json.loads((tmp_path / 'report.json').read_text())
   cas = written['metrics']['cas']
   assert cas['samples'] == cas['floor'] and 0 < cas['floor']['value'] < 1
-  assert cas['floor'] == written['metrics']['recognised']['floor']
+  # The other is that of test images in the shares of these 120.
+  other = written['metrics']['recognised']['floor']['value']
+  assert cas['floor']['low'] < other < cas['floor']['high']
   assert written['metrics']['nn_ratio_pixels']['samples']['value'] < 1e-6
   assert written['metrics']['fd_pixels']['samples'] == (
       'needs 130 images a set, got 120')
@@ -233,4 +235,33 @@ def test_evaluate_of_a_run_is_that_of_the_samples_it_draws(
                      (toy_run, ['shape (2,)', 'toy'])):
     result = run(evaluate, f'--samples={path}', f'--workdir={tmp_path}/no')
     result.check_refusal('evaluate', ['--samples', *said])
+    assert not (tmp_path / 'no').exists()
+
+
+def test_evaluate_of_several_weights_scores_each_as_if_alone(
+    run, digits_run, classifier_run, samples, tmp_path):
+  """By the same noise; and says which of them are best."""
+  told = (f'--samples={digits_run}', f'--classifier={classifier_run}',
+          '--most=140')
+  assert run(evaluate, *told, '--weights=raw',
+             f'--workdir={tmp_path}/one').code == 0
+  result = run(evaluate, *told, '--weights=ema,raw',
+               f'--workdir={tmp_path}/all')
+  assert (result.code, result.err) == (0, '')
+  one = json.loads((tmp_path / 'one' / 'report.json').read_text())['metrics']
+  found = json.loads((tmp_path / 'all' / 'sweep.json').read_text())
+  assert list(found) == ['ema', 'raw', 'training images']
+  for name in ('fd_digits', 'nn_ratio_pixels', 'recognised'):
+    assert found['raw'][name] == one[name]['samples'] != found['ema'][name]
+  assert found['training images']['fd_digits'] == one['fd_digits']['floor']
+  best = min(('ema', 'raw'), key=lambda w: found[w]['fd_digits']['value'])
+  assert f'samples by {best} are the nearest to held-out images' in result.out
+  with Image.open(tmp_path / 'all' / 'figures' / 'sweep.png') as picture:
+    picture.load()
+  for path, weights, said in (
+      (samples, 'raw', ['must be absent', 'raw']),
+      (digits_run, 'ema,ema:0.07', ['ema:0.07']),
+      (digits_run, 'ema,last', ['one of raw, ema'])):
+    run(evaluate, f'--samples={path}', f'--weights={weights}',
+        f'--workdir={tmp_path}/no').check_refusal('evaluate', said)
     assert not (tmp_path / 'no').exists()

@@ -1,10 +1,11 @@
-"""Faults in how samples are scored while a model is trained."""
+"""Faults in how samples are scored, and real images beside them."""
 
 from tests.faults.fault import Fault
 from tests.faults.fault import room
 
 SCORING = 'genjax/reports/scoring.py'
 TESTS = room('reports/scoring')
+EVALUATE = room('experiments/evaluate')
 
 FAULTS = (
     Fault('scoring: of the last weights', SCORING,
@@ -25,4 +26,18 @@ FAULTS = (
           'np.asarray(x.features) for x in (samples, train)', TESTS),
     Fault('scoring: never called', 'genjax/reports/diffusion.py',
           ', *scoring(session)]', ']', TESTS),
+    Fault('sweep: all by the average', 'genjax/reports/evaluation.py',
+          "return opened('samples', settings.samples, weights)",
+          "return opened('samples', settings.samples)", EVALUATE),
+    Fault('sweep: the farthest is the best', 'genjax/reports/sweep.py',
+          'best = min(drawn_by', 'best = max(drawn_by', EVALUATE),
+    Fault('sweep: distance to training images', 'genjax/reports/sweep.py',
+          'name: _distance(drawn, test)', 'name: _distance(drawn, train)',
+          EVALUATE),
+    Fault('comparison: real images of all classes',
+          'genjax/metrics/comparison.py', 'recognition(test, samples.label)',
+          'recognition(test)', room('metrics/comparison')),
+    Fault('share: weights are examples', 'genjax/metrics/estimate.py',
+          'float(weight.sum()**2 / np.square(weight).sum())', 'len(right)',
+          room('metrics/estimate')),
 )

@@ -71,6 +71,22 @@ def test_comparison_sees_copies_and_noise(scores):
   assert value(noise, 'recognised', 1) == 1
 
 
+def test_the_floor_of_recognition_is_of_the_classes_of_the_samples(real):
+  """Of held-out images that are recognised in one class and not in others."""
+  train, test = real
+  half = test._replace(said=np.where(test.label == 3, 3, -1))
+  for chosen in ([3], [5], [3, 5, 5, 5]):
+    label = np.resize(chosen, len(test.label))
+    floor = comparison.recognition(half, label)
+    assert floor.value == pytest.approx((label == 3).mean())
+  samples = test._replace(label=label)
+  found = comparison.compare(samples, train, half, 'digits')
+  assert found['recognised'][1] == floor
+  none = test._replace(label=np.zeros(0, int))
+  floor = comparison.compare(none, train, half, 'digits')['recognised'][1]
+  assert floor.value == pytest.approx((test.label == 3).mean())
+
+
 def test_comparison_of_test_images_finds_them_all(real):
   """Each is its own nearest image, at a distance of zero."""
   train, test = real

@@ -117,6 +117,18 @@ def test_share_covers_what_it_estimates():
   assert abs(held - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 1000) + 0.01
 
 
+def test_share_by_weight_is_that_of_examples_as_often_as_they_weigh():
+  """With the interval of fewer: of two groups of n, weights 1 and 3 leave
+  16 / 20 of 2 n."""
+  right, weight = np.arange(200) % 5 > 0, np.repeat([1, 3], 100)
+  right[100:] = np.arange(100) < 30
+  found = share(right, weight)
+  assert found.value == pytest.approx(share(np.repeat(right, weight)).value)
+  np.testing.assert_allclose(found, share(np.arange(160) < 68), rtol=1e-12)
+  np.testing.assert_allclose(share(right, np.full(200, .3)), share(right),
+                             rtol=1e-12)
+
+
 def test_share_of_nothing_is_refused():
   with pytest.raises(ValueError, match='must hold an example'):
     share(np.zeros(0, bool))
