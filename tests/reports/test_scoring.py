@@ -76,7 +76,7 @@ def _call(hook, x, drawn):
 
 def test_copies_are_told_and_fresh_images_never_are(drawn, caplog):
   """Fresh ones have N(0, 1) for C_T: below -3 once in 740 draws."""
-  caplog.set_level('INFO')
+  caplog.set_level('INFO', logger='absl')
   hook, = scoring.hooks(session(()))
   copies = _call(hook, _x(_NUM, 1), drawn)
   assert copies['samples/c_t'] < -3 and copies['samples/authentic'] == 0
