@@ -50,8 +50,7 @@ def main() -> None:
   workdirs.create_or_check(workdir, 'evaluation', settings)
   table = evaluation.report(settings, source, data, judge, workdir, step)
   print(f'{as_text(table)}\n\nfeatures by extractor '
-        f'{judge and judge.extractor}; wrote {workdir}/figures/evaluation.png '
-        'and report.json')
+        f'{judge and judge.extractor}; {app.holds(workdir)}')
 
 
 if __name__ == '__main__':
