@@ -94,9 +94,10 @@ def recognised(
     return None
   judge = open_judge(_folder(workdir), sources.Description(
       settings.num_examples, settings.shape, settings.class_names))
-  recall = _recall(_path(workdir), len(settings.class_names))
+  right, count = _counts(_path(workdir), len(settings.class_names))
   return sentence(agreement(
-      label, judge.said(pipeline.to_model_range(image)), recall))
+      label, judge.said(pipeline.to_model_range(image)),
+      right / np.maximum(count, 1), count))
 
 
 def sentence(found: Agreement) -> str:
@@ -104,7 +105,7 @@ def sentence(found: Agreement) -> str:
   value, low, high = found.recognised
   said = (f'a classifier recognises the classes asked for in {value:.1%} of '
           f'the samples (95 % interval {low:.1%} to {high:.1%}), and in '
-          f'{found.real:.1%} of real images')
+          f'{found.real.value:.1%} of real images')
   if found.chance is None:
     return said
   said += f'; by chance it would be {found.chance:.1%}'
@@ -112,6 +113,8 @@ def sentence(found: Agreement) -> str:
     return said
   return said + (': no more than chance, so the model seems to ignore the '
                  'classes' if found.ignored
+                 else ', which real images do not surely pass either: their '
+                 'classes do not show, or too few are held out' if found.hidden
                  else ': too few samples, or too weak a classifier, to say '
                  'whether the model heeds them')
 
@@ -124,8 +127,8 @@ def _path(workdir: str) -> str:
   return os.path.join(_folder(workdir), 'recognised.json')
 
 
-def _recall(path: str, num: int) -> np.ndarray:
-  """Share of held-out images that are recognised [K], 0 of those of none."""
+def _counts(path: str, num: int) -> np.ndarray:
+  """How many held-out images of each class are recognised, and are [2, K]."""
   kept = read_json(path)
   counts = [kept.get(name) if isinstance(kept, dict) else None
             for name in ('right', 'held_out')]
@@ -133,5 +136,4 @@ def _recall(path: str, num: int) -> np.ndarray:
       type(n) is int and n >= 0 for n in row) for row in counts),
         repr(path), f'must hold right and held_out, {num} counts each: remove '
         'it and train again', 'something else')
-  right, count = np.asarray(counts, np.float64)
-  return right / np.maximum(count, 1)
+  return np.asarray(counts, np.float64)

@@ -36,6 +36,7 @@ from genjax.runs import diffusion_functions
 from genjax.runs import workdir as workdirs
 from genjax.runs.diffusion_choice import resolve
 from genjax.runs.diffusion_settings import Settings
+from genjax.training import parallel
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.state import init_state
 from genjax.viz import figures
@@ -182,6 +183,15 @@ def few_sampling_steps():
     for name, preset in diffusion.RECIPES.items():
       patch.setitem(diffusion.RECIPES, name,
                     {**preset, 'sampling_steps': 2})
+    yield
+
+
+@pytest.fixture(scope='module')
+def one_device():
+  """Many would wait for each other; what they do is tested on digits."""
+  make_mesh = parallel.make_mesh
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(parallel, 'make_mesh', lambda num=None: make_mesh(num or 1))
     yield
 
 
