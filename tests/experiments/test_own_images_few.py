@@ -96,7 +96,8 @@ def test_few_digits_are_told_to_be_remembered(
   np.save(tmp_path / 'x.npy', images[rows])
   result = run(train_diffusion, f'--workdir={tmp_path}/run', f'--seed={seed}',
                f'--data=npy:{tmp_path}/x.npy', '--preset=digits',
-               '--held_out=0.8', f'--steps={steps}', '--save_every=100')
+               '--held_out=0.8', f'--steps={steps}', '--save_every=100',
+               '--verbosity=0')
   assert result.code == 0, result.err
   assert f'step {steps}: ' in caplog.text
   last = caplog.text.rpartition(f'step {steps}: ')[2].partition('\n')[0]
