@@ -73,6 +73,11 @@ def run(
     app.run(guarded, argv=argv, flags_parser=parse)
 
 
+def holds(folder: str) -> str:
+  """What a folder holds, in the last line of a script that wrote it."""
+  return f'{folder} holds {", ".join(sorted(os.listdir(folder)))}'
+
+
 def message_of(error: Exception) -> str:
   """One line on what is wrong; of a library's argument, in words of flags."""
   lines = str(error).strip().splitlines()

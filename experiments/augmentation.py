@@ -44,8 +44,8 @@ def main() -> None:
                                         print)
   print('', as_text(table), '', *verdicts, sep='\n')
   print(f'accuracy on {len(test.x)} test images: mean over '
-        f'{settings.num_seeds} seeds with its 95 % interval; wrote report.json '
-        f'and figures/augmentation.png to {workdir}')
+        f'{settings.num_seeds} seeds with its 95 % interval; '
+        + app.holds(workdir))
 
 
 if __name__ == '__main__':

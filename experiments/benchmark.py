@@ -44,7 +44,7 @@ def main(suite: str) -> None:
 
 {as_text(table)}
 
-wrote {workdir}/report.json""")
+{app.holds(workdir)}""")
 
 
 if __name__ == '__main__':

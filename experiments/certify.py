@@ -39,7 +39,8 @@ def main() -> None:
   if broken:
     raise ValueError('an order is not what it is claimed to be: '
                      + '; '.join(broken))
-  print(f'wrote {values.out}/certificate.md, {values.out}/certificate.json')
+  print(f'wrote {values.out}/certificate.md, {values.out}/certificate.json '
+        f'and figures in {values.out}/certificate')
 
 
 if __name__ == '__main__':

@@ -71,7 +71,7 @@ copies).
   {strip}   data to noise to data; .gif moves
   {training}   loss, by noise level, gradient norm
   {samples}   1500 digits: arr_0 uint8 NHWC, arr_1 labels
-  {workdir}: metrics.jsonl, tensorboard, checkpoints
+  {app.holds(workdir)}
 
 Your own images (PNG or JPEG, one sub-folder a class, or none):
   .venv/bin/python -m experiments.train_diffusion --data=folder:PATH \\

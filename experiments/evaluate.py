@@ -52,17 +52,17 @@ def main() -> None:
       settings.classifier, data, image_sets.data_of(settings), workdir,
       print) if data.description.class_names else None
   workdirs.create_or_check(workdir, 'evaluation', settings)
+  best = ''
   if len(samples) > 1:
     table, best = sweep.report(
         settings, {weights: source for weights, (source, _) in samples.items()},
         data, judge, workdir)
-    wrote = f'{best}; wrote {workdir}/figures/sweep.png and sweep.json'
+    best = f'; {best}'
   else:
     (source, step), = samples.values()
     table = evaluation.report(settings, source, step, data, judge, workdir)
-    wrote = f'wrote {workdir}/figures/evaluation.png and report.json'
   print(f'{as_text(table)}\n\nfeatures by extractor '
-        f'{judge and judge.extractor}; {wrote}')
+        f'{judge and judge.extractor}{best}; {app.holds(workdir)}')
 
 
 if __name__ == '__main__':

@@ -62,11 +62,10 @@ def main() -> None:
 
   truth = report.true_density(settings.data)
   table = report.compare(truth, runs, points.test)
-  path = report.draw(os.path.join(values.workdir, 'figures'), truth, runs,
-                     points, table)
-  written = os.path.join(values.workdir, 'report.json')
+  report.draw(os.path.join(values.workdir, 'figures'), truth, runs, points,
+              table)
   num, dim = points.test.shape
-  workdirs.write_json(written, {
+  workdirs.write_json(os.path.join(values.workdir, 'report.json'), {
       'data': settings.data, 'num_train': len(points.train), 'num_test': num,
       'models': as_json(table)})
   print(f"""
@@ -75,7 +74,7 @@ bits/dim = nats / ({dim} ln 2) of the density in the data's own units
 
 {as_text(table)}
 
-wrote {path}, {written}""")
+{app.holds(values.workdir)}""")
 
 
 if __name__ == '__main__':

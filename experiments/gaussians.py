@@ -31,7 +31,7 @@ def main() -> None:
   create_or_check(workdir, 'gaussians', settings)
   table = report.report(settings, workdir)
   paths = [f'{workdir}/figures/{name}.png' for name in report.FIGURES]
-  print(f'{as_text(table)}\n\nwrote {", ".join(paths)}, {workdir}/report.json')
+  print(f'{as_text(table)}\n\ndrew {", ".join(paths)}\n{app.holds(workdir)}')
 
 
 if __name__ == '__main__':

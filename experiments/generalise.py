@@ -46,8 +46,7 @@ def main() -> None:
       generalise_models.copier(recipe), source, halves, workdir, print)
   print('', as_text(table), '', *verdicts, sep='\n')
   print(f'mean similarities of {settings.num_samples} samples of each model, '
-        'with 95 % intervals; wrote report.json and figures/generalise.png to '
-        f'{workdir}')
+        f'with 95 % intervals; {app.holds(workdir)}')
 
 
 if __name__ == '__main__':

@@ -39,8 +39,7 @@ def main() -> None:
   workdirs.create_or_check(workdir, 'image_space', settings)
   table = image_space.report(settings, train, test, judge, workdir)
   print(f'{as_text(table)}\n\ndistances {image_space.UNIT}; features by '
-        f'extractor {judge.extractor}; wrote {workdir}/figures/image_space.png '
-        'and report.json')
+        f'extractor {judge.extractor}; {app.holds(workdir)}')
 
 
 if __name__ == '__main__':

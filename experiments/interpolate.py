@@ -98,9 +98,8 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
   except Exception as error:  # of almost any type, on what is half an image
     raise ValueError(f'{name}: {value!r} must be a PNG or JPEG file, got '
                      'another or a torn one') from error
-  check(size == (width, height), name,
-        f'{value!r} must be {width} x {height} pixels like the data',
-        f'{size[0]} x {size[1]}')
+  check(size == (width, height), name, f'{value!r} must be {width} x {height} '
+        'pixels like the data', f'{size[0]} x {size[1]}')
   return {'image': pixels}
 
 
@@ -125,9 +124,8 @@ def main() -> None:
     check_choice('path', 'each', name, PATHS)
   run = open_coder(values.workdir)
   settings = run.settings
-  check(bool(settings.class_names) or values.classifier is None,
-        'classifier', 'must be absent for data without classes',
-        values.classifier)
+  check(bool(settings.class_names) or values.classifier is None, 'classifier',
+        'must be absent for data without classes', values.classifier)
   data = reopen_data(values.workdir, run)
   source = data.train if data.test is None else data.test
   given = {'first': values.first, 'second': values.second}
@@ -141,6 +139,8 @@ def main() -> None:
       run, data, judge, ends, os.path.join(values.workdir, 'interpolation'),
       names=names, num_points=values.num_points, num_steps=values.descent,
       seed=values.seed, about=given)
+  if judge is not None and values.classifier is None:
+    written.append(os.path.join(values.workdir, 'classifier'))
   print(f'{as_text(table)}\n\nmean (worst) along the way; real: test images; '
         f'log-density: {run.density or "none"}; wrote {", ".join(written)}')
 

@@ -52,14 +52,14 @@ def define_flags() -> None:
 def main() -> None:
   values = absl_flags.FLAGS
   run = open_run(values.workdir)
+  folder = os.path.join(values.workdir, 'likelihood')
   tables = report.report(
       run, report.held_out(run, values.workdir, values.num_examples,
-                           values.seed),
-      os.path.join(values.workdir, 'likelihood'), num_draws=values.num_draws,
+                           values.seed), folder, num_draws=values.num_draws,
       num_levels=values.num_levels, seed=values.seed, effort=Effort(
           values.num_steps, values.num_probes or None, values.tolerance,
           values.num_times, values.num_samples))
-  print('\n\n'.join(map(as_text, tables)))
+  print(*map(as_text, tables), app.holds(folder), sep='\n\n')
 
 
 if __name__ == '__main__':

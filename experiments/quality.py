@@ -44,6 +44,7 @@ def main() -> None:
     rows[name] = {k: float(reduce([run[k] for run in runs])) for k in runs[0]}
   print(as_text(report.table(rows)))
   write_json(os.path.join(values.workdir, 'report.json'), rows)
+  print(app.holds(values.workdir))
 
 
 if __name__ == '__main__':

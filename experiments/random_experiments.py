@@ -50,7 +50,8 @@ its Berry-Esseen bound, and Esseen's limit for large n
 
 {coins}
 
-wrote {', '.join(paths)}, {workdir}/report.json""")
+drew {', '.join(paths)}
+{app.holds(workdir)}""")
 
 
 if __name__ == '__main__':

@@ -107,11 +107,13 @@ def check_out(out: str, flat: bool) -> None:
 def write_samples(
     out: str, x: np.ndarray, label: np.ndarray | None,
     class_names: Sequence[str], used: dict[str, Any]
-) -> None:
-  """Writes samples, see `sample_files.write_samples`, and the flags used."""
+) -> str:
+  """Writes samples and the flags used; returns the path of these."""
   sample_files.write_samples(out, x, label, class_names)
-  write_json(f'{out[:-4]}.json' if out.endswith('.npz')
-             else os.path.join(out, 'flags.json'), used)
+  path = (f'{out[:-4]}.json' if out.endswith('.npz')
+          else os.path.join(out, 'flags.json'))
+  write_json(path, used)
+  return path
 
 
 def main() -> None:
@@ -132,10 +134,11 @@ def main() -> None:
     x = pictures(scaled.to_model(scale, x), x.shape[1:])
     said = ', at 8 bits for looking: an .npz file would hold them as they are'
   replaced = ', in place of earlier ones' if os.path.isfile(out) else ''
-  write_samples(out, x, label, classes, {
+  beside = write_samples(out, x, label, classes, {
       **flags.drawn_by(run), 'num_samples': num, 'labels': values.labels,
       **({} if vector is None else {'vector': vector})})
-  print(f'wrote {num} samples to {out}{replaced}{said}')
+  print(f'wrote {num} samples to {out}, their flags to {beside}'
+        f'{replaced}{said}')
   heeded = recognition.recognised(run.settings, values.workdir, x, label)
   if heeded is not None:
     print(heeded)

@@ -38,8 +38,7 @@ def main() -> None:
   settings = settings_for(data, chosen)
   fit_run(classifier.TASK, settings, data, workdir, hooks=report.hooks)
   print(as_text(report.report(open_run(workdir), data, workdir)))
-  print(f'{workdir} holds report.json, figures, checkpoints, metrics.jsonl, '
-        'tensorboard')
+  print(app.holds(workdir))
 
 
 if __name__ == '__main__':

@@ -8,8 +8,6 @@
 The same command again goes on where the run was stopped.
 """
 
-import os
-
 from absl import flags as absl_flags
 
 from experiments import app
@@ -82,8 +80,7 @@ def main() -> None:
   if cost is not None:
     print(cost.described(settings.steps))
   train(settings, data, values.workdir)
-  print(f'finished: {values.workdir} holds '
-        + ', '.join(sorted(os.listdir(values.workdir))))
+  print(f'finished: {app.holds(values.workdir)}')
 
 
 if __name__ == '__main__':

@@ -38,8 +38,7 @@ def main() -> None:
   settings = vae_settings.with_facts(settings, data)
   fit_run(vae.TASK, settings, data, workdir)
   tables = report.report(open_run(workdir), data, workdir)
-  print(*map(as_text, tables), f'{workdir} holds report.json, figures, '
-        'checkpoints, metrics.jsonl, tensorboard', sep='\n\n')
+  print(*map(as_text, tables), app.holds(workdir), sep='\n\n')
 
 
 if __name__ == '__main__':

@@ -47,12 +47,13 @@ def main() -> None:
   run = open_run(values.workdir)
   check(run.task.kind == 'vae', 'workdir', f'{values.workdir!r} must hold a '
         'run of train_vae', f'one of kind {run.task.kind}')
-  print(as_text(report.report(
-      run, reopen_data(values.workdir, run),
-      os.path.join(values.workdir, 'bounds'),
+  folder = os.path.join(values.workdir, 'bounds')
+  table = report.report(
+      run, reopen_data(values.workdir, run), folder,
       num_images=values.num_images,
       temperatures=sorted(set(map(int, temperatures))),
-      num_chains=values.num_chains, seed=values.seed)))
+      num_chains=values.num_chains, seed=values.seed)
+  print(f'{as_text(table)}\n\n{app.holds(folder)}')
 
 
 if __name__ == '__main__':

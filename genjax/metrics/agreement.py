@@ -7,6 +7,7 @@ import numpy as np
 from genjax.checks import check
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import share
+from genjax.metrics.estimate import wilson
 
 
 class Agreement(NamedTuple):
@@ -16,7 +17,7 @@ class Agreement(NamedTuple):
   # of samples that have nothing to do with what was asked for, None where that
   # cannot be told apart because one class alone was
   chance: float | None
-  real: float  # of real images of the same classes
+  real: Estimate  # of real images of the same classes
 
   @property
   def heeded(self) -> bool:
@@ -27,33 +28,43 @@ class Agreement(NamedTuple):
   def ignored(self) -> bool:
     """They are not, and real images are recognised more often than they."""
     return (self.chance is not None and not self.heeded
-            and self.recognised.high < self.real)
+            and self.recognised.high < self.real.value)
+
+  @property
+  def hidden(self) -> bool:
+    """Nor are real images recognised more often than by chance."""
+    return (self.chance is not None and not self.heeded
+            and not self.ignored and self.real.low <= self.chance)
 
 
 def agreement(
-    asked: np.ndarray, said: np.ndarray, recall: np.ndarray
+    asked: np.ndarray, said: np.ndarray, recall: np.ndarray, count: np.ndarray
 ) -> Agreement:
   """Compares classes asked for with those that a classifier says of samples.
 
   Chance is that of Cohen's kappa (1960,
   https://doi.org/10.1177/001316446002000104), sum_k p(asked k) p(said k): what
   is expected of samples that do not depend on the class, even where all are of
-  one class. The interval of the samples is Wilson's at 95 %; those of chance
-  and of real images are left out.
+  one class. Intervals are Wilson's at 95 %, that of real images for as many
+  as have the variance of their mean over the classes asked for; that of chance
+  is left out.
 
   Args:
     asked: int [N], the classes asked for.
     said: int [N], the classes said, -1 where none is.
     recall: [K], of real images of each class, the share that is given it.
+    count: [K], of how many this is the share; one of none counts as one.
 
   Raises:
     ValueError: no sample, or arrays whose sizes or classes do not fit.
   """
-  asked, said, recall = np.asarray(asked), np.asarray(said), np.asarray(recall)
+  asked, said, recall, count = map(np.asarray, (asked, said, recall, count))
   num = len(recall)
   check(asked.shape == said.shape == (asked.size,) and asked.size > 0,
         'agreement', 'asked and said must be [N] with N >= 1',
         f'{asked.shape} and {said.shape}')
+  check(count.shape == recall.shape, 'agreement', f'count must be [{num}] like '
+        'recall', count.shape)
   check(asked.min() >= 0 and max(asked.max(), said.max()) < num, 'agreement',
         f'classes must be below the {num} of recall',
         f'{asked.min()} to {max(asked.max(), said.max())}')
@@ -62,4 +73,5 @@ def agreement(
   several = np.count_nonzero(wanted) > 1
   return Agreement(share(said == asked),
                    float(wanted @ found) if several else None,
-                   float(wanted @ recall))
+                   wilson(float(wanted @ recall), 1 / float(
+                       wanted**2 @ (1 / np.maximum(count, 1)))))

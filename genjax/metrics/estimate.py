@@ -62,7 +62,7 @@ def share_by_halves(
   if error != 0:
     # A NaN must come through, which Python's min would drop.
     num = float(np.minimum(num, middle * (1 - middle) / error**2))
-  return _wilson(value, num)
+  return wilson(value, num)
 
 
 def jackknife(
@@ -133,8 +133,18 @@ def share(right: np.ndarray, weight: np.ndarray | None = None) -> Estimate:
   weight = np.ones(len(right)) if weight is None else np.asarray(weight)
   check(len(right) == len(weight) and bool((weight > 0).any()), 'share',
         'right must hold an example, and as many as weight', f'{len(right)}')
-  return _wilson(float(np.average(right, weights=weight)),
-                 float(weight.sum()**2 / np.square(weight).sum()))
+  return wilson(float(np.average(right, weights=weight)),
+                float(weight.sum()**2 / np.square(weight).sum()))
+
+
+def wilson(value: float, num: float) -> Estimate:
+  """A share of `num` independent examples with its interval, see `share`."""
+  centre = _middle(value, num)
+  reach = math.sqrt(_Z2 * value * (1 - value) / num
+                    + (_Z2 / (2 * num))**2) / (1 + _Z2 / num)
+  # At a share of 0 or 1 an end is the share itself, but for rounding.
+  return Estimate(value, min(max(centre - reach, 0.0), value),
+                  max(min(centre + reach, 1.0), value))
 
 
 def _of_halves(statistic, sizes, num_halves, seed):
@@ -159,12 +169,3 @@ def _around(value, error, num):
 def _middle(value, num):
   """The middle of Wilson's interval."""
   return (value + _Z2 / (2 * num)) / (1 + _Z2 / num)
-
-
-def _wilson(value, num):
-  centre = _middle(value, num)
-  reach = math.sqrt(_Z2 * value * (1 - value) / num
-                    + (_Z2 / (2 * num))**2) / (1 + _Z2 / num)
-  # At a share of 0 or 1 an end is the share itself, but for rounding.
-  return Estimate(value, min(max(centre - reach, 0.0), value),
-                  max(min(centre + reach, 1.0), value))

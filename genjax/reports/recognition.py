@@ -92,13 +92,14 @@ def recognised(
   kept = kept_judge(settings, workdir)
   if label is None or len(label) < _FEWEST or kept is None:
     return None
-  judge, recall = kept
-  return sentence(agreement(
-      label, judge.said(pipeline.to_model_range(image)), recall))
+  return sentence(agree(*kept, pipeline.to_model_range(image), label))
 
 
 def kept_judge(settings: Any, workdir: str) -> tuple[Judge, np.ndarray] | None:
-  """What `keep_judge` kept: a judge, and its share right of each class [K].
+  """What `keep_judge` kept: a judge, and what it is worth.
+
+  That is [2, K]: how many held-out images of each class it recognises, and of
+  how many.
 
   Raises:
     ValueError: it is damaged, or of other classes.
@@ -107,7 +108,21 @@ def kept_judge(settings: Any, workdir: str) -> tuple[Judge, np.ndarray] | None:
     return None
   judge = open_judge(_folder(workdir), sources.Description(
       settings.num_examples, settings.shape, settings.class_names))
-  return judge, _recall(_path(workdir), len(settings.class_names))
+  return judge, _counts(_path(workdir), len(settings.class_names))
+
+
+def agree(
+    judge: Judge, counts: np.ndarray, x: np.ndarray, label: np.ndarray
+) -> Agreement:
+  """How often samples are of the classes asked for.
+
+  Args:
+    judge, counts: of `kept_judge`.
+    x: float32 [N, H, W, C] in [-1, 1].
+    label: int [N].
+  """
+  right, count = counts
+  return agreement(label, judge.said(x), right / np.maximum(count, 1), count)
 
 
 def sentence(found: Agreement) -> str:
@@ -115,7 +130,7 @@ def sentence(found: Agreement) -> str:
   value, low, high = found.recognised
   said = (f'a classifier recognises the classes asked for in {value:.1%} of '
           f'the samples (95 % interval {low:.1%} to {high:.1%}), and in '
-          f'{found.real:.1%} of real images')
+          f'{found.real.value:.1%} of real images')
   if found.chance is None:
     return said
   said += f'; by chance it would be {found.chance:.1%}'
@@ -123,6 +138,8 @@ def sentence(found: Agreement) -> str:
     return said
   return said + (': no more than chance, so the model seems to ignore the '
                  'classes' if found.ignored
+                 else ', which real images do not surely pass either: their '
+                 'classes do not show, or too few are held out' if found.hidden
                  else ': too few samples, or too weak a classifier, to say '
                  'whether the model heeds them')
 
@@ -135,8 +152,8 @@ def _path(workdir: str) -> str:
   return os.path.join(_folder(workdir), 'recognised.json')
 
 
-def _recall(path: str, num: int) -> np.ndarray:
-  """Share of held-out images that are recognised [K], 0 of those of none."""
+def _counts(path: str, num: int) -> np.ndarray:
+  """How many held-out images of each class are recognised, and are [2, K]."""
   kept = read_json(path)
   counts = [kept.get(name) if isinstance(kept, dict) else None
             for name in ('right', 'held_out')]
@@ -144,5 +161,4 @@ def _recall(path: str, num: int) -> np.ndarray:
       type(n) is int and n >= 0 for n in row) for row in counts),
         repr(path), f'must hold right and held_out, {num} counts each: remove '
         'it and train again', 'something else')
-  right, count = np.asarray(counts, np.float64)
-  return right / np.maximum(count, 1)
+  return np.asarray(counts, np.float64)

@@ -16,7 +16,6 @@ from genjax.data import pipeline
 from genjax.diffusion import drawing
 from genjax.diffusion.model import make_denoiser
 from genjax.metrics import comparison
-from genjax.metrics.agreement import agreement
 from genjax.metrics.agreement import Agreement
 from genjax.metrics.comparison import Judged
 from genjax.metrics.comparison import Score
@@ -71,8 +70,8 @@ def hooks(session: Session) -> Sequence[Hook]:
         draw, state.averages['ema'], key, (settings.scored,), cond,
         num_classes(settings)))
     found = scores(look(x), train, test)
-    heeded = None if kept is None or cond is None else agreement(
-        np.asarray(cond['label']), kept[0].said(x), kept[1])
+    heeded = None if kept is None or cond is None else recognition.agree(
+        *kept, x, cond['label'])
     logging.info('step %d: %s', step, sentence(
         len(x), found, floor, heeded))
     return {f'samples/{name}': score.value for name, score in {
@@ -110,7 +109,7 @@ def sentence(
            f'{_point(floor["authentic"])}']
   if heeded is not None:
     parts.append(f'recognised {_said(heeded.recognised)}, of held-out images '
-                 f'{heeded.real:.2g}')
+                 f'{heeded.real.value:.2g}')
   line = f'{num} samples: ' + '; '.join(parts)
   c_t = found['c_t']
   if isinstance(c_t, Estimate) and c_t.value < _COPIES:

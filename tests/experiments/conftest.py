@@ -36,9 +36,11 @@ from genjax.runs import diffusion_functions
 from genjax.runs import workdir as workdirs
 from genjax.runs.diffusion_choice import resolve
 from genjax.runs.diffusion_settings import Settings
+from genjax.training import parallel
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.state import init_state
 from genjax.viz import figures
+from tests.experiments import last_lines
 
 
 class Result(NamedTuple):
@@ -105,11 +107,15 @@ def _compile_cache_in(folder):
 
 
 def run_script(cache, module: types.ModuleType, *args: Any) -> Result:
-  """Runs `module` with command-line arguments; a traceback is raised here."""
+  """Runs `module` with command-line arguments; a traceback is raised here.
+
+  The last lines of a script that ends well must name what it wrote.
+  """
   out, err = io.StringIO(), io.StringIO()
   before = set(flags.FLAGS)
   own: set[str] = set()
   signals = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+  files = last_lines.stamps(args)
   code: Any = None
   try:
     with (_compile_cache_in(cache), _compiled_fast(),
@@ -130,7 +136,10 @@ def run_script(cache, module: types.ModuleType, *args: Any) -> Result:
     for name in own:  # not those of libraries that the script imported
       delattr(flags.FLAGS, name)
   assert signals == {s: signal.getsignal(s) for s in signals}
-  return Result(code or 0, out.getvalue(), err.getvalue())
+  result = Result(code or 0, out.getvalue(), err.getvalue())
+  if result.code == 0 and 'the same command goes on' not in result.out:
+    assert not last_lines.complaint(args, result.out, files)
+  return result
 
 
 def _files_of(folder) -> dict[str, str]:
@@ -174,6 +183,15 @@ def few_sampling_steps():
     for name, preset in diffusion.RECIPES.items():
       patch.setitem(diffusion.RECIPES, name,
                     {**preset, 'sampling_steps': 2})
+    yield
+
+
+@pytest.fixture(scope='module')
+def one_device():
+  """Many would wait for each other; what they do is tested on digits."""
+  make_mesh = parallel.make_mesh
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(parallel, 'make_mesh', lambda num=None: make_mesh(num or 1))
     yield
 
 

@@ -65,7 +65,7 @@ def check_finished(workdir, result):
   assert list(row) == ['size', *Generalisation._fields]
   # Three steps teach nothing: both models give the noise, blurred.
   assert row['same_noise']['value'] > row['other_noise']['value']
-  assert 'at no size' in result.out and 'wrote report.json' in result.out
+  assert 'at no size' in result.out and 'report.json' in result.out
   assert (workdir / 'figures' / 'generalise.png').stat().st_size > 10_000
   folders = [str(workdir / 'n_6' / side) for side in 'ab']
   assert workdirs.read(folders[0]).data_id != workdirs.read(folders[1]).data_id

@@ -1,4 +1,8 @@
-"""A stranger's folder of pictures: what hurts elsewhere, a row a pain."""
+"""A stranger's folder of pictures: what hurts elsewhere, a row a pain.
+
+More rows: test_own_images_signs.py (what a run says of itself), _few.py (too
+few images), _devices.py, _last_lines.py; bfloat16 is in tests/runs.
+"""
 
 import json
 import os

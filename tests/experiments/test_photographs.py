@@ -13,19 +13,11 @@ from genjax.data import folder
 from genjax.data import pipeline
 from genjax.data.sources import ArraySource
 from genjax.runs.diffusion_choice import resolve
-from genjax.training import parallel
 from genjax.training.logs import read_metrics
 
+pytestmark = pytest.mark.usefixtures('one_device')
+
 NUM, SIZE, BATCH, STEPS = 160, 16, 8, 40
-
-
-@pytest.fixture(scope='module', autouse=True)
-def one_device():
-  """Many would wait for each other; what they do is tested on digits."""
-  make_mesh = parallel.make_mesh
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(parallel, 'make_mesh', lambda num=None: make_mesh(num or 1))
-    yield
 
 
 @pytest.fixture(scope='module')

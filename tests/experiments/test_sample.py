@@ -31,7 +31,8 @@ def test_sample_writes_images_and_labels_in_turn(run, digits_run, tmp_path):
   result = run(sample, f'--workdir={digits_run}', f'--out={out}', FEW,
                '--num_samples=7', '--labels=3,7,0', '--seed=5',
                '--weights=raw', '--guidance=1.5', '--sampler=ddim')
-  assert result == (0, f'wrote 7 samples to {out}\n', '')
+  assert result == (0, f'wrote 7 samples to {out}, their flags to '
+                    f'{out.with_suffix(".json")}\n', '')
   with np.load(out) as arrays:
     assert sorted(arrays) == ['arr_0', 'arr_1']
     images, labels = arrays['arr_0'], arrays['arr_1']
@@ -54,7 +55,8 @@ def test_sample_says_how_often_its_classes_are_recognised(
   result = run(sample, f'--workdir={digits_run}', f'--out={tmp_path}/x.npz',
                FEW, '--num_samples=7', '--labels=3,7,0')
   assert result == (
-      0, f'wrote 7 samples to {tmp_path}/x.npz\nin a line\n', '')
+      0, f'wrote 7 samples to {tmp_path}/x.npz, their flags to '
+      f'{tmp_path}/x.json\nin a line\n', '')
   (settings, workdir, image, label), = told
   assert (settings.class_names, workdir) == (
       tuple('0123456789'), str(digits_run))

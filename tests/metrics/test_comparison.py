@@ -1,5 +1,7 @@
 """Scores of sets of images against what they are known to be."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,38 @@ def test_comparison_without_a_classifier_still_looks_at_pixels(real):
   assert known == {'fd_pixels', 'nn_ratio_pixels', 'c_t_pixels',
                    'authentic_pixels'}
   assert 'classifier' in found['recognised'][0]
+
+
+# How many images of 16 pixels a set each metric needs.
+LEAST = {'fd_digits': 34, 'fd_pixels': 34, 'kid_digits': 4, 'precision': 12,
+         'recall': 12, 'density': 12, 'coverage': 12, 'nn_ratio_pixels': 4,
+         'c_t_pixels': 20, 'authentic_pixels': 2}
+
+
+@functools.cache
+def compared(short, num):
+  """The scores where one of samples, train and test has so few images."""
+  arrays = embedded.digits('train').arrays.values()
+  sets = {name: judged(*(a[100 * i:100 * (i + 1)] for a in arrays))
+          for i, name in enumerate(('samples', 'train', 'test'))}
+  sets[short] = comparison.Judged(*(a[:num] for a in sets[short]))
+  return comparison.compare(*sets.values(), 'digits')
+
+
+# The distance to the nearest training image needs but one of these.
+@pytest.mark.parametrize('name, short', [
+    (name, short) for name in LEAST for short in ('samples', 'train', 'test')
+    if (name, short) != ('nn_ratio_pixels', 'train')])
+def test_a_metric_says_how_many_images_it_needs_and_needs_no_more(name, short):
+  """Of whichever set is too small; one image less is refused."""
+  few, enough = (compared(short, LEAST[name] - less)[name] for less in (1, 0))
+  # The floor, of train against test, does not look at samples.
+  columns = {'samples': [0], 'train': [1], 'test': [0, 1]}[short]
+  for column in columns:
+    assert few[column] == (f'needs {LEAST[name]} images a set, got '
+                           f'{LEAST[name] - 1}')
+    assert np.all(np.isfinite(enough[column]))
+
+
+def test_every_metric_is_in_the_table(scores):
+  assert {*LEAST, 'recognised'} == scores['fresh'].keys()

@@ -98,3 +98,18 @@ def test_no_judge_is_kept_of_what_it_could_not_judge(
   assert not list(tmp_path.iterdir())
   assert recognition.recognised(
       SETTINGS, str(tmp_path), *images(60)) is None
+
+
+def test_classes_that_real_images_do_not_show_are_not_blamed_on_the_model(
+    kept, tmp_path, monkeypatch):
+  """As where files were mixed over the classes before training."""
+  (tmp_path / 'recognised.json').write_text(json.dumps(
+      {'right': [7, 6, 0], 'held_out': [20, 20, 0]}))
+  monkeypatch.setattr(recognition, '_path',
+                      lambda _: str(tmp_path / 'recognised.json'))
+  image, label = images(60)
+  shuffled = np.random.default_rng(3).permutation(label)
+  said = recognition.recognised(SETTINGS, kept[0], image, shuffled)
+  assert 'in 21.7% of real images' in said  # 7 + 6 of 20, a third each
+  assert said.endswith('33.3%, which real images do not surely pass either: '
+                       'their classes do not show, or too few are held out')

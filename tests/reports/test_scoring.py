@@ -152,7 +152,8 @@ def test_a_sentence_says_what_is_wrong():
   score = Estimate(1., .5, 1.5)
   good = {'frechet': score, 'c_t': score, 'authentic': score}
   asked = np.resize([0, 1], 100)
-  heeded, ignored = (agreement(asked, said, np.array([.9, .9]))
+  heeded, ignored = (agreement(asked, said, np.array([.9, .9]),
+                               np.array([50, 50]))
                      for said in (asked, np.sort(asked)))
   said = scoring.sentence(100, good, good, heeded)
   assert 'recognised 1 (0.96 to 1), of held-out images 0.9' in said

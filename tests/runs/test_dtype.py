@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax.data import embedded
 from genjax.data import named
 from genjax.data import pipeline
 from genjax.runs import classifier
 from genjax.runs import diffusion
 from genjax.runs import diffusion_settings
 from genjax.runs import fit
+from genjax.runs import recipe
 from genjax.runs import vae
 from genjax.training.state import init_state
 from genjax.training.step import make_step
@@ -75,19 +77,38 @@ def test_products_alone_are_in_the_dtype(name):
       jnp.dtype('f4'), jnp.dtype('i4')}
 
 
-def test_five_seeds_at_three_times_the_rate_stay_finite():
+def _stays_finite(settings, source, num_samples):
+  """Trains five seeds on one device and draws from each."""
   task = diffusion.TASK._replace(loss=lambda settings, model: diffusion.loss(
       settings, model)._replace(devices=1))
-  settings = diffusion_settings.Settings(
-      **TOY, dtype='bfloat16', steps=100, warmup=10,
-      learning_rate=3 * diffusion_settings.RECIPES['toy']['learning_rate'])
   train = fit.make_trainer(task, settings)
   model = task.build(settings)
   for seed in range(5):
-    state = train(jax.random.key(seed), _data(settings.data).train, seed)
+    state = train(jax.random.key(seed), source, seed)
     assert state.skipped == 0
     assert all(x.dtype == np.float32 for x in jax.tree.leaves(
         (state.params, state.averages)))
-    x = model.functions(state.averages['ema']).sample(
-        jax.random.key(seed), (100,))
-    assert x.dtype == jnp.float32 and np.isfinite(x).all()
+    for params in (state.params, state.averages['ema']):
+      x = model.functions(params).sample(jax.random.key(seed), (num_samples,))
+      assert x.dtype == jnp.float32 and np.isfinite(x).all()
+
+
+def test_five_seeds_at_three_times_the_rate_stay_finite():
+  settings = diffusion_settings.Settings(
+      **TOY, dtype='bfloat16', steps=100, warmup=10,
+      learning_rate=3 * diffusion_settings.RECIPES['toy']['learning_rate'])
+  _stays_finite(settings, _data(settings.data).train, 100)
+
+
+@pytest.mark.slow
+def test_own_images_at_three_times_the_rate_of_their_recipe_stay_finite():
+  """By Muon, of photographs: what --preset=auto takes on a CPU."""
+  source = embedded.patches(200, 16)
+  data = named.Data(source, None)
+  chosen = recipe.choose((16, 16, 3), len(source), accelerator=False)
+  assert chosen['optimizer'] == 'muon'
+  settings = diffusion_settings.with_facts(diffusion_settings.choose(chosen, {
+      'data': 'npy:gone', 'guidance': 1.0, 'dtype': 'bfloat16', 'steps': 30,
+      'warmup': 5, 'sampling_steps': 4,
+      'learning_rate': 3 * chosen['learning_rate']}), data)
+  _stays_finite(settings, source, 16)

@@ -1,5 +1,7 @@
 """Power averages against sums, quadrature and the published algorithm."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,6 +43,14 @@ def test_decays_make_the_weights_of_the_profile():
   weights = (1 - decay) * np.append(np.cumprod(decay[:0:-1])[::-1], 1)
   np.testing.assert_allclose(weights, profile(.1, 300, n),
                              atol=300 * 2.0**-24)
+
+
+@pytest.mark.parametrize('num', [1, 10, 100])
+def test_an_early_exponential_average_has_forgotten_the_first_params(num):
+  """However long its memory: prod (1 + k) / (10 + k) = 10 / C(n + 10, 9)."""
+  decay = np.asarray(averages.ema(.9999)(jnp.arange(1, num + 1)), np.float64)
+  np.testing.assert_allclose(
+      decay.prod(), 10 / math.comb(num + 10, 9), rtol=num * 2.0**-23)
 
 
 def _trajectory():

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 
 from genjax.training import clock as clocks
@@ -52,6 +53,30 @@ def test_a_tenth_of_a_run_tells_the_rest_within_a_fifth(now):
   assert told == pytest.approx(now[0] - at, rel=.2)
   assert clock.share('hook') == pytest.approx(.05, rel=.02)
   assert clock.left() == 0
+
+
+@pytest.mark.parametrize('every, cost', [
+    (10, 2.5), (40, 10.), (50, 12.5), (125, 125 / 19)])
+def test_a_tenth_tells_the_rest_within_a_fifth_though_times_vary(
+    now, every, cost):
+  """Steps by 30 %, checkpoints by 10 %; the first ones, which compile, more.
+
+  Of 97 steps the mean errs by 3 %, of four standard deviations 12. Checkpoints
+  take a fifth of the time and tell it by the last: 8 % of four deviations. What
+  has not been done by then takes a twentieth, which is not told.
+  """
+  for seed in range(20):
+    rng, left, at = np.random.default_rng(seed), None, 0.0
+    clock = clocks.Clock(0, 1000, {'hook': every})
+    for step in range(1, 1001):
+      now[0] += rng.gamma(11, 1 / 11) + 20.0 * (step <= 3)
+      clock.tick(step)
+      if step % every == 0:
+        with clock.beside('hook'):
+          now[0] += cost * rng.gamma(100, 1 / 100) + 30.0 * (step == every)
+      if step == 100:
+        left, at = clock.left(), now[0]
+    assert left == pytest.approx(now[0] - at, rel=.2)
 
 
 def test_nothing_is_told_before_a_step_is_known(now):
