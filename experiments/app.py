@@ -14,7 +14,7 @@ from absl import flags
 from absl import logging
 import jax
 
-from genjax.data import pixel_cache
+from genjax import user_cache
 from genjax.runs.fit import Stopped
 
 # What is wrong in what the user gave, or in the world; anything else is ours.
@@ -131,7 +131,7 @@ def _leaving_at_once(name: str) -> Iterator[None]:
 def _use_compile_cache() -> None:
   """Keeps compiled programs between runs, so that the next starts at once."""
   if jax.config.values['jax_compilation_cache_dir'] is None:
-    folder = pixel_cache.home()
+    folder = user_cache.folder()
     try:
       os.makedirs(folder, exist_ok=True)
     except OSError:

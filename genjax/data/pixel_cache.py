@@ -16,17 +16,12 @@ from absl import logging
 import numpy as np
 import PIL
 
+from genjax import user_cache
 from genjax.data.identity import Files
 
 _VERSION = 1  # rises where a file is decoded to other pixels
 _DIGEST = hashlib.sha256().digest_size
 _STALE = 3600  # seconds after which what was not renamed never will be
-
-
-def home() -> str:
-  """The folder of what genjax keeps between runs, which may not exist."""
-  top = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-  return os.path.join(top, 'genjax')
 
 
 def key_of(
@@ -126,7 +121,7 @@ def _trim(newest: str, most: int) -> None:
 
 
 def _path(key: str) -> str:
-  return os.path.join(home(), 'images', f'{key}.npy')
+  return os.path.join(user_cache.folder(), 'images', f'{key}.npy')
 
 
 def _digest(key: str, pixels: np.ndarray) -> bytes:
