@@ -116,8 +116,9 @@ conditional = functools.partial(
 
 init_from = functools.partial(
     setting, None, lengths=(1, 4096), help='Folder of a run of the same '
-    'network whose weights this one begins with; the embedding of classes '
-    'begins afresh where they are others.')
+    'kind and network, whose weights this one begins with. Where the classes '
+    'are others, the embedding of classes of a diffusion model and the last '
+    'layer of a classifier begin afresh; a VAE must be told as many classes.')
 
 # Facts of the data, and of the run that a run begins with.
 init_id = functools.partial(
