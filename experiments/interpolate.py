@@ -26,7 +26,7 @@ from experiments import app
 from experiments import flags as shared
 from genjax.checks import check
 from genjax.checks import check_choice
-from genjax.data import folder
+from genjax.data import image_files
 from genjax.data import pipeline
 from genjax.data import sources
 from genjax.reports import image_sets
@@ -94,7 +94,7 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
   try:
     with Image.open(value) as image:
       size = image.size
-      pixels = folder.fit(image, (height, width), channels)
+      pixels = image_files.fit(image, (height, width), channels)
   except Exception as error:  # of almost any type, on what is half an image
     raise ValueError(f'{name}: {value!r} must be a PNG or JPEG file, got '
                      'another or a torn one') from error

@@ -1,9 +1,9 @@
 """Decoded images of a folder, kept on disk from one start to the next.
 
-A file of the cache is an array of numpy's format, uint8 [N, H, W, C], which is
-mapped into memory, and the sha256 of it behind. It is called by what it was
-made of, written beside and renamed: a kill leaves no half of one, and of two
-processes that write the same either wins.
+A file of the cache is an array of numpy's format, uint8 [N, H, W, C] or uint16
+[N, H, W, 1], which is mapped into memory, and the sha256 of it behind. It is
+called by what it was made of, written beside and renamed: a kill leaves no half
+of one, and of two processes that write the same either wins.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _STALE = 3600  # seconds after which what was not renamed never will be
 
 def key_of(
     names: Iterable[str], files: Files, size: tuple[int, int],
-    channels: int | None
+    channels: int | None, bits: int | None
 ) -> str:
   """The name in the cache of what some files are decoded to.
 
@@ -35,16 +35,17 @@ def key_of(
     files: their sizes, times and digests.
     size: height and width of the images in pixels.
     channels: that are asked for; None where the files decide.
+    bits: of a channel, likewise.
   """
   digest = hashlib.sha256()
-  for part in (_VERSION, PIL.__version__, size, channels, *names,
+  for part in (_VERSION, PIL.__version__, size, channels, bits, *names,
                *sorted(files.items())):
     digest.update(f'{part!r}\n'.encode('utf-8', 'surrogatepass'))
   return digest.hexdigest()
 
 
 def load(key: str, shape: tuple[int, int, int]) -> np.ndarray | None:
-  """The images of a key, uint8 [N, H, W, C], read when they are asked for.
+  """The images of a key, [N, H, W, C], read when they are asked for.
 
   Of no image where no pixels were kept. None where there is no such file; a
   damaged one is none, and a line in the log.
@@ -80,7 +81,7 @@ def save(key: str, pixels: np.ndarray, most: int) -> None:
 
   Args:
     key: of `key_of`.
-    pixels: uint8 [N, H, W, C], or [0, H, W, C] to keep C alone.
+    pixels: [N, H, W, C], or [0, H, W, C] to keep C and the type alone.
     most: bytes that all of the cache may take.
   """
   path = _path(key)

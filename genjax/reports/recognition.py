@@ -14,12 +14,14 @@ from genjax.checks import check
 from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import sources
+from genjax.data.scaled import to_model
 from genjax.metrics.agreement import Agreement
 from genjax.metrics.agreement import agreement
 from genjax.reports import image_sets
 from genjax.reports.draws import classes_of
 from genjax.reports.judge import find_judge
 from genjax.reports.judge import open_judge
+from genjax.runs.data import scale_of
 from genjax.runs.workdir import read_json
 from genjax.runs.workdir import write_json
 
@@ -79,7 +81,7 @@ def recognised(
   Args:
     settings: of the run.
     workdir: of the run, in which `keep_judge` may have kept a classifier.
-    image: uint8 [N, H, W, C], the samples.
+    image: uint8 [N, H, W, C], or of the type of the run's data: the samples.
     label: int [N], the classes asked for, if any.
 
   Returns:
@@ -95,8 +97,10 @@ def recognised(
   judge = open_judge(_folder(workdir), sources.Description(
       settings.num_examples, settings.shape, settings.class_names))
   recall = _recall(_path(workdir), len(settings.class_names))
-  return sentence(agreement(
-      label, judge.said(pipeline.to_model_range(image)), recall))
+  scale = scale_of(settings)
+  x = (pipeline.to_model_range(image) if scale is None
+       else to_model(scale, image))
+  return sentence(agreement(label, judge.said(x), recall))
 
 
 def sentence(found: Agreement) -> str:

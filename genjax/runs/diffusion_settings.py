@@ -19,6 +19,7 @@ from genjax.diffusion.named import SAMPLERS
 from genjax.diffusion.named import TIMES
 from genjax.diffusion.named import WEIGHTINGS
 from genjax.runs import fields
+from genjax.runs.data import bits_of
 from genjax.runs.data import channels_of
 from genjax.runs.settings import setting
 from genjax.types import Source
@@ -31,6 +32,7 @@ class Settings:
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
+  bits: int | None = fields.bits()
   held_out: float | None = fields.held_out()
   labels: str = fields.labels()
   cache: float = fields.cache()
@@ -232,7 +234,8 @@ def with_facts(settings: Settings, data: named.Data) -> Settings:
       value_type=scale and scale.type, vector_names=names,
       vector_mean=vector_mean, vector_std=vector_std,
       num_examples=description.size, data_std=std, levels=levels,
-      channels=channels_of(settings.data, description.shape))
+      channels=channels_of(settings.data, description.shape),
+      bits=bits_of(settings.data, scale))
 
 
 def vector_facts(

@@ -84,10 +84,9 @@ FAULTS = (
           'return scaled.from_model(scale, x)', 'return x',
           room('reports/draws')),
     Fault('samples: scaled by their own range', 'genjax/data/sample_files.py',
-          'return ScaledSource(_read_scaled(path, data, scale), scale)',
-          'x = _read_scaled(path, data, scale); return ScaledSource(x, '
-          'scale._replace(low=float(x.min()), high=float(x.max())))',
-          room('data/scaled')),
+          "{'x': to_model(scale, x)}",
+          "{'x': to_model(scale._replace(low=float(x.min()), high=float("
+          'x.max())), x)}', room('data/scaled')),
     Fault('likelihood: floats on 256 levels', 'genjax/reports/likelihood.py',
           'floats = scale is not None and scale.num_levels is None',
           'floats = False', room('reports/likelihood')),

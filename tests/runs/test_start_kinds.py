@@ -39,7 +39,8 @@ KINDS = {
                                          'groups': 2}, {'features': 6},
                        "['head']['kernel'] is (4, 10) there and (6, 10) here"),
     'diffusion': Kind(diffusion.TASK, {'network': 'dit', 'width': (8,)},
-                      {'width': (16,)}, 'is (1, 8, 8) there and (1, 16, 16) here'),
+                      {'width': (16,)},
+                      'is (1, 8, 8) there and (1, 16, 16) here'),
     'vae': Kind(vae.TASK, {'width': (8,), 'latents': 3}, {'latents': 5},
                 "['decoder']"),
 }
