@@ -64,6 +64,9 @@ def run(
       _fail(name, message_of(error))
 
   def parse(argv: list[str]) -> list[str]:
+    # That --help shows flags that scripts share, too, and not absl's alone.
+    for flag in flags.FLAGS.flags_by_module_dict().get('experiments.flags', ()):
+      flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     try:
       return flags.FLAGS(argv)
     except flags.Error as error:

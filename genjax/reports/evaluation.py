@@ -44,11 +44,11 @@ _SHOWN = 12  # samples, with their nearest training images
 class Settings:
   """Of an evaluation."""
 
-  samples: str = setting('', lengths=(0, 4096), help='Samples: an .npz file '
-                         '(arr_0 uint8 [N, H, W, C], or of the type of the '
-                         'data; labels in arr_1), a folder of pictures, or the '
-                         'folder of a run, which draws as many as training '
-                         'images are compared.')
+  samples: str = setting('', lengths=(0, 4096), help='What is scored: an '
+                         '.npz file (arr_0 uint8 [N, H, W, C], or of the type '
+                         'of the data; labels in arr_1), a folder of pictures, '
+                         'or the folder of a run, which then draws as many '
+                         'samples as training images are compared.')
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()

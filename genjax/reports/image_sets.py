@@ -32,8 +32,9 @@ def most() -> Any:
 
 def classifier() -> Any:
   """Workdir of the classifier whose features are used."""
-  return setting(None, lengths=(1, 4096), help='Workdir of train_classifier, '
-                 'whose features are used; absent, one is trained.')
+  return setting(None, lengths=(1, 4096), help='Folder of a run of '
+                 'train_classifier, in whose features images are compared; '
+                 'absent, one is trained.')
 
 
 def data_of(settings: Any) -> dict[str, Any]:

@@ -92,13 +92,14 @@ weight_decay = functools.partial(
     'learning rate, as in AdamW.')
 ema_decay = functools.partial(
     setting, low=0.0, high=1.0, help='Decay per step of the moving average of '
-    'the parameters that is sampled.')
+    'the parameters, which is what a trained model uses.')
 
 ema_widths = functools.partial(
     setting, (), low=0.01, high=0.28, lengths=(0, 4), distinct=True,
-    help='Widths, as shares of the training so far, of further averages of the '
-    'parameters, such as 0.05,0.1: kept at every checkpoint, two of them make '
-    'any other width afterwards (--weights=ema:0.15).')
+    help='Widths of up to four more moving averages of the parameters, each as '
+    'a share of the training so far, such as 0.05,0.1. They are kept at every '
+    'checkpoint; from two of them sample --weights=ema:0.07 makes one of any '
+    'other width.')
 
 # Of the network.
 dtype = functools.partial(
@@ -117,7 +118,7 @@ depth = functools.partial(
     'blocks of each of its levels.')
 conditional = functools.partial(
     setting, True, help='Whether the model is told the class of an example, '
-    'where there are classes.')
+    'and a diffusion model the numbers beside it, where there are any.')
 
 init_from = functools.partial(
     setting, None, lengths=(1, 4096), help='Folder of a run of the same '
