@@ -160,7 +160,7 @@ def least_memory(
   shapes = weight_shapes(settings, model)
   traced = jax.make_jaxpr(objective.loss_fn)(
       shapes['params'], keys.key(settings.seed, 'training'), batch,
-      Context(np.int32(0), shapes['averages'], objective.frozen))
+      Context(0, shapes['averages'], objective.frozen))
   return data + _given_out(traced.jaxpr) // 2
 
 
