@@ -54,10 +54,10 @@ def define_flags() -> None:
                     f'Paths between them: of {", ".join(PATHS)}.')
   flags.DEFINE_integer('num_points', 17, 'Number of images on a path, '
                        'both ends included; its length wants 9 or more.',
-                       lower_bound=9)
+                       lower_bound=9, upper_bound=10**4)
   flags.DEFINE_integer('descent', None, 'Number of steps that shorten a '
                        'geodesic; of a diffusion model one takes seconds.',
-                       lower_bound=1)
+                       lower_bound=1, upper_bound=10**6)
   flags.DEFINE_string('classifier', None, 'Workdir of train_classifier, whose '
                       'features are used; absent, one is trained.')
 

@@ -69,6 +69,7 @@ def main() -> None:
   chosen = flags.chosen(diffusion_settings.Settings)
   check(values.minutes is None or 'steps' not in chosen, 'minutes',
         'must be absent where --steps is given', values.minutes)
+  check(values.minutes == values.minutes, 'minutes', 'must be a number', 'nan')
   before = begun(values.workdir)
   settings, data, preset = resolve(values.preset, chosen, before)
   cost = None
