@@ -30,9 +30,9 @@ channels = functools.partial(
     setting, None, low=1, high=4, help='Channels of the images of a folder: 1 '
     'grey, 3 colours, 4 colours and opacity; absent, 1 where all files are '
     'grey, else 3.')
-# 8 is what runs had that do not say it.
+# By default 8 where runs keep it: those had that do not say it.
 bits = functools.partial(
-    setting, default=8, low=8, high=16, help='Bits of a channel that the '
+    setting, low=8, high=16, help='Bits of a channel that the '
     'images of a folder are read at, 8 or 16; absent, 16 where all files are '
     'grey PNGs of 16 bits, else 8. At 16 bits their range and type are kept.')
 held_out = functools.partial(
