@@ -14,7 +14,7 @@ from absl import flags
 from absl import logging
 import jax
 
-from genjax.data import pixel_cache
+from genjax import user_cache
 from genjax.runs.fit import Stopped
 
 # What is wrong in what the user gave, or in the world; anything else is ours.
@@ -64,6 +64,9 @@ def run(
       _fail(name, message_of(error))
 
   def parse(argv: list[str]) -> list[str]:
+    # That --help shows flags that scripts share, too, and not absl's alone.
+    for flag in flags.FLAGS.flags_by_module_dict().get('experiments.flags', ()):
+      flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     try:
       return flags.FLAGS(argv)
     except flags.Error as error:
@@ -136,7 +139,7 @@ def _leaving_at_once(name: str) -> Iterator[None]:
 def _use_compile_cache() -> None:
   """Keeps compiled programs between runs, so that the next starts at once."""
   if jax.config.values['jax_compilation_cache_dir'] is None:
-    folder = pixel_cache.home()
+    folder = user_cache.folder()
     try:
       os.makedirs(folder, exist_ok=True)
     except OSError:

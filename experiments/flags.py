@@ -86,9 +86,9 @@ def _items(rule: Rule, words: Any) -> Any:
 
 def define_drawing() -> None:
   """Flags of scripts that draw from a run: which weights, and how."""
-  flags.DEFINE_string('weights', 'ema', 'Weights to take: raw, of the last '
-                      'step; ema, their running average; ema:0.07, an average '
-                      'of that width, where --ema_widths kept some.')
+  flags.DEFINE_string('weights', 'ema', 'Parameters to draw with: raw, of the '
+                      'last step; ema, their moving average; ema:0.07, one '
+                      'of that width, of a run trained with --ema_widths.')
   flags.DEFINE_enum('sampler', None, list(SAMPLERS), 'Method by which a '
                     "diffusion run draws; the run's own where absent.")
   flags.DEFINE_integer('steps', None, 'Number of steps in which a diffusion '

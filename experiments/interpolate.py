@@ -26,7 +26,7 @@ from experiments import app
 from experiments import flags as shared
 from genjax.checks import check
 from genjax.checks import check_choice
-from genjax.data import folder
+from genjax.data import image_files
 from genjax.data import pipeline
 from genjax.data import sources
 from genjax.reports import image_sets
@@ -54,10 +54,10 @@ def define_flags() -> None:
                     f'Paths between them: of {", ".join(PATHS)}.')
   flags.DEFINE_integer('num_points', 17, 'Number of images on a path, '
                        'both ends included; its length wants 9 or more.',
-                       lower_bound=9)
+                       lower_bound=9, upper_bound=10**4)
   flags.DEFINE_integer('descent', None, 'Number of steps that shorten a '
                        'geodesic; of a diffusion model one takes seconds.',
-                       lower_bound=1)
+                       lower_bound=1, upper_bound=10**6)
   flags.DEFINE_string('classifier', None, 'Workdir of train_classifier, whose '
                       'features are used; absent, one is trained.')
 
@@ -94,7 +94,7 @@ def read_image(name: str, value: str, source: Source) -> dict[str, Any]:
   try:
     with Image.open(value) as image:
       size = image.size
-      pixels = folder.fit(image, (height, width), channels)
+      pixels = image_files.fit(image, (height, width), channels)
   except Exception as error:  # of almost any type, on what is half an image
     raise ValueError(f'{name}: {value!r} must be a PNG or JPEG file, got '
                      'another or a torn one') from error

@@ -41,7 +41,7 @@ def define_flags() -> None:
   flags.define_run('Folder of the trained run.')
   flags.define_drawing()
   absl_flags.DEFINE_integer('num_samples', 100, 'Number of samples to '
-                            'draw.', lower_bound=1)
+                            'draw.', lower_bound=1, upper_bound=10**7)
   absl_flags.DEFINE_list('labels', None, 'Classes to draw in turn, by number '
                          'or name, with commas between; all where absent.')
   absl_flags.DEFINE_list('vector', None, 'Numbers to draw under, with commas '

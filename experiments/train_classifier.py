@@ -27,7 +27,7 @@ from genjax.runs.open import open_run
 
 def define_flags() -> None:
   """The script's flags."""
-  flags.define_run('Folder of the run; the same again goes on with it.')
+  flags.define_run('Folder of the run; one that is there already goes on.')
   flags.define_settings(classifier.Settings)
 
 

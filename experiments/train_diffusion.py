@@ -30,14 +30,16 @@ from genjax.runs.measure import measure
 
 def define_flags() -> None:
   """The script's flags."""
-  flags.define_run('Folder of the run; the same again goes on with it.')
+  flags.define_run('Folder of the run; one that is there already goes on.')
   absl_flags.DEFINE_enum(
-      'preset', None, [*TASK.recipes, 'auto'], 'Recipe; other flags override '
-      'it. auto fits the size and number of images and the device; it is the '
-      'default for a folder or an array of images, digits that for the rest.')
+      'preset', None, [*TASK.recipes, 'auto'], 'Settings that go well '
+      'together; a flag wins over them. auto chooses them by the size and '
+      'number of images and by the device, and is the default for a folder or '
+      'an array of images or signals; digits is that for other data.')
   absl_flags.DEFINE_float(
-      'minutes', None, 'Time that training may take, compilation included: the '
-      'steps are counted by the speed of the first few, once, and kept.',
+      'minutes', None, 'Minutes that training may take, compilation included, '
+      'in place of --steps: how many steps that makes is told by the speed of '
+      'the first few when the run begins, and kept in its settings.',
       lower_bound=0.1, upper_bound=60 * 24 * 365)
   flags.define_settings(diffusion_settings.Settings)
 
@@ -65,6 +67,7 @@ def main() -> None:
   chosen = flags.chosen(diffusion_settings.Settings)
   check(values.minutes is None or 'steps' not in chosen, 'minutes',
         'must be absent where --steps is given', values.minutes)
+  check(values.minutes == values.minutes, 'minutes', 'must be a number', 'nan')
   before = begun(values.workdir)
   settings, data, preset = resolve(values.preset, chosen, before)
   cost = None

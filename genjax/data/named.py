@@ -51,6 +51,7 @@ class Data(NamedTuple):
 class _Options(NamedTuple):
   image_size: tuple[int, ...] | None
   channels: int | None
+  bits: int | None
   held_out: float | None
   seed: int
   cache: float
@@ -118,7 +119,7 @@ def _folder(argument: str, options: _Options) -> Data:
   # An empty path would be the current folder.
   check(bool(argument), 'data', 'folder:<path> must name a folder', "'folder:'")
   source = folder.folder_source(argument, _size(options) or (32, 32),
-                                channels=options.channels,
+                                channels=options.channels, bits=options.bits,
                                 cache=options.cache, labels=options.labels)
   return _split(source, options)
 
@@ -155,6 +156,8 @@ def _size(options: _Options) -> tuple[int, int] | None:
 def _check_unused(data: str, options: _Options, *names: str) -> None:
   check(options.labels == 'folders', 'labels', f'must be absent for {data}',
         options.labels)
+  check(options.bits in (None, 8), 'bits', f'must be 8 or absent for {data}',
+        options.bits)
   for name in names:
     value = getattr(options, name)
     check(not value, name, f'must be absent for {data}', value)
@@ -174,8 +177,9 @@ KINDS: Mapping[str, Callable[[str, _Options], Data]] = {
 
 def open_data(
     name: str, *, image_size: tuple[int, ...] | None = None,
-    channels: int | None = None, held_out: float | None = None, seed: int = 0,
-    cache: float = 0.0, labels: str = 'folders'
+    channels: int | None = None, bits: int | None = None,
+    held_out: float | None = None, seed: int = 0, cache: float = 0.0,
+    labels: str = 'folders'
 ) -> Data:
   """Opens the data set of a name.
 
@@ -184,6 +188,7 @@ def open_data(
     image_size: height and width, or the side of the square, of the images of a
       folder (32 where None); resizes a tensorflow-datasets set where given.
     channels: of the images of a folder, see `folder_source`.
+    bits: of their channels, see `folder_source`; 8 says nothing of other data.
     held_out: share of a folder's files, or of an array's rows, kept out of
       training; None is a tenth of 20 or more, and none of fewer. Other data
       have a test split of their own.
@@ -200,8 +205,8 @@ def open_data(
   # A slip of the hand would fill the memory.
   check(max(image_size or (1,)) <= _LARGEST, 'image_size',
         f'must be at most {_LARGEST}', image_size)
-  return KINDS[kind](argument, _Options(image_size, channels, held_out, seed,
-                                        cache, labels))
+  return KINDS[kind](argument, _Options(
+      image_size, channels, bits, held_out, seed, cache, labels))
 
 
 def _line(key: Key, n: int, *, slope: float = 0.8, intercept: float = -0.3,

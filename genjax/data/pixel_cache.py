@@ -1,9 +1,9 @@
 """Decoded images of a folder, kept on disk from one start to the next.
 
-A file of the cache is an array of numpy's format, uint8 [N, H, W, C], which is
-mapped into memory, and the sha256 of it behind. It is called by what it was
-made of, written beside and renamed: a kill leaves no half of one, and of two
-processes that write the same either wins.
+A file of the cache is an array of numpy's format, uint8 [N, H, W, C] or uint16
+[N, H, W, 1], which is mapped into memory, and the sha256 of it behind. It is
+called by what it was made of, written beside and renamed: a kill leaves no half
+of one, and of two processes that write the same either wins.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ from absl import logging
 import numpy as np
 import PIL
 
+from genjax import user_cache
 from genjax.data.identity import Files
 
 _VERSION = 1  # rises where a file is decoded to other pixels
@@ -23,15 +24,9 @@ _DIGEST = hashlib.sha256().digest_size
 _STALE = 3600  # seconds after which what was not renamed never will be
 
 
-def home() -> str:
-  """The folder of what genjax keeps between runs, which may not exist."""
-  top = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
-  return os.path.join(top, 'genjax')
-
-
 def key_of(
     names: Iterable[str], files: Files, size: tuple[int, int],
-    channels: int | None
+    channels: int | None, bits: int | None
 ) -> str:
   """The name in the cache of what some files are decoded to.
 
@@ -40,16 +35,17 @@ def key_of(
     files: their sizes, times and digests.
     size: height and width of the images in pixels.
     channels: that are asked for; None where the files decide.
+    bits: of a channel, likewise.
   """
   digest = hashlib.sha256()
-  for part in (_VERSION, PIL.__version__, size, channels, *names,
+  for part in (_VERSION, PIL.__version__, size, channels, bits, *names,
                *sorted(files.items())):
     digest.update(f'{part!r}\n'.encode('utf-8', 'surrogatepass'))
   return digest.hexdigest()
 
 
 def load(key: str, shape: tuple[int, int, int]) -> np.ndarray | None:
-  """The images of a key, uint8 [N, H, W, C], read when they are asked for.
+  """The images of a key, [N, H, W, C], read when they are asked for.
 
   Of no image where no pixels were kept. None where there is no such file; a
   damaged one is none, and a line in the log.
@@ -85,7 +81,7 @@ def save(key: str, pixels: np.ndarray, most: int) -> None:
 
   Args:
     key: of `key_of`.
-    pixels: uint8 [N, H, W, C], or [0, H, W, C] to keep C alone.
+    pixels: [N, H, W, C], or [0, H, W, C] to keep C and the type alone.
     most: bytes that all of the cache may take.
   """
   path = _path(key)
@@ -126,7 +122,7 @@ def _trim(newest: str, most: int) -> None:
 
 
 def _path(key: str) -> str:
-  return os.path.join(home(), 'images', f'{key}.npy')
+  return os.path.join(user_cache.folder(), 'images', f'{key}.npy')
 
 
 def _digest(key: str, pixels: np.ndarray) -> bytes:

@@ -5,7 +5,7 @@ An .npz with `arr_0`, uint8 [N, H, W, C], and where samples have labels
 PNG and JPEG files, one sub-folder a class, by name (as `genjax.data.
 folder_names` writes it) or number; see `class_numbers`. What is scaled (see
 `genjax.data.scaled`) has its own numbers in `arr_0`, and is read from there
-alone.
+alone, but for greys of 16 bits, which PNG files hold as they are.
 """
 
 import math
@@ -20,7 +20,7 @@ from genjax.checks import check
 from genjax.data import folder
 from genjax.data import folder_names
 from genjax.data.scaled import Scale
-from genjax.data.scaled import ScaledSource
+from genjax.data.scaled import to_model
 from genjax.data.sources import ArraySource
 from genjax.data.sources import Description
 from genjax.types import Source
@@ -129,31 +129,40 @@ def read_samples(
   """
   check(os.path.exists(path), 'samples', 'must be an .npz file or a folder',
         repr(path))
-  if scale is not None:
-    return ScaledSource(_read_scaled(path, data, scale), scale)
+  must = 'uint8' if scale is None else (
+      _FLOATS if scale.num_levels is None else scale.type)
   read = _read_folder if os.path.isdir(path) else _read_npz
-  image, label = read(path, data)
-  if label is None or not data.class_names:
-    return ArraySource({'image': image})
-  least, most = label.min(), label.max()
-  check(0 <= least and most < len(data.class_names), 'samples',
-        f'labels of {path!r} must be in [0, {len(data.class_names)}) like '
-        'those of the data', f'{least} to {most}')
-  return ArraySource({'image': image, 'label': label.astype(np.int32)},
-                     data.class_names)
-
-
-def _read_scaled(path, data, scale):
-  check(not os.path.isdir(path), 'samples', 'must be an .npz file where the '
-        f'data are of type {scale.type}', repr(path))
-  values, _ = _read_npz(
-      path, data, _FLOATS if scale.num_levels is None else scale.type)
+  values, label = read(path, data, must)
   check(bool(np.isfinite(values).all()), 'samples',
         f'arr_0 of {path!r} must be finite', 'NaN or infinity')
-  return values
+  if label is not None and data.class_names:
+    least, most = label.min(), label.max()
+    check(0 <= least and most < len(data.class_names), 'samples',
+          f'labels of {path!r} must be in [0, {len(data.class_names)}) like '
+          'those of the data', f'{least} to {most}')
+  return as_source(values, label, data.class_names, scale)
 
 
-def _read_npz(path, data, must='uint8'):
+def as_source(
+    x: np.ndarray, label: np.ndarray | None, class_names: Sequence[str],
+    scale: Scale | None
+) -> Source:
+  """Samples in memory, as data are.
+
+  Args:
+    x: [N, ...], bytes or, where there is a scale, numbers of its type.
+    label: int [N], or None.
+    class_names: of the labels; without any, these are left out.
+    scale: of the data.
+  """
+  columns = {'image': x} if scale is None else {'x': to_model(scale, x)}
+  if label is None or not class_names:
+    return ArraySource(columns)
+  return ArraySource({**columns, 'label': label.astype(np.int32)},
+                     tuple(class_names))
+
+
+def _read_npz(path, data, must):
   # A pipe would be waited for.
   check(os.path.isfile(path), 'samples', f'{path!r} must be a regular file',
         'another kind')
@@ -207,13 +216,18 @@ def _header(stream):
   return shape, dtype
 
 
-def _read_folder(path, data):
+def _read_folder(path, data, must):
+  deep = must == 'uint16' and data.shape[2:] == (1,)
+  check(deep or must == 'uint8', 'samples', 'must be an .npz file where the '
+        f'data are {must}', repr(path))
   height, width, channels = data.shape
   check(channels in _MODES, 'samples',
         'must be an .npz file for data of this shape', data.shape)
-  source = folder.folder_source(path, (height, width), channels=channels)
+  source = folder.folder_source(path, (height, width), channels=channels,
+                                bits=16 if deep else 8)
   # Which the source would crop, scale, convert, turn or lay over white.
-  images = np.stack([_as_it_is(file, data.shape) for file in source.files])
+  images = np.stack([_as_it_is(file, data.shape, deep)
+                     for file in source.files])
   if not source.class_names or not data.class_names:
     return images, None
   # A name that is too long for a folder is known by that of its folder.
@@ -228,10 +242,11 @@ def _read_folder(path, data):
   return images, np.asarray(classes, np.int64)[list(source.labels)]
 
 
-def _as_it_is(file: str, shape: Sequence[int]) -> np.ndarray:
-  """The pixels of a picture of `shape`, uint8 [H, W, C], untouched."""
+def _as_it_is(file: str, shape: Sequence[int], deep: bool) -> np.ndarray:
+  """The pixels of a picture of `shape` [H, W, C], uint8 or uint16, untouched.
+  """
   height, width, channels = shape
-  mode = _MODES[channels]
+  mode = 'I;16' if deep else _MODES[channels]
   with Image.open(file) as image:
     check((image.size, image.mode) == ((width, height), mode), 'samples',
           f'{file!r} must be {width} x {height} pixels, mode {mode}, like the '

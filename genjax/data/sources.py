@@ -10,6 +10,7 @@ import numpy as np
 from genjax.checks import check
 from genjax.data.scaled import Scale
 from genjax.data.scaled import ScaledSource
+from genjax.data.scaled import to_model
 from genjax.types import Shape
 from genjax.types import Source
 
@@ -196,7 +197,9 @@ def columns_of(source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
     columns = stacked('batches', [source[int(i)] for i in rows])
     check_columns('batches', columns, class_names(source))
     return columns
-  columns = {'image': pixels[rows]}
+  scale = scale_of(source)
+  columns = {'image': pixels[rows]} if scale is None else {
+      'x': to_model(scale, pixels[rows])}
   if labels:
     columns['label'] = np.array([labels[i] for i in rows], np.int32)
   if vectors is not None:
@@ -205,7 +208,7 @@ def columns_of(source: Source, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _pixels(source: Source) -> np.ndarray | None:
-  """Of images in files, which have been decoded: uint8 [N, H, W, C]."""
+  """Of images in files, which have been decoded: [N, H, W, C]."""
   return getattr(source, 'pixels', None)
 
 
@@ -223,7 +226,7 @@ def scale_of(source: Source) -> Scale | None:
   """The scale of a source; None of pixels of 8 bits, and of points."""
   if isinstance(source, View):
     return scale_of(source.source)
-  return source.scale if isinstance(source, ScaledSource) else None
+  return getattr(source, 'scale', None)
 
 
 def vectors_of(source: Source) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from genjax.checks import check
-from genjax.data.folder import fit
+from genjax.data.image_files import fit
 from genjax.types import Shape
 
 _FORMAT = 'array_record'

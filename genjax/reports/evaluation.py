@@ -10,7 +10,6 @@ from genjax.checks import check
 from genjax.data import named
 from genjax.data import sample_files
 from genjax.data import sources
-from genjax.data.scaled import ScaledSource
 from genjax.metrics import comparison
 from genjax.metrics.distances import squared_distances
 from genjax.metrics.estimate import Estimate
@@ -46,11 +45,11 @@ _SHOWN = 12  # samples, with their nearest training images
 class Settings:
   """Of an evaluation."""
 
-  samples: str = setting('', lengths=(0, 4096), help='Samples: an .npz file '
-                         '(arr_0 uint8 [N, H, W, C], or of the type of the '
-                         'data; labels in arr_1), a folder of pictures, or the '
-                         'folder of a run, which draws as many as training '
-                         'images are compared.')
+  samples: str = setting('', lengths=(0, 4096), help='What is scored: an '
+                         '.npz file (arr_0 uint8 [N, H, W, C], or of the type '
+                         'of the data; labels in arr_1), a folder of pictures, '
+                         'or the folder of a run, which then draws as many '
+                         'samples as training images are compared.')
   weights: tuple[str, ...] = setting(
       ('ema',), lengths=(1, 32), distinct=True, help='Weights that a run draws '
       'by: ema, its running average; raw, those of the last step; ema:0.07, an '
@@ -59,6 +58,7 @@ class Settings:
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
+  bits: int | None = fields.bits(None)
   held_out: float | None = fields.held_out()
   labels: str = fields.labels()
   cache: float = fields.cache()
@@ -115,11 +115,8 @@ def open_samples(
         f'{types[1]} like the data', types[0])
   num = min(settings.most, len(data.train))
   label = in_turn(classes, num)
-  image = draw('samples', run, num, label, settings.seed)
-  if data.scale is not None:
-    return ScaledSource(image, data.scale), run.step
-  return sources.ArraySource({'image': image} if label is None else {
-      'image': image, 'label': label}, classes), run.step
+  x = draw('samples', run, num, label, settings.seed)
+  return sample_files.as_source(x, label, classes, data.scale), run.step
 
 
 def look(images: Images, judge: Judge | None) -> comparison.Judged:

@@ -70,8 +70,8 @@ class Settings:
       (20, 60, 200, 700), low=2, high=10**7, lengths=(1, 12), distinct=True,
       free=True, help='Numbers of training images of each of the two models, '
       'such as 20,60; others may be added later.')
-  num_samples: int = setting(200, low=4, high=10**5, help='Samples of each '
-                             'model, an even number.')
+  num_samples: int = setting(200, low=4, high=10**5, help='Number of '
+                             'samples that each model draws; must be even.')
   steps: int | None = setting(None, low=1, high=10**9, help='Training steps of '
                               "each model; absent, the recipe's.")
   # Of each seed come two, one a model.

@@ -32,15 +32,17 @@ def most() -> Any:
 
 def classifier() -> Any:
   """Workdir of the classifier whose features are used."""
-  return setting(None, lengths=(1, 4096), help='Workdir of train_classifier, '
-                 'whose features are used; absent, one is trained.')
+  return setting(None, lengths=(1, 4096), help='Folder of a run of '
+                 'train_classifier, in whose features images are compared; '
+                 'absent, one is trained.')
 
 
 def data_of(settings: Any) -> dict[str, Any]:
   """What settings say of the data, and the seed, by name."""
-  return {name: getattr(settings, name)
-          for name in ('data', 'image_size', 'channels', 'held_out', 'labels',
-                       'cache', 'seed')}
+  return {'bits': getattr(settings, 'bits', 8), **{
+      name: getattr(settings, name)
+      for name in ('data', 'image_size', 'channels', 'held_out', 'labels',
+                   'cache', 'seed')}}
 
 
 def open_split(settings: Any) -> named.Data:

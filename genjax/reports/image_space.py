@@ -43,6 +43,7 @@ class Settings:
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
+  bits: int | None = fields.bits(None)
   held_out: float | None = fields.held_out()
   labels: str = fields.labels()
   cache: float = fields.cache()

@@ -14,6 +14,7 @@ from genjax.checks import check
 from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import sources
+from genjax.data.scaled import to_model
 from genjax.metrics.agreement import Agreement
 from genjax.metrics.agreement import agreement
 from genjax.reports import image_sets
@@ -22,6 +23,7 @@ from genjax.reports.judge import find_judge
 from genjax.reports.judge import Judge
 from genjax.reports.judge import open_judge
 from genjax.reports.judge import width_for
+from genjax.runs.data import scale_of
 from genjax.runs.workdir import read_json
 from genjax.runs.workdir import write_json
 
@@ -79,7 +81,7 @@ def recognised(
   Args:
     settings: of the run.
     workdir: of the run, in which `keep_judge` may have kept a classifier.
-    image: uint8 [N, H, W, C], the samples.
+    image: uint8 [N, H, W, C], or of the type of the run's data: the samples.
     label: int [N], the classes asked for, if any.
 
   Returns:
@@ -92,7 +94,10 @@ def recognised(
   kept = kept_judge(settings, workdir)
   if label is None or len(label) < _FEWEST or kept is None:
     return None
-  return sentence(agree(*kept, pipeline.to_model_range(image), label))
+  scale = scale_of(settings)
+  x = (pipeline.to_model_range(image) if scale is None
+       else to_model(scale, image))
+  return sentence(agree(*kept, x, label))
 
 
 def kept_judge(settings: Any, workdir: str) -> tuple[Judge, np.ndarray] | None:

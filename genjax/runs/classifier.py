@@ -61,10 +61,10 @@ def loss(settings: Settings, model: Model) -> Objective:
         mixup=settings.mixup, augment=functools.partial(
             discriminative.shift_images, most=settings.shift)
         if settings.shift else None)
-  return Objective(loss_fn, make_optimizer(
-      settings.learning_rate, settings.steps, name='adamw', b2=settings.b2,
-      weight_decay=settings.weight_decay,
-      warmup_steps=min(settings.warmup, settings.steps - 1)))
+  tx = make_optimizer(settings.learning_rate, settings.steps, name='adamw',
+                      b2=settings.b2, weight_decay=settings.weight_decay,
+                      warmup_steps=min(settings.warmup, settings.steps - 1))
+  return Objective(loss_fn, tx, init_from=settings.init_from)
 
 
 def hooks(session: Session) -> list[Hook]:

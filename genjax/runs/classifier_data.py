@@ -26,14 +26,14 @@ def open_data(chosen: Mapping[str, Any]) -> named.Data:
   """
   regression = chosen.get('task') == 'regression'
   settings = Settings(**{**RECIPES['curve' if regression else 'images'],
-                         **chosen})
+                         'bits': None, **chosen})
   check_settings(settings)
   kind, _, argument = settings.data.partition(':')
   if kind != 'toy':
     check(not regression, 'data', 'must be a toy set for a regression',
           settings.data)
     return run_data.open_data(settings)
-  for name in ('image_size', 'channels', 'held_out'):
+  for name in ('image_size', 'channels', 'bits', 'held_out'):
     check(not chosen.get(name), name, 'must be absent for a toy set',
           chosen.get(name))
   check(settings.labels == 'folders', 'labels', 'must be absent for a toy set',
@@ -61,6 +61,7 @@ def settings_for(data: named.Data, chosen: Mapping[str, Any]) -> Settings:
       **RECIPES['curve' if regression else 'points' if flat else 'images'],
       **chosen, 'shape': tuple(described.shape),
       'channels': run_data.channels_of(chosen.get('data', ''), described.shape),
+      'bits': run_data.bits_of(chosen.get('data', ''), data.scale),
       'class_names': described.class_names, 'num_examples': described.size})
   check_settings(settings)
   check(regression or bool(described.class_names), 'data',

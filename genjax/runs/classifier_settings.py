@@ -19,6 +19,7 @@ class Settings:
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
+  bits: int | None = fields.bits(8)
   held_out: float | None = fields.held_out()
   labels: str = fields.labels()
   cache: float = fields.cache()
@@ -34,6 +35,7 @@ class Settings:
   b2: float = fields.b2(0.99)
   weight_decay: float = fields.weight_decay(1e-2)
   ema_decay: float = fields.ema_decay(0.98)
+  init_from: str | None = fields.init_from()
   width: tuple[int, ...] = fields.width((16, 32))
   features: int = setting(64, low=1, high=2**16, help='Features of an image.')
   groups: int = setting(8, low=1, high=2**16, help='Largest number of groups '
@@ -51,6 +53,7 @@ class Settings:
   shape: tuple[int, ...] = fields.shape((8, 8, 1))
   class_names: tuple[str, ...] = fields.class_names()
   num_examples: int = fields.num_examples()
+  init_id: str | None = fields.init_id()
 
 
 # That of images was chosen on a validation part of the digits' training set.

@@ -13,11 +13,14 @@ from genjax.types import Shape
 def open_data(settings: Any) -> named.Data:
   """The data that settings name, by all of `named.open_data`'s arguments.
 
+  Where settings do not say bits, images have 8 of them.
+
   Raises:
     ValueError: see `named.open_data`.
   """
   return named.open_data(settings.data, image_size=settings.image_size,
                          channels=settings.channels,
+                         bits=getattr(settings, 'bits', 8),
                          held_out=settings.held_out, seed=settings.seed,
                          cache=settings.cache, labels=settings.labels)
 
@@ -28,6 +31,11 @@ def channels_of(data: str, shape: Shape) -> int | None:
   As it would be chosen: so that a folder that is read again has as many.
   """
   return shape[-1] if data.startswith('folder:') else None
+
+
+def bits_of(data: str, scale: Scale | None) -> int:
+  """The setting `bits` of data that have been read; 8 but of a folder."""
+  return 16 if data.startswith('folder:') and scale is not None else 8
 
 
 def scale_of(settings: Any) -> Scale | None:

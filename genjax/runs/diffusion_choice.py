@@ -45,7 +45,8 @@ def resolve(
     ValueError: settings out of range, or data that cannot be read.
   """
   settings = diffusion_settings.choose(
-      'digits' if preset in (None, 'auto') else preset, chosen)
+      'digits' if preset in (None, 'auto') else preset,
+      {'bits': None, **chosen})
   check_settings(settings)
   data = open_data(settings)
   described, own = data.description, settings.data.startswith(

@@ -19,6 +19,7 @@ from genjax.diffusion.named import SAMPLERS
 from genjax.diffusion.named import TIMES
 from genjax.diffusion.named import WEIGHTINGS
 from genjax.runs import fields
+from genjax.runs.data import bits_of
 from genjax.runs.data import channels_of
 from genjax.runs.settings import setting
 from genjax.types import Source
@@ -31,20 +32,21 @@ class Settings:
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
+  bits: int | None = fields.bits(8)
   held_out: float | None = fields.held_out()
   labels: str = fields.labels()
   cache: float = fields.cache()
-  horizontal_flip: bool = setting(False, help='Whether images are mirrored at '
-                                  'random.')
+  horizontal_flip: bool = setting(False, help='Whether every training '
+                                  'image is mirrored with probability 0.5.')
   crop: int = setting(0, low=0, high=4095, help='Pixels by which images are '
                       'reflected beyond their borders in training, before a '
                       'window of their size is cut out at random; 0 for none.')
   augment: float = setting(
-      0.0, low=0.0, high=1.0, help='Probability of each geometric change of '
-      'training images: vertical flip, scaling, rotation, stretching and '
-      'translation; horizontal flips are made beside them with probability '
-      '0.5. The model is told the changes, and draws unchanged images. 0 for '
-      'none; EDM takes 0.12.')
+      0.0, low=0.0, high=1.0, help='Probability with which a training image '
+      'is changed in each of these ways: flipped upside down, scaled, rotated, '
+      'stretched, moved. Above 0 every image is also mirrored with probability '
+      '0.5. The network is told how an image was changed; samples are of '
+      'unchanged images. 0 changes none; EDM (arXiv:2206.00364) has 0.12.')
   seed: int = fields.seed()
   steps: int = fields.steps(6000)
   batch_size: int = fields.batch_size(32)
@@ -58,8 +60,9 @@ class Settings:
                         'Frechet distance, copies of training images, classes '
                         'recognised. 0 for none; else 20 or more.')
   optimizer: str = setting('adam', choices=('adam', 'muon'), help='Optimizer: '
-                           'adam, or muon, which makes the momentum of every '
-                           'kernel orthogonal.')
+                           'adam; or muon, which makes the momentum of every '
+                           'matrix and convolution orthogonal before it is '
+                           'applied, and moves all other parameters by Adam.')
   learning_rate: float = fields.learning_rate(5e-3)
   warmup: int = fields.warmup(100)
   b2: float = fields.b2(0.99)
@@ -71,7 +74,7 @@ class Settings:
   conditional: bool = fields.conditional()
   label_dropout: float = setting(
       0.1, low=0.0, high=0.99, help='Share of the examples whose class the '
-      'model is not told, for guidance.')
+      'model is not told in training, as classifier-free guidance needs.')
   network: str = setting('unet', choices=tuple(NETWORKS), help='Network: unet '
                          'or dit for images, dit for signals, mlp for points.')
   width: tuple[int, ...] = fields.width((24, 32))
@@ -79,8 +82,8 @@ class Settings:
   attention_levels: tuple[int, ...] = setting(
       (), low=0, high=63, lengths=(0, 64), distinct=True, help='Levels of a '
       'unet with self-attention; 0 is the finest.')
-  head_dim: int = setting(8, low=1, high=2**16, help='Channels of a head of '
-                          'self-attention.')
+  head_dim: int = setting(8, low=1, high=2**16, help='Channels of each head '
+                          'of self-attention.')
   groups: int = setting(8, low=1, high=2**16, help='Number of groups in which '
                         'a unet normalises channels.')
   patch_size: int = setting(2, low=1, high=4096, help='Side in pixels of the '
@@ -92,37 +95,42 @@ class Settings:
   process: str = setting('edm', choices=(*PROCESSES, *LEARNED),
                          help='Noise process.')
   sigma_min: float = setting(0.01, above=0.0, high=1e6, help='Noise over '
-                             'signal at the first time of edm, ve and learned.')
+                             'signal at the first time of the processes edm, '
+                             've and learned.')
   sigma_max: float = setting(20.0, above=0.0, high=1e6, help='Noise over '
-                             'signal at the last time of edm, ve and learned.')
+                             'signal at the last time of the processes edm, ve '
+                             'and learned.')
   log_snr_shift: float = setting(
-      0.0, low=-20.0, high=20.0, help='Nats by which the log-SNR of vp_cosine '
-      'and flow_matching is higher at every time: 2 ln(64 / d) for images of '
-      'side d.')
+      0.0, low=-20.0, high=20.0, help='Nats by which the logarithm of signal '
+      'over noise is higher at every time of the processes vp_cosine and '
+      'flow_matching: 2 ln(64 / d) suits images of side d (arXiv:2301.11093).')
   times_mean: float = setting(-0.9, low=-20.0, high=20.0, help='Mean of ln '
-                              '(noise over signal) in training, of edm and ve.')
+                              '(noise over signal) in training by the '
+                              'processes edm and ve.')
   times_std: float = setting(1.2, above=0.0, high=20.0, help='Standard '
-                             'deviation of ln (noise over signal) in training, '
-                             'of edm and ve.')
+                             'deviation of ln (noise over signal) in training '
+                             'by the processes edm and ve.')
   prediction: str = setting('edm', choices=tuple(PREDICTIONS), help='What the '
                             'network predicts.')
   weighting: str | None = setting(
       None, choices=tuple(WEIGHTINGS), help='Weights of the noise levels in '
       'the training loss; absent, those that go with the prediction.')
   uncertainty: bool = setting(False, help='Whether the expected loss of each '
-                              'noise level is learned, and divides the loss.')
-  times: str = setting('process', choices=TIMES, help='Training times: those '
-                       'of the process; even in log-SNR between sigma_min and '
-                       'sigma_max; or by importance, more often where the loss '
-                       'is larger.')
-  dequantise: bool = setting(False, help='Whether pixels are trained on with '
-                             'uniform noise of the width of a level, as for '
-                             'their likelihood.')
+                              'noise level is learned, and the loss divided by '
+                              'it.')
+  times: str = setting('process', choices=TIMES, help='Times that are trained '
+                       'at: process, those that go with the process; log_snr, '
+                       'even in the logarithm of signal over noise between '
+                       'sigma_min and sigma_max; importance, more often where '
+                       'the loss is larger.')
+  dequantise: bool = setting(False, help='Whether uniform noise of the width '
+                             'of a level is added to pixels in training, as '
+                             'their likelihood needs.')
   levels: int | None = fields.levels(None)
   sampler: str = setting('dpm_solver_2m', choices=tuple(SAMPLERS), free=True,
                          help='Method by which samples are drawn.')
-  sampling_steps: int = setting(18, low=2, high=10**5, free=True, help='Steps '
-                                'in which a sample is drawn.')
+  sampling_steps: int = setting(18, low=2, high=10**5, free=True, help='Number '
+                                'of steps in which a sample is drawn.')
   rho: float | None = setting(
       None, low=1.0, high=1e4, free=True, help='Power of the noise levels that '
       'a sample is drawn on, even in (noise over signal)^(1 / rho): 7 is '
@@ -137,10 +145,11 @@ class Settings:
       None, low=0.0, high=10.0, free=True, help='Scale of the noise of the '
       'samplers whose name ends in sde, 0 for none; absent, 1.')
   guidance: float = setting(1.15, low=0.0, high=1e3, free=True, help='Scale of '
-                            'classifier-free guidance; 1 is none.')
+                            'classifier-free guidance of samples; 1 is none.')
   guidance_log_snr: tuple[float, ...] = setting(
       (-4.0, 4.0), low=-40.0, high=40.0, lengths=(2, 2), free=True,
-      help='Log-SNR between which samples are guided.')
+      help='Least and largest logarithm of signal over noise, in nats, at '
+      'which samples are guided, such as -4,4.')
   shape: tuple[int, ...] = fields.shape((8, 8, 1))
   class_names: tuple[str, ...] = fields.class_names()
   vector_names: tuple[str, ...] = setting(
@@ -237,7 +246,8 @@ def with_facts(settings: Settings, data: named.Data) -> Settings:
       value_type=scale and scale.type, vector_names=names,
       vector_mean=vector_mean, vector_std=vector_std,
       num_examples=description.size, data_std=std, levels=levels,
-      channels=channels_of(settings.data, description.shape))
+      channels=channels_of(settings.data, description.shape),
+      bits=bits_of(settings.data, scale))
 
 
 def vector_facts(

@@ -17,7 +17,7 @@ _MANY = 10**9  # steps: two years of a hundred a second
 data = functools.partial(setting, lengths=(1, 4096), help=(
     'Data: digits, binarized_digits, toy:<name>, folder:<path>, npy:<path> or '
     'tfds:<name>. A folder holds PNG or JPEG files, one sub-folder a class if '
-    'there are classes, and is read at 8 bits a channel. An .npy file holds '
+    'there are classes. An .npy file holds '
     'images, uint8 [N, H, W, C], or of numbers of any range [N, H, W, C] of '
     'type uint16, int16, float32 or float64; signals of such numbers, [N, L, '
     'C]; or points, float32 [N, D]. Options of a toy set follow its name: '
@@ -30,6 +30,11 @@ channels = functools.partial(
     setting, None, low=1, high=4, help='Channels of the images of a folder: 1 '
     'grey, 3 colours, 4 colours and opacity; absent, 1 where all files are '
     'grey, else 3.')
+# By default 8 where runs keep it: those had that do not say it.
+bits = functools.partial(
+    setting, low=8, high=16, help='Bits of a channel that the '
+    'images of a folder are read at, 8 or 16; absent, 16 where all files are '
+    'grey PNGs of 16 bits, else 8. At 16 bits their range and type are kept.')
 held_out = functools.partial(
     setting, None, low=0, high=0.9, help='Share of the files of a folder, or '
     'of the rows of an array, that are not trained on: the test data. Absent, '
@@ -87,13 +92,14 @@ weight_decay = functools.partial(
     'learning rate, as in AdamW.')
 ema_decay = functools.partial(
     setting, low=0.0, high=1.0, help='Decay per step of the moving average of '
-    'the parameters that is sampled.')
+    'the parameters, which is what a trained model uses.')
 
 ema_widths = functools.partial(
     setting, (), low=0.01, high=0.28, lengths=(0, 4), distinct=True,
-    help='Widths, as shares of the training so far, of further averages of the '
-    'parameters, such as 0.05,0.1: kept at every checkpoint, two of them make '
-    'any other width afterwards (--weights=ema:0.15).')
+    help='Widths of up to four more moving averages of the parameters, each as '
+    'a share of the training so far, such as 0.05,0.1. They are kept at every '
+    'checkpoint; from two of them sample --weights=ema:0.07 makes one of any '
+    'other width.')
 
 # Of the network.
 dtype = functools.partial(
@@ -112,12 +118,13 @@ depth = functools.partial(
     'blocks of each of its levels.')
 conditional = functools.partial(
     setting, True, help='Whether the model is told the class of an example, '
-    'where there are classes.')
+    'and a diffusion model the numbers beside it, where there are any.')
 
 init_from = functools.partial(
     setting, None, lengths=(1, 4096), help='Folder of a run of the same '
-    'network whose weights this one begins with; the embedding of classes '
-    'begins afresh where they are others.')
+    'kind and network, whose weights this one begins with. Where the classes '
+    'are others, the embedding of classes of a diffusion model and the last '
+    'layer of a classifier begin afresh; a VAE must be told as many classes.')
 
 # Facts of the data, and of the run that a run begins with.
 init_id = functools.partial(

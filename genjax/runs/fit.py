@@ -16,6 +16,7 @@ from genjax.runs import keys
 from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
 from genjax.runs.lock import lock
+from genjax.runs.measure import check_batch
 from genjax.runs.measure import check_memory
 from genjax.runs.open import weight_shapes
 from genjax.runs.prepare import batches_from
@@ -88,12 +89,15 @@ def fit_run(
     settings, start = begin(workdir, task.kind, settings, objective.init_from)
     identity = identify(data.train, workdirs.known_files(workdir))
     workdirs.check_same(workdir, task.kind, settings, identity)
+    unfinished = max(saved_steps(workdir), default=0) < settings.steps
+    if unfinished:
+      check_batch(settings, model, objective, data.train)
     state = first_state(
         keys.key(settings.seed, 'init', *objective.stream), settings, model,
         objective, data.train, settings.seed)
     if start is not None:
       state = started(state, start, settings.class_names)
-    if max(saved_steps(workdir), default=0) < settings.steps:
+    if unfinished:
       check_memory(compiled, state, key, settings, objective, data.train)
     run = _create(workdir, task.kind, settings, identity)
     # Closed whatever happens: TensorBoard's events wait in a buffer.

@@ -6,26 +6,35 @@ from typing import Any, NamedTuple
 
 import jax
 from jax.experimental import multihost_utils
+from jax.extend.core import jaxprs_in_params
 import numpy as np
 
 from genjax.checks import check
 from genjax.data import pipeline
 from genjax.runs import keys
+from genjax.runs.open import weight_shapes
 from genjax.runs.prepare import batches_from
 from genjax.runs.prepare import first_state
 from genjax.runs.prepare import prepare
+from genjax.runs.task import Model
 from genjax.runs.task import Objective
 from genjax.runs.task import Task
 from genjax.runs.task import TrainingSettings
 from genjax.training import parallel
 from genjax.training.clock import in_words
 from genjax.training.state import State
+from genjax.types import Context
 from genjax.types import Key
 from genjax.types import Source
 
 _TIMED = 4  # steps by which the speed of a run is told
 _SHARE = 0.9  # of the time, for steps: the rest is for checkpoints and hooks
 _GIB = 2**30
+# Of the bytes of a device and those of a batch: where there are more of the
+# former, a step is not estimated before it is compiled.
+_SMALL = 2**16
+_PRODUCTS = ('conv_general_dilated', 'dot_general')
+_PASSING = ('remat2', 'cond', 'while')  # whose products are not kept
 
 
 class Cost(NamedTuple):
@@ -57,6 +66,7 @@ def measure(task: Task, settings: Any, source: Source) -> Cost:
   """
   begun = time.perf_counter()
   model, objective, compiled = prepare(task, settings)
+  check_batch(settings, model, objective, source)
   key = keys.key(settings.seed, 'training', *objective.stream)
   state = first_state(keys.key(settings.seed, 'init', *objective.stream),
                       settings, model, objective, source, settings.seed)
@@ -109,6 +119,63 @@ def room() -> int:
   return machine // jax.local_device_count()
 
 
+def check_batch(
+    settings: TrainingSettings, model: Model, objective: Objective,
+    source: Source
+) -> None:
+  """Refuses a batch that cannot fit, before anything of its size is made.
+
+  Raises:
+    ValueError: see `least_memory`; the message says what is too many.
+  """
+  size, there = settings.batch_size, room()
+  least = least_memory(settings, model, objective, source)
+  if least > there:
+    most = size * there // least
+    _refuse(size, f'must be at most {most} here, or less' if most else '',
+            f'{least / _GIB:.3g} GiB or more', there)
+
+
+def least_memory(
+    settings: TrainingSettings, model: Model, objective: Objective,
+    source: Source
+) -> int:
+  """Bytes that a step surely needs on each device; nothing is compiled.
+
+  Those of its batch, and half of what convolutions and matrix products give
+  out on the way to the loss: the way back wants that, or as much that follows
+  from it, but where two are added. A batch of less than 2^-16 of a device's
+  memory is taken for nothing.
+  """
+  devices = parallel.make_mesh(objective.devices).size
+  example = pipeline.batch_at(source, 1, 0, seed=settings.seed,
+                              augment=objective.augment)
+  each = sum(x.nbytes for x in jax.tree.leaves(example))
+  data = each * settings.batch_size // devices
+  if data < room() // _SMALL:
+    return 0
+  rows = settings.batch_size // (devices * settings.micro_batches)
+  batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(
+      (rows, *x.shape[1:]), x.dtype), example)
+  shapes = weight_shapes(settings, model)
+  traced = jax.make_jaxpr(objective.loss_fn)(
+      shapes['params'], keys.key(settings.seed, 'training'), batch,
+      Context(0, shapes['averages'], objective.frozen))
+  return data + _given_out(traced.jaxpr) // 2
+
+
+def _given_out(jaxpr: Any) -> int:
+  """Bytes that convolutions and matrix products give out, loops gone once."""
+  total = 0
+  for equation in jaxpr.eqns:
+    if equation.primitive.name in _PRODUCTS:
+      total += sum(x.aval.size * x.aval.dtype.itemsize
+                   for x in equation.outvars)
+    elif equation.primitive.name not in _PASSING:
+      total += sum(map(_given_out, jaxprs_in_params(equation.params)))
+  return total
+
+
 def check_memory(
     compiled: parallel.Compiled, state: State, key: Key,
     settings: TrainingSettings, objective: Objective, source: Source
@@ -141,8 +208,14 @@ def check_memory(
                           * parts))
     more = needed(size)
   fits = size if more <= there else 0
-  check(False, 'batch_size', f'must be at most {fits} here' if fits else
-        'is too large, and so is any: the network must be smaller',
-        f'{settings.batch_size}: a step of it needs {memory / _GIB:.3g} GiB '
-        f'where there are {there / _GIB:.3g}; micro_batches lower that too')
+  _refuse(settings.batch_size, f'must be at most {fits} here' if fits else '',
+          f'{memory / _GIB:.3g} GiB', there)
   return memory
+
+
+def _refuse(size: int, must: str, needs: str, there: int) -> None:
+  """Raises ValueError; `must` is empty where no batch fits."""
+  check(False, 'batch_size',
+        must or 'is too large, and so is any: the network must be smaller',
+        f'{size}: a step of it needs {needs} where there are '
+        f'{there / _GIB:.3g}; micro_batches lower that too')

@@ -18,7 +18,7 @@ from genjax.training.state import State
 from genjax.types import Params
 
 # In the paths of parameters.
-_OF_CLASSES = 'class_embedding'
+_OF_CLASSES = 'class_embedding', "['head']"
 _OF_CHANGES = "['augment']"
 _SHOWN = 4  # parameters, in a message
 
@@ -89,16 +89,18 @@ def started(state: State, start: Start, class_names: tuple[str, ...]) -> State:
   """A state before its first step, with the weights of another run.
 
   Params and 'ema' are those of the other run, further averages its params. The
-  embedding of classes stays as it is where the classes are not the same, or
-  one of the two runs has none; so does that of how images are changed, which
-  adds nothing to unchanged ones, where the other run has none.
+  embedding of classes, or the head of a classifier, stays as it is where the
+  classes are not the same, or one of the two runs has none; so does the
+  embedding of how images are changed, which adds nothing to unchanged ones,
+  where the other run has none.
 
   Raises:
     ValueError: parameters of other names or shapes; the message lists them.
   """
   here, there = (leaves.by_path(tree) for tree in (state.params, start.params))
   same = start.class_names == class_names
-  fresh = [name for name in here | there if _OF_CLASSES in name
+  fresh = [name for name in here | there
+           if any(part in name for part in _OF_CLASSES)
            and not (same and name in here and name in there)]
   new = {*fresh, *(name for name in here.keys() ^ there.keys()
                    if _OF_CHANGES in name)}
@@ -112,8 +114,8 @@ def started(state: State, start: Start, class_names: tuple[str, ...]) -> State:
         'settings of it', f'{start.workdir!r}, where '
         + '; '.join(wrong[:_SHOWN]) + more)
   if fresh:
-    logging.warning('init_from: the classes are not those of %r: their '
-                    'embedding begins afresh', start.workdir)
+    logging.warning('init_from: the classes are not those of %r: what the '
+                    'network has for each begins afresh', start.workdir)
 
   def taken(other: Params) -> Params:
     found = leaves.by_path(other)

@@ -141,10 +141,10 @@ def loss(settings: Settings, model: Model) -> Objective:
     key_inputs, key_loss = jax.random.split(key)
     return bound(params, key_loss, inputs(settings, key_inputs, batch), context)
 
-  return Objective(loss_fn, make_optimizer(
-      settings.learning_rate, settings.steps, name='adamw', b2=settings.b2,
-      weight_decay=settings.weight_decay,
-      warmup_steps=min(settings.warmup, settings.steps - 1)))
+  tx = make_optimizer(settings.learning_rate, settings.steps, name='adamw',
+                      b2=settings.b2, weight_decay=settings.weight_decay,
+                      warmup_steps=min(settings.warmup, settings.steps - 1))
+  return Objective(loss_fn, tx, init_from=settings.init_from)
 
 
 TASK = Task('vae', Settings, RECIPES, build, loss, vae_scores.hooks)

@@ -41,6 +41,7 @@ class Settings:
   weight_decay: float = fields.weight_decay(0.1)
   ema_decay: float = fields.ema_decay(0.998)
   ema_widths: tuple[float, ...] = fields.ema_widths()
+  init_from: str | None = fields.init_from()
   conditional: bool = fields.conditional()
   dtype: str = fields.dtype()
   latents: int = setting(16, low=1, high=2**16, help='Length of a code.')
@@ -83,6 +84,7 @@ class Settings:
   shape: tuple[int, ...] = fields.shape((8, 8, 1))
   class_names: tuple[str, ...] = fields.class_names()
   num_examples: int = fields.num_examples()
+  init_id: str | None = fields.init_id()
 
 
 # By the data. That of digits was chosen on a validation part of their training

@@ -43,8 +43,8 @@ _OF_DATA = ('data', 'labels')  # settings that name files
 SETTINGS, DATA = 'settings.json', 'data.json'
 
 # What `fit_run` keeps in a workdir.
-KEPT = (SETTINGS, DATA, 'lock', 'metrics.jsonl', 'checkpoints', 'snapshots',
-        'tensorboard')
+_FOLDERS = ('checkpoints', 'snapshots', 'tensorboard')
+KEPT = (SETTINGS, DATA, 'lock', 'metrics.jsonl', *_FOLDERS)
 
 
 class Written(NamedTuple):
@@ -114,6 +114,10 @@ def check_same(
   Raises:
     ValueError: it holds another run, or a damaged settings.json.
   """
+  for name in _FOLDERS:
+    path = _path(workdir, name)
+    check(os.path.isdir(path) or not os.path.lexists(path), 'workdir',
+          f'{path!r} must be a folder: remove it', 'another kind of file')
   if not os.path.lexists(_path(workdir, SETTINGS)):
     return None
   written = read(workdir)

@@ -11,6 +11,7 @@ from PIL import Image
 import pytest
 
 from genjax.data import folder
+from genjax.data import image_files
 from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import pixel_cache
@@ -46,7 +47,7 @@ def never_decoded(monkeypatch):
   def refuse(*args, **kwargs):
     raise AssertionError('an image was opened')
 
-  return lambda: monkeypatch.setattr(folder.Image, 'open', refuse)
+  return lambda: monkeypatch.setattr(image_files.Image, 'open', refuse)
 
 
 def all_of(source):

@@ -9,7 +9,7 @@ from PIL import Image
 import pytest
 import tensorflow_datasets
 
-from genjax.data import folder
+from genjax.data import image_files
 from genjax.data import pipeline
 from genjax.data import sources
 from genjax.data import tfds
@@ -151,7 +151,7 @@ def test_tfds_resamples_images_of_several_sizes(data_dir):
     values.append(int(item['image'][0, 0, 0]))
     np.testing.assert_array_equal(
         item['image'],
-        folder.fit(Image.fromarray(_image(values[-1], 6)), (4, 4), 3))
+        image_files.fit(Image.fromarray(_image(values[-1], 6)), (4, 4), 3))
   assert sorted(values) == list(range(TEST))
 
 

@@ -1,6 +1,7 @@
 """What every script promises: one line for an error, flags by declaration."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 import time
@@ -10,6 +11,8 @@ import pytest
 
 from experiments import app
 from experiments import flags as script_flags
+from experiments import sample
+from experiments import train_classifier
 from genjax.runs.settings import check_settings
 from genjax.runs.settings import setting
 
@@ -45,6 +48,16 @@ def _values(monkeypatch):
 def chosen(values, *argv):
   values(['script', *argv])
   return script_flags.chosen(Settings)
+
+
+def test_help_shows_the_flags_that_scripts_share(run):
+  """Those of settings, and of runs, beside the script's own; no others'."""
+  for script, names in ((train_classifier, ('mixup', 'data', 'workdir')),
+                        (sample, ('weights', 'seed', 'workdir'))):
+    result = run(script, '--help')
+    shown = set(re.findall(r'^  --(?:\[no\])?(\w+):', result.out, re.M))
+    assert shown >= set(names) and not shown & {'verbosity', 'logtostderr'}
+  assert 'mixup' not in shown
 
 
 def test_there_is_a_flag_for_every_setting_but_facts(values):

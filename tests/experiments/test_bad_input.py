@@ -70,6 +70,8 @@ TRAIN = [
     ('--seed=-1', ['seed', '-1']),
     ('--seed=2147483648', ['seed', '2147483648']),
     ('--batch_size=0', ['batch_size', '0']),
+    ('--minutes=nan', ['--minutes', 'must be a number', 'nan']),
+    ('--bits=16', ['--bits', '8 or absent for digits', '16']),
     ('--network=dit --width=8 --batch_size=4',
      ['--batch_size', '8 devices', '4']),
     ('--network=dit --width=8 --batch_size=20',
@@ -143,6 +145,8 @@ RUNS = [
     (train_diffusion, '--workdir={fresh} --preset=toy --process=flow_matching '
      '--prediction=velocity --sampler=euler_maruyama', ['sampler', 'alpha']),
     (sample, '--workdir={digits} --num_samples=0', ['num_samples', '0']),
+    (sample, '--workdir={digits} --num_samples=1000000000000',
+     ['num_samples', '10000000']),
     (sample, '--workdir={digits} --out={file}/x.npz', ['{file}']),
     (sample, '--workdir={digits} --out={digits}/settings.npz',
      ['--out', '{digits}/settings.json']),

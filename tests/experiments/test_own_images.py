@@ -211,7 +211,7 @@ def test_samples_of_another_type_are_refused(trained, run, tmp_path):
       ('wide.npz', of_data, ['arr_0', 'uint16 N x 8 x 8 x 1', 'int32']),
       ('nan.npz', of_floats, ['nan.npz', 'finite', 'NaN']),
       ('whole.npz', of_floats, ['floating-point N x 8 x 8 x 1', 'uint16']),
-      ('pictures', of_data, ['.npz file', 'type uint16', 'pictures']),
+      ('pictures', of_floats, ['.npz file', 'are floating-point', 'pictures']),
       (trained.workdir, of_floats, ['run on float32', 'got uint16'])]:
     result = run(evaluate, f'--samples={tmp_path / samples}', f'--data={data}',
                  f'--workdir={tmp_path}/of')

@@ -41,5 +41,7 @@ FAULTS = (
           'genjax/runs/start.py', "if _OF_CHANGES in name", 'if not name',
           room('runs/start')),
     Fault('augment: memory of another program', 'genjax/runs/measure.py',
-          'augment=objective.augment)', 'augment=0.0)', TOLD),
+          'source, size, 0, seed=settings.seed,\n                              '
+          'augment=objective.augment)',
+          'source, size, 0, seed=settings.seed)', TOLD),
 )

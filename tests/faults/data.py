@@ -7,6 +7,7 @@ CACHE = 'genjax/data/pixel_cache.py'
 CONDITIONS = 'genjax/diffusion/conditions.py'
 FILES = 'genjax/data/folder_files.py'
 FOLDER = 'genjax/data/folder.py'
+IMAGES = 'genjax/data/image_files.py'
 LABELS = 'genjax/data/folder_labels.py'
 NAMES = 'genjax/data/folder_names.py'
 SOURCES = 'genjax/data/sources.py'
@@ -23,8 +24,8 @@ FAULTS = (
           'return name if to_folder(name) == folder else folder',
           'return name', room('data/folder_names')),
     Fault('folder: pixels are not unpacked at opening', FOLDER,
-          'if not (kept or verify):', 'if not kept:', room('data/folder')),
-    Fault('folder: checksums are passed over', FOLDER,
+          'known is not None or not verify)', 'True)', room('data/folder')),
+    Fault('folder: checksums are passed over', IMAGES,
           "if image.format == 'PNG':", 'if False:',
           room('data/folder')),
     Fault('folder: links to nothing are passed over', FILES,
@@ -35,10 +36,10 @@ FAULTS = (
           room('data/folder_files')),
     Fault('folder: files are left out without a word', FILES,
           'if others:\n', 'if False:\n', room('data/folder_files')),
-    Fault('square: a transparent level by its upper byte', FOLDER,
+    Fault('square: a transparent level by its upper byte', IMAGES,
           'levels == clear', 'levels >> 8 == clear >> 8',
           room('data/folder')),
-    Fault('square: a transparent level in the depth of the file', FOLDER,
+    Fault('square: a transparent level in the depth of the file', IMAGES,
           'clear * 85', 'clear', room('data/folder')),
     Fault('cache: files that changed inside are those that were kept',
           CACHE, '*sorted(files.items())', '*sorted(files)',
@@ -53,6 +54,25 @@ FAULTS = (
     Fault('cache: a view of what is kept loses its order', SOURCES,
           'columns_of(source.source, source.indices[rows])',
           'columns_of(source.source, rows)', room('data/pixel_cache')),
+    Fault('16 bits: read at 8', FOLDER,
+          'Form(channels, whole and bits != 8)', 'Form(channels, False)',
+          room('data/folder_deep')),
+    Fault('16 bits: lost without a word', FOLDER,
+          'if deep and (bits == 8 or not whole):', 'if False:',
+          room('data/folder_deep')),
+    Fault('16 bits: scaled by the first picture', FOLDER,
+          "{str(root)!r}',\n                            ends)",
+          "{str(root)!r}',\n                            ends[:1])",
+          room('data/folder_deep')),
+    Fault('16 bits: a filter that wraps', IMAGES,
+          'np.clip(np.round(values), upright.min(), upright.max())',
+          'np.round(values)', room('data/folder_deep')),
+    Fault('16 bits: forgotten of a folder in memory', SOURCES,
+          "'x': to_model(scale, pixels[rows])}",
+          "'image': (pixels[rows] >> 8).astype(np.uint8)}",
+          room('data/folder_deep')),
+    Fault('16 bits: not said in the settings', 'genjax/runs/data.py',
+          'return 16 if ', 'return 8 if ', room('runs/data')),
     Fault('labels: a table of some of the images', LABELS,
           'check(not absent, ', 'check(True, ', room('data/folder_labels')),
     Fault('labels: a table is no part of the data',

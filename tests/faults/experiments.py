@@ -7,6 +7,9 @@ CENTRAL_LIMIT = 'genjax/metrics/central_limit.py'
 GUESS = 'genjax/reports/guess.py'
 
 FAULTS = (
+    Fault('help: of the script alone', 'experiments/app.py',
+          '      flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)\n',
+          '      pass\n', room('experiments/app')),
     Fault('Kolmogorov: one end of the jumps', CENTRAL_LIMIT,
           'np.max(np.abs(at_most - total.pmf - gaussian))', '0.0',
           room('metrics/central_limit')),

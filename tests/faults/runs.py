@@ -15,6 +15,8 @@ DRAWING = 'genjax/diffusion/drawing.py'
 PROGRESS = 'genjax/runs/diffusion_progress.py'
 
 FAULTS = (
+    Fault('workdir: a file for a folder', 'genjax/runs/workdir.py',
+          'for name in _FOLDERS:', 'for name in ():', room('runs/workdir')),
     Fault('settings: the largest number refused', SETTINGS,
           'and (rule.high is None or item <= rule.high))',
           'and (rule.high is None or item < rule.high))',

@@ -38,6 +38,6 @@ FAULTS = (
           'genjax/metrics/comparison.py', 'recognition(test, samples.label)',
           'recognition(test)', room('metrics/comparison')),
     Fault('share: weights are examples', 'genjax/metrics/estimate.py',
-          'float(weight.sum()**2 / np.square(weight).sum())', 'float(len(right))',
-          room('metrics/estimate')),
+          'float(weight.sum()**2 / np.square(weight).sum())',
+          'float(len(right))', room('metrics/estimate')),
 )

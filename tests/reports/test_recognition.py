@@ -1,5 +1,6 @@
 """What is said of the classes that samples were asked for."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -63,6 +64,15 @@ def test_a_model_that_ignores_its_classes_is_told_in_a_line(kept):
   assert ignored.endswith('33.3%: no more than chance, so the model '
                           'seems to ignore the classes')
   assert '\n' not in heeded + ignored
+
+
+def test_samples_of_16_bits_are_judged_by_the_scale_of_the_data(kept):
+  image, label = images(60)
+  deep = dataclasses.replace(SETTINGS, value_range=(300.0, 5400.0),
+                             value_type='uint16')
+  assert recognition.recognised(
+      deep, kept[0], 300 + 20 * image.astype(np.uint16), label) == (
+          recognition.recognised(SETTINGS, kept[0], image, label))
 
 
 def test_too_few_samples_or_a_class_alone_tell_less(kept):

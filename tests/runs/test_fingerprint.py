@@ -10,6 +10,7 @@ import os
 import tempfile
 from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
 import pytest
 
@@ -59,7 +60,12 @@ def _pictures():
   """
   folder = tempfile.TemporaryDirectory()
   rows = []
+  deep = os.path.join(folder.name, 'deep')
   for i, image in enumerate(embedded.patches(16, 16).arrays['image']):
+    for name in 'ab':
+      os.makedirs(os.path.join(deep, name), exist_ok=True)
+    Image.fromarray(image[..., 0] * np.uint16(99)).save(
+        os.path.join(deep, 'ab'[i % 2], f'{i}.png'))
     rows.append(f'{"xy"[i // 2 % 2]}{i}.png,{i}\n')
     for room in ('flat', f'classes/{"ab"[i % 2]}'):
       os.makedirs(os.path.join(folder.name, room), exist_ok=True)
@@ -77,6 +83,7 @@ def open_data(settings):
     data = f'folder:{_pictures().name}/{data.partition(":")[2]}'
   return named.open_data(data, image_size=settings.image_size,
                          channels=settings.channels,
+                         bits=getattr(settings, 'bits', 8),
                          held_out=settings.held_out, seed=settings.seed,
                          labels=settings.labels.replace(
                              'csv:', f'csv:{_pictures().name}/'))
@@ -94,6 +101,8 @@ _FOLDER = {'data': 'folder:classes', 'image_size': (8,), 'shape': (8, 8, 3),
            'class_names': ('a', 'b')}
 _IMAGES = {'network': 'unet', 'shape': (8, 8, 3), 'image_size': (8,),
            'data': 'folder:flat', 'class_names': ()}
+_DEEP = {'data': 'folder:deep', 'image_size': (8,), 'shape': (8, 8, 1),
+         'class_names': ('a', 'b')}
 _DIT = {**_IMAGES, 'network': 'dit'}
 _NUMBERS = {**_IMAGES, 'labels': 'csv:numbers.csv', 'vector_names': ('number',),
             'vector_mean': (7.5,), 'vector_std': (4.0,)}
@@ -104,10 +113,11 @@ KINDS = {
         {'data': 'digits', 'width': (8,), 'features': 4, 'groups': 2,
          'class_names': _DIGITS, 'batch_size': 16},
         {'data': 'binarized_digits', 'micro_batches': 2, 'image_size': (16,),
-         'channels': 1, 'batch_size': 32, 'held_out': 0.25, 'groups': 4,
+         'channels': 1, 'bits': 16, 'batch_size': 32, 'held_out': 0.25,
+         'groups': 4,
          'width': (16,), 'labels': 'prefix'},
         {'image_size': _FOLDER, 'channels': _FOLDER, 'held_out': _FOLDER,
-         'labels': _FOLDER,
+         'labels': _FOLDER, 'bits': _DEEP,
          'activation': {'data': 'toy:moons,points=64', 'shape': (2,),
                         'class_names': ('0', '1'), 'shift': 0},
          'task': {'data': 'toy:moons,points=64', 'shape': (2,), 'shift': 0,
@@ -119,12 +129,13 @@ KINDS = {
          'shape': (2,), 'class_names': ('0', '1'), 'guidance': 1.0,
          'batch_size': 16, 'sampling_steps': 4},
         {'data': 'toy:spirals,points=64', 'image_size': (16,), 'channels': 1,
+         'bits': 16,
          'width': (16,), 'ema_widths': (0.05,),
          'batch_size': 32, 'micro_batches': 2, 'network': 'dit', 'rho': 3.0,
          'attention_levels': (0,), 'groups': 4, 'head_dim': 4, 'patch_size': 4,
          'shape': (16, 16, 3), 'held_out': 0.25, 'labels': 'prefix'},
         {'image_size': _IMAGES, 'channels': _IMAGES, 'held_out': _IMAGES,
-         'labels': _IMAGES,
+         'labels': _IMAGES, 'bits': {**_DEEP, 'network': 'unet'},
          'network': _IMAGES,
          'shape': _IMAGES, 'attention_levels': _IMAGES, 'groups': _IMAGES,
          'horizontal_flip': _IMAGES, 'crop': _IMAGES, 'augment': _IMAGES,

@@ -9,6 +9,7 @@ import jax
 import pytest
 
 from genjax.runs import diffusion
+from genjax.runs import fit
 from genjax.runs import measure
 from genjax.runs.diffusion_choice import resolve
 from genjax.runs.fit import fit_run
@@ -79,6 +80,48 @@ def test_the_largest_batch_that_fits_is_named(
         compiled, None, None,
         dataclasses.replace(settings, micro_batches=parts), objective,
         data.train)
+
+
+def _least(monkeypatch, batch_size, **values):
+  """`least_memory` of a batch, however small it is."""
+  settings, data = _resolved(batch_size)
+  settings = dataclasses.replace(settings, **values)
+  model = ONE.build(settings)
+  monkeypatch.setattr(measure, '_SMALL', 2**60)
+  return measure.least_memory(settings, model, ONE.loss(settings, model),
+                              data.train)
+
+
+def test_a_step_needs_what_is_told_before_it_is_compiled(monkeypatch):
+  """No less; and of what is told a known share is the two dense layers'."""
+  one, two = (_least(monkeypatch, n * 1024) for n in (1, 2))
+  assert two - one == one  # nothing but what is in proportion to the batch
+  assert two / 20 < one <= _needed(1024) and two <= _needed(2048)
+  # The data are 2 coordinates, a label and an index; the layers that see every
+  # example give out 64 and more numbers, of which half count.
+  rows = 4 * 1024
+  assert one - rows * 4 >= rows * 64 * 2 / 2
+  parts = _least(monkeypatch, 1024, micro_batches=4)
+  assert parts - rows * 4 == (one - rows * 4) / 4
+
+
+def test_a_batch_that_cannot_fit_is_refused_before_anything_is_compiled(
+    tmp_path, monkeypatch):
+  """In the words of what is measured; one that may fit is not refused."""
+  settings, data = _resolved(2**20)
+  monkeypatch.setattr(fit, 'first_state', None)
+  there = _least(monkeypatch, 2**20) // 4
+  monkeypatch.setattr(measure, 'room', lambda: there)
+  with pytest.raises(ValueError, match=r'^batch_size: must be at most 26214\d '
+                     r'here, or less, got 1048576: a step of it needs .* GiB '
+                     r'or more where there are .*; micro_batches lower that'):
+    fit_run(ONE, settings, data, str(tmp_path / 'run'))
+  assert not os.path.exists(tmp_path / 'run' / 'settings.json')
+  with pytest.raises(ValueError, match='^batch_size: must be at most 26214'):
+    measure.measure(ONE, settings, data.train)
+  fits, _ = _resolved(2**18)
+  model = ONE.build(fits)
+  measure.check_batch(fits, model, ONE.loss(fits, model), data.train)
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(

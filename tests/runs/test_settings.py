@@ -158,9 +158,10 @@ def test_a_declaration_that_says_too_little_is_refused(hint, field):
 def test_fields_of_many_kinds_say_what_they_may_hold():
   default = {'data': 'digits', 'width': (8,), 'shape': (2,), 'dropout': 0.1,
              'learning_rate': 1e-3, 'b2': 0.99, 'weight_decay': 0.1,
-             'ema_decay': 0.9}
+             'ema_decay': 0.9, 'bits': 8}
   hints = {'data': str, 'parallel': str, 'image_size': tuple[int, ...] | None,
-           'channels': int | None, 'held_out': float | None,
+           'channels': int | None, 'bits': int | None,
+           'held_out': float | None,
            'labels': str, 'dtype': str, 'init_from': str | None,
            'init_id': str | None, 'ema_widths': tuple[float, ...],
            'conditional': bool, 'width': tuple[int, ...],

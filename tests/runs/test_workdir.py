@@ -158,6 +158,15 @@ def test_a_deciding_setting_changed_by_hand_is_refused_and_a_free_one_not(made):
   assert opened(workdir).steps == 99
 
 
+@pytest.mark.parametrize('name', ['checkpoints', 'snapshots', 'tensorboard'])
+def test_a_file_in_the_place_of_a_folder_is_refused(name, tmp_path):
+  (tmp_path / name).touch()
+  with pytest.raises(ValueError, match=f'^workdir: .*/{name}. must be a folder'
+                     ': remove it, got another kind of file$'):
+    workdirs.check_same(str(tmp_path), 'gaussian', None)
+  assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_a_newer_version_is_refused(made):
   change(made[1], version=workdirs.VERSION + 1)
   with pytest.raises(ValueError, match='a newer genjax.* got version '):
