@@ -39,10 +39,9 @@ def classifier() -> Any:
 
 def data_of(settings: Any) -> dict[str, Any]:
   """What settings say of the data, and the seed, by name."""
-  return {'bits': getattr(settings, 'bits', 8), **{
-      name: getattr(settings, name)
-      for name in ('data', 'image_size', 'channels', 'held_out', 'labels',
-                   'cache', 'seed')}}
+  return {name: getattr(settings, name)
+          for name in ('data', 'image_size', 'channels', 'bits', 'held_out',
+                       'labels', 'cache', 'seed') if hasattr(settings, name)}
 
 
 def open_split(settings: Any) -> named.Data:
