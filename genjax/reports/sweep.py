@@ -58,7 +58,8 @@ def report(
 
   Returns:
     A table, a row for each of the weights and one for training images in place
-    of samples; and a sentence that says which weights have the least distance.
+    of samples; and a sentence that says which weights have the least distance,
+    and which others lie within its interval.
   """
   def look(source: Source) -> Judged:
     return evaluation.look(image_sets.read(
@@ -86,8 +87,11 @@ def report(
   if not drawn_by:
     return table, f'{name} {found[settings.weights[0]][name]}'
   best = min(drawn_by, key=lambda weights: distances[weights].value)
+  near = [weights for weights in drawn_by if weights != best
+          and distances[weights].value <= distances[best].high]
   return table, (f'samples by {best} are the nearest to held-out images, by '
-                 f'{name}')
+                 f'{name}' + (f'; within its interval: {", ".join(near)}'
+                              if near else ''))
 
 
 def _distance(a: Judged, b: Judged) -> Score:

@@ -256,6 +256,9 @@ def test_evaluate_of_several_weights_scores_each_as_if_alone(
   assert found['training images']['fd_digits'] == one['fd_digits']['floor']
   best = min(('ema', 'raw'), key=lambda w: found[w]['fd_digits']['value'])
   assert f'samples by {best} are the nearest to held-out images' in result.out
+  other, = {'ema', 'raw'} - {best}
+  assert (f'within its interval: {other}' in result.out) == (
+      found[other]['fd_digits']['value'] <= found[best]['fd_digits']['high'])
   with Image.open(tmp_path / 'all' / 'figures' / 'sweep.png') as picture:
     picture.load()
   for path, weights, said in (
