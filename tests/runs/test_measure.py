@@ -75,7 +75,7 @@ def test_the_largest_batch_that_fits_is_named(
   said = (f'must be at most {fits} here' if fits
           else 'is too large, and so is any: the network must be smaller')
   with pytest.raises(ValueError, match=rf'^batch_size: {said}, got 256: a step '
-                     r'of it needs .* GiB where there are .*; micro_batches'):
+                     r'of it needs .* GiB where there are [0-9.e-]+$'):
     measure.check_memory(
         compiled, None, None,
         dataclasses.replace(settings, micro_batches=parts), objective,
@@ -101,8 +101,22 @@ def test_a_step_needs_what_is_told_before_it_is_compiled(monkeypatch):
   # example give out 64 and more numbers, of which half count.
   rows = 4 * 1024
   assert one - rows * 4 >= rows * 64 * 2 / 2
+  assert _least(monkeypatch, 1024, micro_batches=4) == one
+
+
+def test_micro_batches_save_memory_where_they_are_a_loop(monkeypatch):
+  """And are advised there alone."""
+  data = 4 * 4 * 1024
+  one = _least(monkeypatch, 1024)
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
   parts = _least(monkeypatch, 1024, micro_batches=4)
-  assert parts - rows * 4 == (one - rows * 4) / 4
+  assert parts - data == (one - data) / 4
+  monkeypatch.setattr(measure, 'room', lambda: 1)
+  settings, source = _resolved(2)
+  model = ONE.build(settings)
+  with pytest.raises(ValueError, match='; micro_batches lower that too$'):
+    measure.check_batch(settings, model, ONE.loss(settings, model),
+                        source.train)
 
 
 def test_a_batch_that_cannot_fit_is_refused_before_anything_is_compiled(
@@ -114,7 +128,7 @@ def test_a_batch_that_cannot_fit_is_refused_before_anything_is_compiled(
   monkeypatch.setattr(measure, 'room', lambda: there)
   with pytest.raises(ValueError, match=r'^batch_size: must be at most 26214\d '
                      r'here, or less, got 1048576: a step of it needs .* GiB '
-                     r'or more where there are .*; micro_batches lower that'):
+                     r'or more where there are [0-9.e-]+$'):
     fit_run(ONE, settings, data, str(tmp_path / 'run'))
   assert not os.path.exists(tmp_path / 'run' / 'settings.json')
   with pytest.raises(ValueError, match='^batch_size: must be at most 26214'):
