@@ -58,8 +58,9 @@ def make_step(
     averages: the decay of each average, by the names of the state's.
     micro_batches: k parts of a batch [B, ...] whose gradients are taken one
       after the other, which needs the memory of one (but on a CPU, where it
-      saves none), and averaged: the same update. Part j holds rows j, j + k, ...; each weighs as its mask, or as
-      its size where there is none. What couples examples (mixup) sees a part.
+      saves none), and averaged: the same update. Part j holds rows j, j + k,
+      ...; each weighs as its mask, or as its size where there is none. What
+      couples examples (mixup) sees a part.
     axis_name: the mapped axis over which to average, under `jax.pmap`; shards
       weigh as parts do.
 
