@@ -75,8 +75,8 @@ parallel = functools.partial(
     'runs one program a device.')
 micro_batches = functools.partial(
     setting, 1, low=1, high=4096, free=True, help='Number of parts of a '
-    'batch whose gradients are computed one after the other, which saves memory '
-    'on a GPU or TPU.')
+    'batch whose gradients are computed one after the other, which saves '
+    'memory on a GPU or TPU.')
 
 # Of the optimizer.
 learning_rate = functools.partial(
