@@ -6,6 +6,7 @@ they are of their mix of classes. Scores are those of `metrics.comparison`.
 """
 
 import dataclasses
+import math
 from typing import Any, Callable, Mapping, Sequence
 
 from absl import logging
@@ -31,7 +32,8 @@ from genjax.runs.recipe import SCORING_STEPS
 from genjax.runs.task import Session
 from genjax.training.loop import Hook
 
-_MOST = 5000  # images of a set that samples are compared with
+# Of a set that samples are compared with: images, and their numbers, a GiB.
+_MOST, _NUMBERS = 5000, 2**28
 _COPIES = -3.0  # C_T below which samples are nearer than fresh images are
 
 Look = Callable[[np.ndarray], Judged]
@@ -42,6 +44,8 @@ def hooks(session: Session) -> Sequence[Hook]:
 
   Before the first step a classifier is trained and kept, see `recognition`, the
   features of which are compared; without one they are an untrained network's.
+  Compared with are 5,000 images of a set at most, chosen at random, or as many
+  as a GiB holds.
 
   Raises:
     ValueError: <workdir>/classifier holds another run.
@@ -58,7 +62,8 @@ def hooks(session: Session) -> Sequence[Hook]:
   def look(x: np.ndarray) -> Judged:
     return Judged(x.reshape(len(x), -1), np.zeros(0, int), features(x), None)
 
-  train, test = (look(image_sets.read(part, _MOST, settings.seed).x)
+  most = max(1, min(_MOST, _NUMBERS // math.prod(settings.shape)))
+  train, test = (look(image_sets.read(part, most, settings.seed).x)
                  for part in (data.train, data.test))
   floor = scores(train, train, test) | {
       'authentic': comparison.copies(test, train, test)['authentic_pixels']}

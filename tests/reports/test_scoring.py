@@ -130,6 +130,16 @@ def test_samples_are_drawn_in_few_steps_without_guidance():
   np.testing.assert_array_equal(*found)
 
 
+def test_no_more_images_are_held_than_a_gib_of_them(monkeypatch):
+  """By a limit of 30 images of 48 numbers."""
+  read, asked = scoring.image_sets.read, []
+  monkeypatch.setattr(scoring.image_sets, 'read', lambda part, most, seed: (
+      asked.append(most), read(part, most, seed))[1])
+  monkeypatch.setattr(scoring, '_NUMBERS', 30 * 48)
+  scoring.hooks(session(()))
+  assert asked == [30, 30]
+
+
 def test_nothing_is_drawn_where_nothing_is_held_out_or_asked_for():
   told = session(())
   data = told.data._replace(test=None)
