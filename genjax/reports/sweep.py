@@ -6,6 +6,7 @@ average draws from the same noise, so that what differs is the weights.
 """
 
 import dataclasses
+import math
 import os
 from typing import Mapping
 
@@ -81,7 +82,8 @@ def report(
   ])
   write_json(os.path.join(workdir, 'sweep.json'), records(table))
   distances = {weights: score for weights, scores in found.items()
-               if isinstance(score := scores[name], Estimate)}
+               if isinstance(score := scores[name], Estimate)
+               and math.isfinite(score.value)}
   save_sweep(os.path.join(workdir, 'figures', 'sweep.png'), name, distances)
   drawn_by = [weights for weights in distances if weights != _REAL]
   if not drawn_by:

@@ -46,7 +46,7 @@ def resolve(
   """
   settings = diffusion_settings.choose(
       'digits' if preset in (None, 'auto') else preset,
-      {'bits': None, **chosen})
+      {'bits': None if before is None else before.bits, **chosen})
   check_settings(settings)
   data = open_data(settings)
   described, own = data.description, settings.data.startswith(

@@ -58,7 +58,8 @@ class Settings:
                         'samples that are drawn at every checkpoint and '
                         'compared with held-out images, where there are some: '
                         'Frechet distance, copies of training images, classes '
-                        'recognised. 0 for none; else 20 or more.')
+                        'recognised. 0 for none; else 20 or more, and 130 for '
+                        'the distance.')
   optimizer: str = setting('adam', choices=('adam', 'muon'), help='Optimizer: '
                            'adam; or muon, which makes the momentum of every '
                            'matrix and convolution orthogonal before it is '

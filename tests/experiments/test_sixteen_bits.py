@@ -1,5 +1,6 @@
 """A folder of grey PNG files of 16 bits: trained on, drawn, and compared."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -13,6 +14,7 @@ from genjax.data import sample_files
 from genjax.data import scaled
 from genjax.data import sources
 from genjax.runs import data as run_data
+from genjax.runs.diffusion_choice import resolve
 from genjax.runs.open import open_run
 
 pytestmark = pytest.mark.usefixtures('few_dots')
@@ -28,6 +30,18 @@ def _pictures(tmp_path_factory):
     Image.fromarray(pixels.astype(np.uint16)).save(
         folder / f'{"ab"[i % 2]}{i:02}.png')
   return folder
+
+
+def test_a_run_goes_on_by_the_bits_that_it_began_with(pictures):
+  """At 8, where it is older than that setting."""
+  chosen = {'data': f'folder:{pictures}', 'image_size': (8,)}
+  new = resolve(None, chosen)[0]
+  old = dataclasses.replace(new, bits=8, value_range=(), value_type=None)
+  assert new.bits == 16
+  for before in (new, old):
+    settings = resolve(None, chosen, before)[0]
+    assert (settings.bits, settings.value_range) == (
+        before.bits, before.value_range)
 
 
 def test_samples_are_16_bits_and_their_pictures_are_read_as_they_are(

@@ -140,6 +140,15 @@ def test_no_more_images_are_held_than_a_gib_of_them(monkeypatch):
   assert asked == [30, 30]
 
 
+def test_conditions_are_read_of_the_images_that_are_asked_for(monkeypatch):
+  """And of no others: of 200 held out, 20."""
+  run, full, read = session(scored=20), scoring.pipeline.full_batch, []
+  monkeypatch.setattr(scoring.pipeline, 'full_batch', lambda source: (
+      read.append(len(source)), full(source))[1])
+  scoring._conditions(run)
+  assert read == [20]
+
+
 def test_nothing_is_drawn_where_nothing_is_held_out_or_asked_for():
   told = session(())
   data = told.data._replace(test=None)
