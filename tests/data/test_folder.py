@@ -1,5 +1,6 @@
 """Laws of a folder of image files."""
 
+import functools
 import itertools
 import os
 import struct
@@ -133,16 +134,22 @@ def test_folder_keeps_opacity_as_a_fourth_channel(tmp_path):
 
 
 @pytest.mark.parametrize('wide', [False, True])
-def test_fit_crops_the_centre(wide):
-  # A ramp of 8 levels a pixel, which every symmetric filter keeps: halving
-  # rows 10...19 puts 8 (10.5 + 2 j) into row j, up to rounding.
-  ramp = np.broadcast_to(8 * np.arange(30)[:, None], (30, 10))
-  want = np.broadcast_to(8 * (10.5 + 2 * np.arange(5))[:, None], (5, 5))
+@pytest.mark.parametrize('levels, dtype, fit, atol', [
+    (8, np.uint8, functools.partial(image_files.fit, channels=1), 1.01),
+    # Half a level for rounding, and a little for float32.
+    (2001, np.uint16, image_files.fit_deep, .55)])
+def test_fit_crops_the_centre(wide, levels, dtype, fit, atol):
+  """Of a ramp of so many levels a pixel, which every symmetric filter keeps.
+
+  Halving rows 10...19 puts 10.5 + 2 j of them into row j, up to rounding.
+  """
+  ramp = np.broadcast_to(levels * np.arange(30)[:, None], (30, 10))
+  want = np.broadcast_to(levels * (10.5 + 2 * np.arange(5))[:, None], (5, 5))
   if wide:
     ramp, want = ramp.T, want.T
-  out = image_files.fit(
-      Image.fromarray(ramp.astype(np.uint8)), (5, 5), 1)[..., 0]
-  np.testing.assert_allclose(out, want, atol=1.01)
+  out = fit(Image.fromarray(ramp.astype(dtype)), (5, 5))
+  assert (out.dtype, out.shape) == (dtype, (5, 5, 1))
+  np.testing.assert_allclose(out[..., 0], want, atol=atol)
 
 
 def test_fit_does_not_alias():
