@@ -65,7 +65,7 @@ def sampler_of(where: str, run: Run) -> Sample:
 
 def draw(
     where: str, run: Run, num: int, label: np.ndarray | None, seed: int,
-    vector: Sequence[float] | None = None
+    vector: np.ndarray | Sequence[float] | None = None
 ) -> np.ndarray:
   """Samples of a run [N, ...], in the range and of the type of its data.
 
@@ -77,14 +77,15 @@ def draw(
     num: N.
     label: int [N], where it is told classes.
     seed: of the draw.
-    vector: [V], the numbers told beside the class, the same for all samples.
+    vector: the numbers told beside the class, [N, V], or [V] for all samples.
 
   Raises:
     ValueError: the run is of a kind that does not sample.
   """
   cond = told(label)
   if vector is not None:
-    rows = np.broadcast_to(np.asarray(vector, np.float32), (num, len(vector)))
+    rows = np.asarray(vector, np.float32)
+    rows = np.broadcast_to(rows, (num, rows.shape[-1]))
     cond = {**(cond or {}), 'vector': jnp.asarray(rows)}
   x = np.asarray(sampler_of(where, run)(
       keys.key(seed, 'sample'), (num,), cond))

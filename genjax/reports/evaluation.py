@@ -18,6 +18,7 @@ from genjax.reports import image_sets
 from genjax.reports.draws import classes_of
 from genjax.reports.draws import draw
 from genjax.reports.draws import in_turn
+from genjax.reports.draws import numbers_of
 from genjax.reports.draws import opened
 from genjax.reports.image_sets import Images
 from genjax.reports.judge import Judge
@@ -28,6 +29,7 @@ from genjax.reports.table import make_table
 from genjax.reports.table import records
 from genjax.reports.table import Table
 from genjax.runs import fields
+from genjax.runs import keys
 from genjax.runs.data import scale_of
 from genjax.runs.settings import setting
 from genjax.runs.task import Run
@@ -51,10 +53,11 @@ class Settings:
                          'or the folder of a run, which then draws as many '
                          'samples as training images are compared.')
   weights: tuple[str, ...] = setting(
-      ('ema',), lengths=(1, 32), distinct=True, help='Weights that a run draws '
-      'by: ema, its running average; raw, those of the last step; ema:0.07, an '
-      'average of that width, where --ema_widths kept some. Of several, such '
-      'as ema:0.03,ema:0.05,ema:0.1, a table says which are best.')
+      ('ema',), lengths=(1, 32), distinct=True, help='Parameters that a run '
+      'draws with: ema, their moving average; raw, those of the last step; '
+      'ema:0.07, a moving average of that width, of a run trained with '
+      '--ema_widths. Of several, such as raw,ema:0.05,ema:0.1, a table says '
+      'which draw the nearest samples.')
   data: str = fields.data('digits')
   image_size: tuple[int, ...] | None = fields.image_size()
   channels: int | None = fields.channels()
@@ -94,7 +97,8 @@ def open_samples(
 ) -> tuple[Source, int | None]:
   """The samples of files, or of a run, and the step of the run.
 
-  A run draws as many as training images are compared, of its classes in turn.
+  A run draws as many as training images are compared, of its classes in turn,
+  or under the classes and numbers of training images where it is told numbers.
 
   Raises:
     ValueError: they cannot be read, or they or the run are not of the size,
@@ -114,8 +118,16 @@ def open_samples(
   check(types[0] == types[1], 'samples', f'{path!r} must be a run on '
         f'{types[1]} like the data', types[0])
   num = min(settings.most, len(data.train))
-  label = in_turn(classes, num)
-  x = draw('samples', run, num, label, settings.seed)
+  label, vector = in_turn(classes, num), None
+  if numbers_of(run.settings):  # drawn with those of training images
+    check(numbers_of(run.settings) == sources.vector_names(data.train),
+          'samples', f'{path!r} must be a run that is told the numbers of the '
+          'data', ', '.join(numbers_of(run.settings)))
+    part = sources.subset(data.train, keys.generator(
+        settings.seed, 'subset').permutation(len(data.train))[:num])
+    vector = sources.vectors_of(part)
+    label = sources.labels_of(part) if classes else None
+  x = draw('samples', run, num, label, settings.seed, vector)
   return sample_files.as_source(x, label, classes, data.scale), run.step
 
 
