@@ -127,14 +127,13 @@ def main() -> None:
   check_output(out)
   check_out(out, flat=len(run.settings.shape) < 3)
   x = draw('workdir', run, num, label, values.seed, vector)
-  scale = scale_of(run.settings)
-  said = ''
+  scale, written, said = scale_of(run.settings), x, ''
   if scale is not None and not (out.endswith('.npz') or (
       scale.type == 'uint16' and x.shape[-1] == 1)):
-    x = pictures(scaled.to_model(scale, x), x.shape[1:])
+    written = pictures(scaled.to_model(scale, x), x.shape[1:])
     said = ', at 8 bits for looking: an .npz file would hold them as they are'
   replaced = ', in place of earlier ones' if os.path.isfile(out) else ''
-  beside = write_samples(out, x, label, classes, {
+  beside = write_samples(out, written, label, classes, {
       **flags.drawn_by(run), 'num_samples': num, 'labels': values.labels,
       **({} if vector is None else {'vector': vector})})
   print(f'wrote {num} samples to {out}, their flags to {beside}'

@@ -7,7 +7,7 @@ import numpy as np
 from genjax.checks import check
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import share
-from genjax.metrics.estimate import wilson
+from genjax.metrics.estimate import share_in_mix
 
 
 class Agreement(NamedTuple):
@@ -38,40 +38,37 @@ class Agreement(NamedTuple):
 
 
 def agreement(
-    asked: np.ndarray, said: np.ndarray, recall: np.ndarray, count: np.ndarray
+    asked: np.ndarray, said: np.ndarray, right: np.ndarray, count: np.ndarray
 ) -> Agreement:
   """Compares classes asked for with those that a classifier says of samples.
 
   Chance is that of Cohen's kappa (1960,
   https://doi.org/10.1177/001316446002000104), sum_k p(asked k) p(said k): what
   is expected of samples that do not depend on the class, even where all are of
-  one class. Intervals are Wilson's at 95 %, that of real images for as many
-  as have the variance of their mean over the classes asked for; that of chance
-  is left out.
+  one class. Real images count in the mix of the classes asked for, see
+  `share_in_mix`: classes of which there is none are left out. Intervals are
+  Wilson's at 95 %; that of chance is left out.
 
   Args:
     asked: int [N], the classes asked for.
     said: int [N], the classes said, -1 where none is.
-    recall: [K], of real images of each class, the share that is given it.
-    count: [K], of how many this is the share; one of none counts as one.
+    right: [K], how many real images of each class are given it.
+    count: [K], of how many.
 
   Raises:
     ValueError: no sample, or arrays whose sizes or classes do not fit.
   """
-  asked, said, recall, count = map(np.asarray, (asked, said, recall, count))
-  num = len(recall)
+  asked, said, count = map(np.asarray, (asked, said, count))
+  num = len(count)
   check(asked.shape == said.shape == (asked.size,) and asked.size > 0,
         'agreement', 'asked and said must be [N] with N >= 1',
         f'{asked.shape} and {said.shape}')
-  check(count.shape == recall.shape, 'agreement', f'count must be [{num}] like '
-        'recall', count.shape)
   check(asked.min() >= 0 and max(asked.max(), said.max()) < num, 'agreement',
-        f'classes must be below the {num} of recall',
+        f'classes must be below the {num} of count',
         f'{asked.min()} to {max(asked.max(), said.max())}')
   wanted, found = (np.bincount(x[x >= 0], minlength=num) / asked.size
                    for x in (asked, said))
   several = np.count_nonzero(wanted) > 1
   return Agreement(share(said == asked),
                    float(wanted @ found) if several else None,
-                   wilson(float(wanted @ recall), 1 / float(
-                       wanted**2 @ (1 / np.maximum(count, 1)))))
+                   share_in_mix(right, count, wanted))

@@ -15,6 +15,7 @@ from genjax.metrics.estimate import by_halves
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import share
 from genjax.metrics.estimate import share_by_halves
+from genjax.metrics.estimate import share_in_mix
 from genjax.metrics.frechet import frechet_distance_infinity
 
 # Why there is no number.
@@ -109,8 +110,13 @@ def copies(samples: Judged, train: Judged, test: Judged) -> dict[str, Score]:
             for x in (samples.pixels, test.pixels))),
       'c_t_pixels': (_too_few(copying.LEAST, *sets)
                      or copying.data_copying(*sets)),
-      'authentic_pixels': (_too_few(2, *sets)
-                           or copying.authenticity(*sets[:2]))}
+      'authentic_pixels': authentic(samples, train)}
+
+
+def authentic(samples: Judged, train: Judged) -> Score:
+  """Share of samples that are no noisy copy of a training image."""
+  sets = samples.pixels, train.pixels
+  return _too_few(2, *sets) or copying.authenticity(*sets)
 
 
 def recognition(images: Judged, like: np.ndarray | None = None) -> Score:
@@ -119,7 +125,7 @@ def recognition(images: Judged, like: np.ndarray | None = None) -> Score:
   Args:
     images: what is looked at of N images.
     like: int [M], labels in whose shares of classes images count, if there are
-      any; classes of which there is no image are left out.
+      any, see `share_in_mix`.
   """
   if images.said is None:
     return NO_CLASSIFIER
@@ -129,9 +135,8 @@ def recognition(images: Judged, like: np.ndarray | None = None) -> Score:
   if like is None or not len(like):
     return share(right)
   most = 1 + max(images.label.max(), like.max())
-  own, wanted = (np.bincount(x, minlength=most) for x in (images.label, like))
-  weight = (wanted / np.maximum(own, 1))[images.label]
-  return share(right, weight) if weight.any() else NO_LABELS
+  return share_in_mix(*(np.bincount(x, minlength=most) for x in (
+      images.label[right], images.label, like)))
 
 
 def compare(

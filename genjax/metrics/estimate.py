@@ -62,7 +62,7 @@ def share_by_halves(
   if error != 0:
     # A NaN must come through, which Python's min would drop.
     num = float(np.minimum(num, middle * (1 - middle) / error**2))
-  return wilson(value, num)
+  return _wilson(value, num)
 
 
 def jackknife(
@@ -114,37 +114,49 @@ def of_mean(values: np.ndarray) -> Estimate:
   return _around(float(np.mean(values)), error, num)
 
 
-def share(right: np.ndarray, weight: np.ndarray | None = None) -> Estimate:
+def share(right: np.ndarray) -> Estimate:
   """Share of right examples [N], with its 95 % interval of Wilson.
 
   Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953: the shares from
   which this one is no more than 1.96 of their own standard deviations away. It
   has a width where all N are right, and stays within [0, 1].
 
+  Raises:
+    ValueError: no example.
+  """
+  check(len(right) > 0, 'share', 'right must hold an example', 'none')
+  return _wilson(float(np.mean(np.asarray(right).astype(np.float64))),
+                 len(right))
+
+
+def share_in_mix(
+    right: np.ndarray, count: np.ndarray, mix: np.ndarray
+) -> Estimate:
+  """Share of right examples of K groups, in another mix of the groups.
+
+  The interval is that of `share` for (sum w)^2 / sum w^2 examples, those that
+  weights w of examples leave (Kish 1965).
+
   Args:
-    right: bool [N].
-    weight: float [N] of the examples, where they are not alike; their number is
-      that of Kish (1965) then, (sum w)^2 / sum w^2.
+    right: [K], how many are right.
+    count: [K], of how many.
+    mix: [K], shares of the groups, up to a factor. A group without an example
+      is left out; NaN where all are.
 
   Raises:
-    ValueError: no example, or none of a weight above 0.
+    ValueError: arrays of other shapes.
   """
-  right = np.asarray(right).astype(np.float64)
-  weight = np.ones(len(right)) if weight is None else np.asarray(weight)
-  check(len(right) == len(weight) and bool((weight > 0).any()), 'share',
-        'right must hold an example, and as many as weight', f'{len(right)}')
-  return wilson(float(np.average(right, weights=weight)),
-                float(weight.sum()**2 / np.square(weight).sum()))
-
-
-def wilson(value: float, num: float) -> Estimate:
-  """A share of `num` independent examples with its interval, see `share`."""
-  centre = _middle(value, num)
-  reach = math.sqrt(_Z2 * value * (1 - value) / num
-                    + (_Z2 / (2 * num))**2) / (1 + _Z2 / num)
-  # At a share of 0 or 1 an end is the share itself, but for rounding.
-  return Estimate(value, min(max(centre - reach, 0.0), value),
-                  max(min(centre + reach, 1.0), value))
+  right, count, mix = map(np.asarray, (right, count, mix))
+  check(right.shape == count.shape == mix.shape == (right.size,),
+        'share_in_mix', 'right, count and mix must be [K]',
+        f'{right.shape}, {count.shape} and {mix.shape}')
+  known = (count > 0) & (mix > 0)
+  if not known.any():
+    return Estimate(*[math.nan] * 3)
+  right, count, mix = (x[known] for x in (right, count, mix))
+  mix = mix / mix.sum()
+  return _wilson(float(mix @ (right / count)),
+                 float(1 / (mix**2 @ (1 / count))))
 
 
 def _of_halves(statistic, sizes, num_halves, seed):
@@ -169,3 +181,12 @@ def _around(value, error, num):
 def _middle(value, num):
   """The middle of Wilson's interval."""
   return (value + _Z2 / (2 * num)) / (1 + _Z2 / num)
+
+
+def _wilson(value, num):
+  centre = _middle(value, num)
+  reach = math.sqrt(_Z2 * value * (1 - value) / num
+                    + (_Z2 / (2 * num))**2) / (1 + _Z2 / num)
+  # At a share of 0 or 1 an end is the share itself, but for rounding.
+  return Estimate(value, min(max(centre - reach, 0.0), value),
+                  max(min(centre + reach, 1.0), value))

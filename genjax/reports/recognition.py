@@ -4,6 +4,7 @@ A classifier of the training images, kept in the folder of the run beside what
 it is worth on held-out images, tells it without the data.
 """
 
+import math
 import os
 import time
 from typing import Any, Callable
@@ -126,16 +127,16 @@ def agree(
     x: float32 [N, H, W, C] in [-1, 1].
     label: int [N].
   """
-  right, count = counts
-  return agreement(label, judge.said(x), right / np.maximum(count, 1), count)
+  return agreement(label, judge.said(x), *counts)
 
 
 def sentence(found: Agreement) -> str:
   """What an agreement says, in a line."""
   value, low, high = found.recognised
   said = (f'a classifier recognises the classes asked for in {value:.1%} of '
-          f'the samples (95 % interval {low:.1%} to {high:.1%}), and in '
-          f'{found.real.value:.1%} of real images')
+          f'the samples (95 % interval {low:.1%} to {high:.1%})'
+          + ('' if math.isnan(found.real.value)  # of these none is held out
+             else f', and in {found.real.value:.1%} of real images'))
   if found.chance is None:
     return said
   said += f'; by chance it would be {found.chance:.1%}'

@@ -6,6 +6,7 @@ they are of their mix of classes. Scores are those of `metrics.comparison`.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any, Callable, Mapping, Sequence
 
@@ -62,17 +63,20 @@ def hooks(session: Session) -> Sequence[Hook]:
   def look(x: np.ndarray) -> Judged:
     return Judged(x.reshape(len(x), -1), np.zeros(0, int), features(x), None)
 
-  most = max(1, min(_MOST, _NUMBERS // math.prod(settings.shape)))
-  train, test = (look(image_sets.read(part, most, settings.seed).x)
-                 for part in (data.train, data.test))
-  # C_T of held-out images is 0 by definition, and is not said.
-  floor = {'frechet': _frechet(train, test),
-           'authentic': comparison.copies(test, train, test)['authentic_pixels']
-           }
+  @functools.cache  # of a run that is finished already nothing is read
+  def real() -> tuple[Judged, Judged, dict[str, Score]]:
+    most = max(1, min(_MOST, _NUMBERS // math.prod(settings.shape)))
+    train, test = (look(image_sets.read(part, most, settings.seed).x)
+                   for part in (data.train, data.test))
+    # C_T of held-out images is 0 by definition, and is not said.
+    return train, test, {'frechet': _frechet(train, test),
+                         'authentic': comparison.authentic(test, train)}
+
   draw, cond = _make_draw(session), _conditions(session)
   key = keys.key(settings.seed, 'scores')
 
   def hook(state, step):
+    train, test, floor = real()
     x = np.asarray(drawing.sample(
         draw, state.averages['ema'], key, (settings.scored,), cond,
         num_classes(settings)))
@@ -150,10 +154,11 @@ def _make_draw(session: Session) -> drawing.Draw:
 
 
 def _conditions(session: Session) -> dict[str, Any] | None:
-  """Those of as many held-out images as are drawn, from first to last."""
+  """Those of as many held-out images as are drawn, chosen at random."""
   settings, test = session.settings, session.data.test
   if not is_told(settings):
     return None
-  places = np.linspace(0, len(test) - 1, settings.scored).round().astype(int)
+  places = np.resize(keys.generator(settings.seed, 'scores').permutation(
+      len(test)), settings.scored)
   # Of these images alone: all of them may not fit in memory.
   return dict(pipeline.full_batch(sources.subset(test, places))['cond'])

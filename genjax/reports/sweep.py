@@ -24,6 +24,7 @@ from genjax.reports.table import Table
 from genjax.runs.workdir import write_json
 from genjax.types import Source
 from genjax.viz.evaluation import save_sweep
+from genjax.viz.figures import plain
 
 _REAL = 'training images'
 
@@ -84,7 +85,8 @@ def report(
   distances = {weights: score for weights, scores in found.items()
                if isinstance(score := scores[name], Estimate)
                and math.isfinite(score.value)}
-  save_sweep(os.path.join(workdir, 'figures', 'sweep.png'), name, distances)
+  save_sweep(os.path.join(workdir, 'figures', 'sweep.png'), plain(name),
+             distances, _REAL)
   drawn_by = [weights for weights in distances if weights != _REAL]
   if not drawn_by:
     return table, f'{name} {found[settings.weights[0]][name]}'

@@ -84,7 +84,7 @@ def within(
   """
   steps = steps_within(cost, 60 * minutes)
   parts = max(1, min(8, int(minutes / 4), steps // recipe.spacing(
-      settings.batch_size, settings.num_examples)))
+      settings.batch_size, settings.num_examples, settings.scored)))
   every = -(-steps // parts)
   return dataclasses.replace(
       settings, steps=steps, warmup=min(settings.warmup, steps // 10),

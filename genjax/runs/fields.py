@@ -17,10 +17,10 @@ _MANY = 10**9  # steps: two years of a hundred a second
 data = functools.partial(setting, lengths=(1, 4096), help=(
     'Data: digits, binarized_digits, toy:<name>, folder:<path>, npy:<path> or '
     'tfds:<name>. A folder holds PNG or JPEG files, one sub-folder a class if '
-    'there are classes. An .npy file holds '
-    'images, uint8 [N, H, W, C], or of numbers of any range [N, H, W, C] of '
-    'type uint16, int16, float32 or float64; signals of such numbers, [N, L, '
-    'C]; or points, float32 [N, D]. Options of a toy set follow its name: '
+    'there are classes. An .npy file holds images, uint8 [N, H, W, C], or of '
+    'numbers of any range [N, H, W, C] of type uint16, int16, float32 or '
+    'float64; signals of such numbers, [N, L, C]; or points, float32 [N, D]. '
+    'Options of a toy set follow its name: '
     'toy:spirals,turns=2,noise=0.05,points=1000.'))
 image_size = functools.partial(
     setting, None, low=1, high=4096, lengths=(1, 2), help='Height and width in '
@@ -30,11 +30,11 @@ channels = functools.partial(
     setting, None, low=1, high=4, help='Channels of the images of a folder: 1 '
     'grey, 3 colours, 4 colours and opacity; absent, 1 where all files are '
     'grey, else 3.')
-# By default 8 where runs keep it: those had that do not say it.
+# A settings.json without it is of 8: those runs were trained on.
 bits = functools.partial(
-    setting, low=8, high=16, help='Bits of a channel that the '
-    'images of a folder are read at, 8 or 16; absent, 16 where all files are '
-    'grey PNGs of 16 bits, else 8. At 16 bits their range and type are kept.')
+    setting, low=8, high=16, help='Bits of a channel that the images of a '
+    'folder are read at, 8 or 16; absent, 16 where all files are grey PNGs of '
+    '16 bits, else 8. At 16 bits their range and type are kept.')
 held_out = functools.partial(
     setting, None, low=0, high=0.9, help='Share of the files of a folder, or '
     'of the rows of an array, that are not trained on: the test data. Absent, '

@@ -54,12 +54,13 @@ def choose(
       'sigma_max': max(20.0, 2.5 * side),
       'times_mean': -0.9 if small else -1.2,
       'steps': steps, 'log_every': 100, 'scored': SCORED,
-      'save_every': max(steps // 8, spacing(batch_size, num_examples)),
+      'save_every': max(steps // 8, spacing(
+          batch_size, num_examples, chosen.get('scored', SCORED))),
       **chosen,
   }
 
 
-def spacing(batch_size: int, num_examples: int) -> int:
+def spacing(batch_size: int, num_examples: int, scored: int) -> int:
   """Steps between checkpoints of which samples and losses are a twentieth.
 
   A step is four evaluations of the network for each example of a batch, or
@@ -68,7 +69,7 @@ def spacing(batch_size: int, num_examples: int) -> int:
   those that are scored, and the losses of held-out images, a ninth of the
   others, three times. A fifth is left for what else there is to do.
   """
-  evaluations = 2 * 100 * 18 + SCORED * SCORING_STEPS + 3 * num_examples / 9
+  evaluations = 2 * 100 * 18 + scored * SCORING_STEPS + 3 * num_examples / 9
   return math.ceil(25 * evaluations / (4 * batch_size))
 
 

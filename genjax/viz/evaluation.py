@@ -71,7 +71,8 @@ def save_evaluation(
 
 
 def save_sweep(
-    path: str, title: str, scores: Mapping[str, tuple[float, float, float]]
+    path: str, title: str, scores: Mapping[str, tuple[float, float, float]],
+    floor: str
 ) -> None:
   """Writes one metric of several sets, one above the other.
 
@@ -79,12 +80,14 @@ def save_sweep(
     path: of the PNG.
     title: name of the metric.
     scores: name -> (value, low, high) of a set, from top to bottom.
+    floor: name of the set of real data.
   """
   figure = figures.new(6, 0.9 + 0.35 * len(scores))
   axis = figure.subplots()
-  for place, (value, low, high) in enumerate(scores.values()):
-    axis.hlines(place, low, high, color=figures.BLUE, lw=2)
-    axis.plot(value, place, 'o', color=figures.BLUE, ms=5)
+  for place, (name, (value, low, high)) in enumerate(scores.items()):
+    color = figures.GREY if name == floor else figures.BLUE
+    axis.hlines(place, low, high, color=color, lw=2)
+    axis.plot(value, place, 'o', color=color, ms=5)
   axis.set_yticks(range(len(scores)), list(scores), fontsize=8)
   axis.set_ylim(len(scores) - 0.4, -0.6)
   axis.set_xlabel(f'{title}, with 95 % intervals', fontsize=9)

@@ -1,5 +1,7 @@
 """Intervals, against what fresh draws do and against scipy."""
 
+import functools
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -9,6 +11,7 @@ from genjax.metrics.estimate import jackknife
 from genjax.metrics.estimate import of_mean
 from genjax.metrics.estimate import share
 from genjax.metrics.estimate import share_by_halves
+from genjax.metrics.estimate import share_in_mix
 
 
 def test_by_halves_covers_the_truth_nineteen_times_in_twenty():
@@ -117,16 +120,28 @@ def test_share_covers_what_it_estimates():
   assert abs(held - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 1000) + 0.01
 
 
-def test_share_by_weight_is_that_of_examples_as_often_as_they_weigh():
-  """With the interval of fewer: of two groups of n, weights 1 and 3 leave
-  16 / 20 of 2 n."""
-  right, weight = np.arange(200) % 5 > 0, np.repeat([1, 3], 100)
-  right[100:] = np.arange(100) < 30
-  found = share(right, weight)
-  assert found.value == pytest.approx(share(np.repeat(right, weight)).value)
-  np.testing.assert_allclose(found, share(np.arange(160) < 68), rtol=1e-12)
-  np.testing.assert_allclose(share(right, np.full(200, .3)), share(right),
+def test_share_in_a_mix_is_that_of_groups_as_often_as_they_are_mixed():
+  """With the interval of fewer: of two groups of n, in a mix of 1 to 3, 16 / 20
+  of 2 n are left. In the mix that they have it is an ordinary share."""
+  of_two = functools.partial(share_in_mix, [80, 30], [100, 100])
+  np.testing.assert_allclose(of_two([1, 3]), share(np.arange(160) < 68),
                              rtol=1e-12)
+  np.testing.assert_allclose(of_two([7, 7]), share(np.arange(200) < 110),
+                             rtol=1e-12)
+  np.testing.assert_allclose(share_in_mix([3, 0, 40], [10, 0, 50], [0, 9, 2]),
+                             share(np.arange(50) < 40), rtol=1e-12)
+  assert np.isnan(share_in_mix([3, 0], [10, 0], [0, 1])).all()
+  with pytest.raises(ValueError, match=r'^share_in_mix: .* must be \[K\]'):
+    share_in_mix([1, 2], [3], [1, 1])
+
+
+def test_share_in_a_mix_covers_what_it_estimates():
+  """As `share` does, of groups that are right as seldom as often."""
+  rng, mix, truth = np.random.default_rng(0), np.array([2, 1, 1]), [.9, .5, .7]
+  found = [share_in_mix(rng.binomial([60, 90, 30], truth), [60, 90, 30], mix)
+           for _ in range(1000)]
+  held = np.mean([e.low <= .75 <= e.high for e in found])
+  assert abs(held - .95) < 3 * np.sqrt(.95 * .05 / 1000) + .01
 
 
 def test_share_of_nothing_is_refused():

@@ -56,7 +56,7 @@ def test_a_model_that_ignores_its_classes_is_told_in_a_line(kept):
   image, label = images(60)
   heeded = recognition.recognised(SETTINGS, kept[0], image, label)
   assert 'asked for in 100.0% of the samples' in heeded
-  assert 'in 66.7% of real images' in heeded  # none of the third was seen
+  assert 'in 100.0% of real images' in heeded  # none of the third is held out
   assert heeded.endswith('by chance it would be 33.3%')
   shuffled = np.random.default_rng(3).permutation(label)
   ignored = recognition.recognised(SETTINGS, kept[0], image, shuffled)
@@ -83,6 +83,8 @@ def test_too_few_samples_or_a_class_alone_tell_less(kept):
   assert say(SETTINGS, kept[0], image, None) is None
   one = say(SETTINGS, kept[0], image, 0 * label)
   assert one.endswith('in 100.0% of real images') and ' 33.3% of the' in one
+  unseen = say(SETTINGS, kept[0], image, 0 * label + 2)
+  assert unseen.endswith('%)') and 'nan' not in unseen  # none is held out
 
 
 @pytest.mark.parametrize('text', [
@@ -114,12 +116,12 @@ def test_classes_that_real_images_do_not_show_are_not_blamed_on_the_model(
     kept, tmp_path, monkeypatch):
   """As where files were mixed over the classes before training."""
   (tmp_path / 'recognised.json').write_text(json.dumps(
-      {'right': [7, 6, 0], 'held_out': [20, 20, 0]}))
+      {'right': [7, 6, 8], 'held_out': [20, 20, 20]}))
   monkeypatch.setattr(recognition, '_path',
                       lambda _: str(tmp_path / 'recognised.json'))
   image, label = images(60)
   shuffled = np.random.default_rng(3).permutation(label)
   said = recognition.recognised(SETTINGS, kept[0], image, shuffled)
-  assert 'in 21.7% of real images' in said  # 7 + 6 of 20, a third each
+  assert 'in 35.0% of real images' in said
   assert said.endswith('33.3%, which real images do not surely pass either: '
                        'their classes do not show, or too few are held out')

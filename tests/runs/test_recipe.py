@@ -45,7 +45,7 @@ def test_few_images_have_dropout_and_larger_ones_more_noise():
 
 
 @pytest.mark.parametrize('num', [50, 3000])
-@pytest.mark.parametrize('chosen', [{}, {'batch_size': 8}])
+@pytest.mark.parametrize('chosen', [{}, {'batch_size': 8}, {'scored': 2000}])
 def test_samples_and_losses_of_a_checkpoint_are_a_twentieth_of_its_steps(
     num, chosen):
   """In evaluations of the network, of which a step takes four."""
