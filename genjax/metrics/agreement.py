@@ -21,18 +21,18 @@ class Agreement(NamedTuple):
 
   @property
   def heeded(self) -> bool:
-    """Samples are recognised more often than by chance."""
+    """Whether samples are recognised more often than by chance."""
     return self.chance is not None and self.recognised.low > self.chance
 
   @property
   def ignored(self) -> bool:
-    """They are not, and real images are recognised more often than they."""
+    """Whether they are not, while real images are more often than they."""
     return (self.chance is not None and not self.heeded
             and self.recognised.high < self.real.value)
 
   @property
   def hidden(self) -> bool:
-    """Nor are real images recognised more often than by chance."""
+    """Whether neither samples nor real images surely pass chance."""
     return (self.chance is not None and not self.heeded
             and not self.ignored and self.real.low <= self.chance)
 
