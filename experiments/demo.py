@@ -17,12 +17,12 @@ from experiments import flags
 from experiments import sample
 from experiments import train_diffusion
 from genjax import viz
+from genjax.files import write_json
 from genjax.reports import forward_reverse
 from genjax.reports import quality
 from genjax.reports.table import as_text
 from genjax.runs import open_run
 from genjax.runs.diffusion_choice import resolve
-from genjax.runs.workdir import write_json
 
 
 def define_flags() -> None:

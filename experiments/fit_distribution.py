@@ -23,6 +23,7 @@ from experiments import app
 from experiments import flags as shared
 from genjax.data import rows
 from genjax.densities import MODELS
+from genjax.files import write_json
 from genjax.reports import density as report
 from genjax.reports.table import as_json
 from genjax.reports.table import as_text
@@ -65,7 +66,7 @@ def main() -> None:
   report.draw(os.path.join(values.workdir, 'figures'), truth, runs, points,
               table)
   num, dim = points.test.shape
-  workdirs.write_json(os.path.join(values.workdir, 'report.json'), {
+  write_json(os.path.join(values.workdir, 'report.json'), {
       'data': settings.data, 'num_train': len(points.train), 'num_test': num,
       'models': as_json(table)})
   print(f"""

@@ -16,12 +16,12 @@ from absl import flags as absl_flags
 from experiments import app
 from experiments import flags
 from genjax.checks import check
+from genjax.files import write_json
 from genjax.reports import forward_reverse as report
 from genjax.reports.table import as_json
 from genjax.reports.table import as_text
 from genjax.runs.data import reopen_data
 from genjax.runs.diffusion_settings import num_classes
-from genjax.runs.workdir import write_json
 
 
 def define_flags() -> None:

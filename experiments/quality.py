@@ -15,11 +15,11 @@ import numpy as np
 from experiments import app
 from experiments import flags
 from experiments import train_diffusion
+from genjax.files import write_json
 from genjax.reports import quality as report
 from genjax.reports.table import as_text
 from genjax.runs import open_run
 from genjax.runs.diffusion_choice import resolve
-from genjax.runs.workdir import write_json
 
 
 def define_flags() -> None:

@@ -25,6 +25,7 @@ from experiments import flags
 from genjax.checks import check
 from genjax.data import sample_files
 from genjax.data import scaled
+from genjax.files import write_json
 from genjax.reports import recognition
 from genjax.reports.draws import classes_of
 from genjax.reports.draws import draw
@@ -33,7 +34,6 @@ from genjax.reports.draws import sampler_of
 from genjax.reports.pictures import pictures
 from genjax.runs.data import scale_of
 from genjax.runs.workdir import check_output
-from genjax.runs.workdir import write_json
 
 
 def define_flags() -> None:

@@ -26,6 +26,7 @@ from genjax.numerics import batch_mean
 from genjax.numerics import broadcast_right
 from genjax.numerics import fold_in_each
 from genjax.numerics import widen
+from genjax.training import parallel
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import LossFn
@@ -249,7 +250,8 @@ def in_blocks(
 
   Of no rows it is given all at once.
   """
-  return np.concatenate([np.asarray(forward(x[i:i + size]))
+  shared = parallel.on_every_device(lambda params, key, x: forward(x))
+  return np.concatenate([np.asarray(shared(None, None, x[i:i + size]))
                          for i in range(0, max(len(x), 1), size)])
 
 

@@ -69,6 +69,7 @@ def batches(
     crop: int = 0,
     augment: float = 0.0,
     shuffle: bool = True,
+    rows: np.ndarray | None = None,
     num_threads: int = 4,
 ) -> Iterator[Batch]:
   """The endless stream of batches from `start_step` on.
@@ -89,13 +90,16 @@ def batches(
       which come last; 0 makes none, and tells none.
     shuffle: Whether each epoch has an order of its own; else that of
       `source`.
+    rows: Places in each batch, rising, of the rows that are read, where several
+      processes share one; None reads all.
     num_threads: Batches that are read ahead, for sources not in memory.
 
   Returns:
     An iterator over {'x': float32 [B, ...], 'cond': {'label': int32 [B],
-    'vector': float32 [B, V], 'augment': float32 [B, 9]}, 'index': int32 [B]};
-    images are in [-1, 1], points as they are; 'label' and 'vector' are there if
-    `source` has them, 'augment', which tells the changes, where some are made.
+    'vector': float32 [B, V], 'augment': float32 [B, 9]}, 'index': int32 [B]},
+    or of the given rows alone; images are in [-1, 1], points as they are;
+    'label' and 'vector' are there if `source` has them, 'augment', which tells
+    the changes, where some are made.
 
   Raises:
     ValueError: If `source` is empty, a number is out of range, what is no image
@@ -108,7 +112,7 @@ def batches(
   make = functools.partial(
       batch_at, source, batch_size, seed=seed,
       horizontal_flip=horizontal_flip, crop=crop, augment=augment,
-      shuffle=shuffle)
+      shuffle=shuffle, rows=rows)
   if in_memory(source):
     return map(make, itertools.count(start_step))
   # Here, because it takes seconds that sources in memory need not pay.
@@ -131,17 +135,19 @@ def batch_at(
     crop: int = 0,
     augment: float = 0.0,
     shuffle: bool = True,
+    rows: np.ndarray | None = None,
 ) -> Batch:
   """Batch number `step` of the stream `batches`, which has its arguments."""
   _check_stream(source, batch_size, seed, step, num_threads=1)
   size = len(source)
-  positions = int(step) * batch_size + np.arange(batch_size)
-  epochs, places = np.divmod(positions, size)
+  rows = np.arange(batch_size) if rows is None else rows
+  epochs, places = np.divmod(int(step) * batch_size + rows, size)
   if shuffle:
     elements = _by_epoch(_order, epochs, places, size, seed)
   else:
     elements = places
   batch = _assemble(source, elements)
+  batch['index'] = rows.astype(np.int32)
   _check_images(batch['x'].shape[1:], horizontal_flip, crop, augment)
   if horizontal_flip:
     flip = _by_epoch(_flips, epochs, places, size, seed)

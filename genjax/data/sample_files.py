@@ -23,6 +23,7 @@ from genjax.data.scaled import Scale
 from genjax.data.scaled import to_model
 from genjax.data.sources import ArraySource
 from genjax.data.sources import Description
+from genjax.files import write_whole
 from genjax.types import Source
 
 _FLOATS = 'floating-point'  # of any width: the numbers are the same
@@ -76,16 +77,14 @@ def write_samples(
   if out.endswith('.npz'):
     arrays = [x] if label is None else [x, np.asarray(label, np.int64)]
     os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
-    partial = f'{out[:-4]}.partial.npz'
-    np.savez(partial, *arrays)
-    os.replace(partial, out)
+    write_whole(out, lambda partial: np.savez(partial, *arrays))
     return
   os.makedirs(out, exist_ok=True)
   folders = {} if label is None else class_folders(out, label, class_names)
   for number, image in enumerate(x):
     into = out if label is None else folders[int(label[number])]
     picture = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
-    picture.save(os.path.join(into, f'{number:06d}.png'))
+    write_whole(os.path.join(into, f'{number:06d}.png'), picture.save)
 
 
 def class_folders(

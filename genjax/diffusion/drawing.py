@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Callable, NamedTuple, Protocol
+from typing import Any, Callable, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -96,9 +96,13 @@ def make_draw(
 
   def call(trajectory: bool, params: Params, key: Key, index: Array,
            cond: Cond | None = None) -> Array:
-    # Samples are independent: where the devices divide the batch, they share.
-    index, cond = parallel.split_batch((index, cond), parallel.make_mesh())
-    return draw(params, key, index, cond, scale, trajectory)
+
+    def examples(params: Params, key: Key, index_and_cond: Any) -> Array:
+      return draw(params, key, *index_and_cond, scale, trajectory)
+
+    # Samples are independent: the devices share them.
+    return parallel.on_every_device(examples, axis=int(trajectory))(
+        params, key, (index, cond))
 
   return Draw(functools.partial(call, False), functools.partial(call, True),
               times_of)

@@ -26,6 +26,7 @@ from genjax.numerics import fold_in_each
 from genjax.numerics import mean_per_example
 from genjax.numerics import normal_each
 from genjax.numerics import widen
+from genjax.training import parallel
 from genjax.types import Array
 from genjax.types import Batch
 from genjax.types import Context
@@ -271,7 +272,7 @@ def evaluate(
   Returns:
     `Losses` of numpy arrays [N].
   """
-  found = []
+  found, losses = [], parallel.on_every_device(losses)
   for number, batch in enumerate(pipeline.eval_batches(source, batch_size)):
     some = losses(params, jax.random.fold_in(key, number), batch)
     found.append([np.asarray(x)[batch['mask'] > 0] for x in some])

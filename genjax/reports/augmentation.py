@@ -9,6 +9,8 @@ import numpy as np
 
 from genjax.checks import check
 from genjax.data import named
+from genjax.files import read_json
+from genjax.files import write_json
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import of_mean
 from genjax.reports import augmentation_arms
@@ -22,8 +24,6 @@ from genjax.runs import fields
 from genjax.runs import vae_settings
 from genjax.runs.classifier_data import settings_for
 from genjax.runs.settings import setting
-from genjax.runs.workdir import read_json
-from genjax.runs.workdir import write_json
 from genjax.viz import figures
 from genjax.viz import panels
 

@@ -21,11 +21,11 @@ import numpy as np
 
 from genjax import distributions as d
 from genjax.checks import check
+from genjax.files import write_json
 from genjax.reports import table as tables
 from genjax.runs import fields
 from genjax.runs import keys
 from genjax.runs.settings import setting
-from genjax.runs.workdir import write_json
 
 _OURS = 'genjax'
 _DIM, _COMPONENTS = 8, 8

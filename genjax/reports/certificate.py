@@ -23,9 +23,9 @@ from genjax.diffusion import certification
 from genjax.diffusion import certified
 from genjax.diffusion import certified_laws as laws
 from genjax.diffusion import certified_roads as roads
+from genjax.files import write_text
 from genjax.training import programs
 from genjax.types import Process
-from genjax.viz.figures import write_whole
 
 GRIDS = ('karras', 'log')
 # Which a new process does not take over from the one that starts it.
@@ -138,12 +138,7 @@ def _write(path: str, kept: Mapping[str, Mapping[str, Row]]) -> None:
           f'  {json.dumps(p)}: {json.dumps(row, allow_nan=False)}'
           for p, row in rows.items()) + '}'
       for name, rows in kept.items())
-
-  def write(partial: str) -> None:
-    with open(partial, 'w', encoding='utf-8') as file:
-      file.write('{\n' + methods + '}\n')
-
-  write_whole(path, write)
+  write_text(path, '{\n' + methods + '}\n')
 
 
 def _rows_of(name: str, processes: Collection[str]) -> dict[str, Row]:

@@ -8,12 +8,12 @@ from typing import Any, Mapping, Sequence
 from genjax.diffusion import certified
 from genjax.diffusion import certified_laws as laws
 from genjax.diffusion import certified_roads as roads
+from genjax.files import write_text
 from genjax.reports import certificate_figures as figures
 from genjax.reports import table as tables
 from genjax.reports.certificate import GRIDS
 from genjax.reports.certificate import Row
 from genjax.reports.certificate import Rows
-from genjax.viz.figures import write_whole
 
 TOLERANCE = 0.15  # of an order that is claimed
 _BUDGET = 20  # evaluations, of the table of variances
@@ -34,13 +34,7 @@ def write(out: str, rows: Rows) -> list[str]:
   names = figures.draw(os.path.join(out, 'certificate'), rows)
   broken = check(rows)
   path = os.path.join(out, 'certificate.md')
-  text = page(rows, names, broken)
-
-  def whole(partial: str) -> None:
-    with open(partial, 'w', encoding='utf-8') as file:
-      file.write(text)
-
-  write_whole(path, whole)
+  write_text(path, page(rows, names, broken))
   return broken
 
 

@@ -13,6 +13,7 @@ from genjax import discriminative
 from genjax.data import named
 from genjax.data import pipeline
 from genjax.discriminative import in_blocks
+from genjax.files import write_json
 from genjax.metrics.calibration import calibration
 from genjax.metrics.classification import likeliest
 from genjax.metrics.estimate import share
@@ -25,7 +26,6 @@ from genjax.reports.table import Table
 from genjax.runs import classifier
 from genjax.runs.task import Run
 from genjax.runs.task import Session
-from genjax.runs.workdir import write_json
 from genjax.training.loop import Hook
 from genjax.types import Batch
 from genjax.viz import classifiers

@@ -10,6 +10,7 @@ from genjax.checks import check
 from genjax.data import named
 from genjax.data import sample_files
 from genjax.data import sources
+from genjax.files import write_json
 from genjax.metrics import comparison
 from genjax.metrics.distances import squared_distances
 from genjax.metrics.estimate import Estimate
@@ -34,7 +35,6 @@ from genjax.runs.data import scale_of
 from genjax.runs.settings import setting
 from genjax.runs.task import Run
 from genjax.runs.workdir import SETTINGS
-from genjax.runs.workdir import write_json
 from genjax.types import Source
 from genjax.viz.evaluation import save_evaluation
 from genjax.viz.evaluation import Scored

@@ -17,12 +17,12 @@ from genjax import distributions as d
 from genjax.distributions import gaussian
 from genjax.distributions.conjugate import normal_normal
 from genjax.distributions.gaussian import GaussianParams
+from genjax.files import write_json
 from genjax.numerics import quadrature
 from genjax.reports import table as tables
 from genjax.runs import fields
 from genjax.runs import keys
 from genjax.runs.settings import setting
-from genjax.runs.workdir import write_json
 from genjax.types import Array
 from genjax.viz import figures
 from genjax.viz import panels

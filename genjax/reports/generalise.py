@@ -11,6 +11,7 @@ from genjax.checks import check
 from genjax.data import pipeline
 from genjax.data import sample_files
 from genjax.data import sources
+from genjax.files import write_json
 from genjax.metrics.generalisation import generalisation
 from genjax.metrics.generalisation import Generalisation
 from genjax.metrics.generalisation import most_similar
@@ -27,7 +28,6 @@ from genjax.runs import keys
 from genjax.runs.diffusion_choice import begun
 from genjax.runs.diffusion_choice import resolve
 from genjax.runs.settings import setting
-from genjax.runs.workdir import write_json
 from genjax.types import Source
 from genjax.viz import figures
 from genjax.viz import panels

@@ -13,6 +13,7 @@ from genjax.checks import check
 from genjax.data import changes
 from genjax.data import named
 from genjax.data import pipeline
+from genjax.files import write_json
 from genjax.metrics import closeness
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import share
@@ -26,7 +27,6 @@ from genjax.reports.table import Table
 from genjax.runs import fields
 from genjax.runs import keys
 from genjax.runs.settings import setting
-from genjax.runs.workdir import write_json
 from genjax.viz.image_space import Neighbours
 from genjax.viz.image_space import Reaction
 from genjax.viz.image_space import save_image_space

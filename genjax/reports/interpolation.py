@@ -15,6 +15,7 @@ import numpy as np
 from genjax import interpolation
 from genjax import viz
 from genjax.data import named
+from genjax.files import write_json
 from genjax.metrics import manifold
 from genjax.reports import image_sets
 from genjax.reports.draws import told
@@ -23,7 +24,6 @@ from genjax.reports.pictures import pictures
 from genjax.reports.table import make_table
 from genjax.reports.table import Table
 from genjax.runs.task import Run
-from genjax.runs.workdir import write_json
 from genjax.types import Array
 from genjax.viz import paths as drawings
 from genjax.viz.figures import plain

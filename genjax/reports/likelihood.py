@@ -23,6 +23,7 @@ from genjax.checks import check
 from genjax.data import levels as pixel_levels
 from genjax.data import rows
 from genjax.data.sources import ArraySource
+from genjax.files import write_json
 from genjax.metrics.bits import bits_per_dim
 from genjax.metrics.estimate import of_mean
 from genjax.reports import image_sets
@@ -43,7 +44,6 @@ from genjax.runs import keys
 from genjax.runs.data import reopen_data
 from genjax.runs.data import scale_of
 from genjax.runs.task import Run
-from genjax.runs.workdir import write_json
 from genjax.types import Cond
 from genjax.viz import figures
 from genjax.viz import save_grid

@@ -12,6 +12,7 @@ import numpy as np
 
 from genjax import distributions as d
 from genjax.checks import check
+from genjax.files import write_json
 from genjax.metrics import central_limit
 from genjax.metrics.central_limit import Lattice
 from genjax.metrics.central_limit import Sum
@@ -21,7 +22,6 @@ from genjax.runs import fields
 from genjax.runs import keys
 from genjax.runs.settings import check_settings
 from genjax.runs.settings import setting
-from genjax.runs.workdir import write_json
 from genjax.viz import figures
 from genjax.viz.panels import Layer
 from genjax.viz.panels import Panel

@@ -16,6 +16,8 @@ from genjax.data import named
 from genjax.data import pipeline
 from genjax.data import sources
 from genjax.data.scaled import to_model
+from genjax.files import read_json
+from genjax.files import write_json
 from genjax.metrics.agreement import Agreement
 from genjax.metrics.agreement import agreement
 from genjax.reports import image_sets
@@ -25,8 +27,6 @@ from genjax.reports.judge import Judge
 from genjax.reports.judge import open_judge
 from genjax.reports.judge import width_for
 from genjax.runs.data import scale_of
-from genjax.runs.workdir import read_json
-from genjax.runs.workdir import write_json
 
 _MOST_STEPS, _PART = 1000, 4  # of the classifier: a quarter of the run's steps
 _TESTED = 5000  # held-out images, at most

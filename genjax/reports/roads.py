@@ -1,5 +1,6 @@
 """The ways in which a run says how likely data are."""
 
+import functools
 from typing import Callable, NamedTuple, Protocol
 
 import jax
@@ -12,6 +13,7 @@ from genjax.diffusion import likelihood
 from genjax.diffusion.model import make_denoiser
 from genjax.distributions.base import MonteCarlo
 from genjax.runs.task import Run
+from genjax.training import parallel
 from genjax.types import Array
 from genjax.types import Cond
 from genjax.types import Denoiser
@@ -93,14 +95,16 @@ def _of_diffusion(
 
   def road(estimate: Estimate) -> Nats:
 
+    @parallel.on_every_device
     @jax.jit
-    def call(params, key, x, cond, index):
+    def call(params, key, examples):
+      x, cond, index = examples
       process = model.process_of(params)
       grid = likelihood.grid(process, effort.num_steps, data_std=std,
                              sigma_min=settings.sigma_min)
       return estimate(key, process, denoiser(params, cond), x, grid, index)
 
-    return _in_blocks(lambda *args: call(run.params, *args))
+    return _in_blocks(functools.partial(call, run.params))
 
   sampled = {'data_std': std, 'num_times': effort.num_times,
              'num_samples': effort.num_samples}
@@ -132,7 +136,7 @@ def _in_blocks(call: Callable[..., MonteCarlo]) -> Nats:
       index = np.arange(start, start + size)
       rows = np.minimum(index, num - 1)  # the last again, to fill a block
       block = jax.tree.map(lambda a, i=rows: jnp.asarray(a)[i], (x, cond))
-      parts.append(call(key, *block, index))
+      parts.append(call(key, (*block, index)))
     return Scores(*(np.concatenate(column)[:num].astype(np.float64)
                     for column in zip(*parts)))
 

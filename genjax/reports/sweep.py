@@ -11,6 +11,7 @@ import os
 from typing import Mapping
 
 from genjax.data import named
+from genjax.files import write_json
 from genjax.metrics import comparison
 from genjax.metrics.comparison import Judged
 from genjax.metrics.comparison import Score
@@ -21,7 +22,6 @@ from genjax.reports.judge import Judge
 from genjax.reports.table import make_table
 from genjax.reports.table import records
 from genjax.reports.table import Table
-from genjax.runs.workdir import write_json
 from genjax.types import Source
 from genjax.viz.evaluation import save_sweep
 from genjax.viz.figures import plain

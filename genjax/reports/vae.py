@@ -11,6 +11,7 @@ from genjax.data import named
 from genjax.data import pipeline
 from genjax.data.levels import level_width
 from genjax.data.levels import on_levels
+from genjax.files import write_json
 from genjax.metrics import classification
 from genjax.metrics import pixel_densities
 from genjax.metrics.bits import bits_per_dim
@@ -28,7 +29,6 @@ from genjax.runs.task import Run
 from genjax.runs.vae_settings import is_density
 from genjax.runs.vae_settings import num_classes
 from genjax.runs.vae_settings import Settings
-from genjax.runs.workdir import write_json
 from genjax.types import Source
 
 _SAMPLES = 1500

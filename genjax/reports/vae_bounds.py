@@ -18,6 +18,7 @@ import numpy as np
 from genjax.checks import check
 from genjax.data import named
 from genjax.data import pipeline
+from genjax.files import write_json
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.estimate import of_mean
 from genjax.reports.table import Column
@@ -29,7 +30,6 @@ from genjax.runs.task import Run
 from genjax.runs.vae_settings import inputs
 from genjax.runs.vae_settings import is_density
 from genjax.runs.vae_settings import num_classes
-from genjax.runs.workdir import write_json
 from genjax.vae import bounds
 from genjax.vae.distribution import draw
 from genjax.viz import figures

@@ -16,6 +16,7 @@ from genjax.diffusion.loss import evaluate
 from genjax.diffusion.loss import Losses
 from genjax.diffusion.loss import make_losses
 from genjax.diffusion.loss import summary
+from genjax.files import write_whole
 from genjax.metrics.estimate import Estimate
 from genjax.metrics.progress import lag
 from genjax.metrics.progress import progress
@@ -116,7 +117,5 @@ def _keep(
                 for name, row in rows.items()}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
       logging.warning('%s is damaged: it begins anew', path)
-  with open(path + '.tmp', 'wb') as written:
-    np.savez(written, **rows)
-  os.replace(path + '.tmp', path)
+  write_whole(path, lambda partial: np.savez(partial, **rows))
   return rows

@@ -52,6 +52,7 @@ class Settings:
   batch_size: int = fields.batch_size(32)
   micro_batches: int = fields.micro_batches()
   parallel: str = fields.parallel()
+  tensor_parallel: int = fields.tensor_parallel()
   log_every: int = fields.log_every(100)
   save_every: int = fields.save_every(1000)
   scored: int = setting(0, low=0, high=10**5, free=True, help='Number of '

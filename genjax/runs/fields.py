@@ -73,6 +73,11 @@ parallel = functools.partial(
     setting, 'jit', choices=('jit', 'fsdp', 'pmap'), free=True, help='How '
     'devices share a step: jit splits the batch, fsdp the parameters too, pmap '
     'runs one program a device.')
+tensor_parallel = functools.partial(
+    setting, 1, low=1, high=4096, free=True, help='Number of devices over '
+    'which the matrices of attention and hidden layers of a transformer are '
+    'split (tensor parallelism); it divides the number of devices, and the '
+    'others share the batch.')
 micro_batches = functools.partial(
     setting, 1, low=1, high=4096, free=True, help='Number of parts of a '
     'batch whose gradients are computed one after the other, which saves '

@@ -14,8 +14,11 @@ from genjax.data import pipeline
 from genjax.runs import keys
 from genjax.runs.open import weight_shapes
 from genjax.runs.prepare import batches_from
+from genjax.runs.prepare import data_parts
 from genjax.runs.prepare import first_state
+from genjax.runs.prepare import mesh_of
 from genjax.runs.prepare import prepare
+from genjax.runs.prepare import rows_of
 from genjax.runs.task import Model
 from genjax.runs.task import Objective
 from genjax.runs.task import Task
@@ -147,7 +150,7 @@ def least_memory(
   from it, but where two are added. A batch of less than 2^-16 of a device's
   memory is taken for nothing.
   """
-  devices = parallel.make_mesh(objective.devices).size
+  devices = mesh_of(settings, objective).shape['data']
   example = pipeline.batch_at(source, 1, 0, seed=settings.seed,
                               augment=objective.augment)
   each = sum(x.nbytes for x in jax.tree.leaves(example))
@@ -188,11 +191,12 @@ def check_memory(
   Raises:
     ValueError: they are more than there are; the message says what batch fits.
   """
-  parts = settings.micro_batches * parallel.make_mesh(objective.devices).size
+  parts = data_parts(settings, objective)
 
   def needed(size: int) -> int:
     batch = pipeline.batch_at(source, size, 0, seed=settings.seed,
-                              augment=objective.augment)
+                              augment=objective.augment, rows=rows_of(
+                                  settings, objective, size))
     found = compiled.program(state, key, batch).memory_analysis()
     return 0 if found is None else (
         found.argument_size_in_bytes + found.temp_size_in_bytes

@@ -3,9 +3,12 @@
 from typing import Any, Iterator
 
 import jax
+from jax.sharding import Mesh
+import numpy as np
 
 from genjax.checks import check
 from genjax.data import pipeline
+from genjax.networks.partition import partition
 from genjax.runs import settings as run_settings
 from genjax.runs.task import Model
 from genjax.runs.task import Objective
@@ -38,18 +41,48 @@ def prepare(
 def _compile(
     settings: TrainingSettings, model: Model, objective: Objective
 ) -> parallel.Compiled:
-  mesh = parallel.make_mesh(objective.devices)
-  parts = mesh.size * settings.micro_batches
+  mesh = mesh_of(settings, objective)
+  parts = data_parts(settings, objective)
   check(settings.batch_size % parts == 0, 'batch_size', 'must be a multiple of '
-        f'{mesh.size} devices times {settings.micro_batches} micro-batches',
-        settings.batch_size)
+        f'{parts // settings.micro_batches} devices times '
+        f'{settings.micro_batches} micro-batches', settings.batch_size)
   how: dict[str, Any] = dict(averages=model.averages,
                              micro_batches=settings.micro_batches)
   if settings.parallel == 'pmap':
+    check(settings.tensor_parallel == 1, 'tensor_parallel',
+          'must be 1 where parallel is pmap', settings.tensor_parallel)
     return parallel.pmap_step(objective.loss_fn, objective.tx, mesh, **how)
   return parallel.compile_step(
       make_step(objective.loss_fn, objective.tx, **how), mesh,
-      fsdp=settings.parallel == 'fsdp')
+      fsdp=settings.parallel == 'fsdp', partition=partition)
+
+
+def mesh_of(settings: TrainingSettings, objective: Objective) -> Mesh:
+  """The devices that share a step.
+
+  Raises:
+    ValueError: they cannot be split so.
+  """
+  # Of several processes none can be left out.
+  mesh = parallel.make_mesh(
+      objective.devices if jax.process_count() == 1 else None)
+  size = settings.tensor_parallel
+  check(mesh.size % size == 0, 'tensor_parallel',
+        f'must divide the {mesh.size} devices', size)
+  return mesh if size == 1 else parallel.make_mesh(mesh.size, size)
+
+
+def rows_of(
+    settings: TrainingSettings, objective: Objective, size: int
+) -> np.ndarray:
+  """The rows of a batch of `size` that this process reads."""
+  return parallel.local_rows(mesh_of(settings, objective), size)
+
+
+def data_parts(settings: TrainingSettings, objective: Objective) -> int:
+  """Parts of a batch: those of the devices times micro-batches."""
+  return (mesh_of(settings, objective).shape['data']
+          * settings.micro_batches)
 
 
 def first_state(
@@ -71,8 +104,9 @@ def batches_from(
     settings: TrainingSettings, objective: Objective, source: Source, seed: int,
     step: int
 ) -> Iterator[Batch]:
-  """The batches of training that follow `step` steps."""
+  """The batches of training that follow `step` steps: this process's rows."""
   return pipeline.batches(
       source, settings.batch_size, seed=seed, start_step=step,
       horizontal_flip=objective.flip, crop=objective.crop,
-      augment=objective.augment)
+      augment=objective.augment, rows=rows_of(
+          settings, objective, settings.batch_size))

@@ -31,6 +31,7 @@ class TrainingSettings(Protocol):
   batch_size: int
   micro_batches: int
   parallel: str
+  tensor_parallel: int
   log_every: int
   save_every: int
 

@@ -33,6 +33,7 @@ class Settings:
   batch_size: int = fields.batch_size(64)
   micro_batches: int = fields.micro_batches()
   parallel: str = fields.parallel()
+  tensor_parallel: int = fields.tensor_parallel()
   log_every: int = fields.log_every(100)
   save_every: int = fields.save_every(500)
   learning_rate: float = fields.learning_rate(2e-3)

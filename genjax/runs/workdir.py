@@ -7,8 +7,6 @@ written when the run began. What is free may change from command to command,
 nothing else may.
 """
 
-import json
-import math
 import os
 from typing import Any, Callable, Mapping, NamedTuple, TypeVar
 
@@ -16,6 +14,8 @@ from genjax.checks import check
 from genjax.data.identity import Files
 from genjax.data.identity import first_change
 from genjax.data.identity import Identity
+from genjax.files import read_json
+from genjax.files import write_json
 from genjax.runs import settings as run_settings
 
 S = TypeVar('S')
@@ -242,35 +242,3 @@ def _run_of(record: Mapping[str, Any], free: Any) -> str:
   return run_settings.run_id({
       name: value for name, value in record.items()
       if name not in ('version', 'run', 'free') and name not in free})
-
-
-def write_json(path: str, value: Any) -> None:
-  """Writes `value` whole or not at all; what is not finite becomes null."""
-  partial = f'{path}.{os.getpid()}.partial'
-  with open(partial, 'w', encoding='utf8') as file:
-    json.dump(_finite(value), file, indent=2, allow_nan=False)
-    file.write('\n')
-  os.replace(partial, path)
-
-
-def _finite(value: Any) -> Any:
-  if isinstance(value, Mapping):
-    return {key: _finite(item) for key, item in value.items()}
-  if isinstance(value, (list, tuple)):
-    return [_finite(item) for item in value]
-  return None if isinstance(value, float) and not math.isfinite(value) else (
-      value)
-
-
-def read_json(path: str) -> Any:
-  """Reads a JSON file.
-
-  Raises:
-    ValueError: it holds something else.
-    OSError: it cannot be read.
-  """
-  with open(path, encoding='utf8') as file:
-    try:
-      return json.load(file)
-    except (ValueError, RecursionError) as error:
-      raise ValueError(f'{path!r} must hold JSON, got {error}') from error

@@ -1,10 +1,13 @@
 """One step on many devices: two compilations with the same use.
 
 Losses draw noise per example, from `fold_in(key, batch['index'])`, so the
-same run on 1 or 8 devices, under `jax.jit` or `jax.pmap`, is the same run up
-to the order of sums. `nn.Dropout` is the exception: under pmap each device
-draws the same mask for its own shard, as micro-batches do for their parts, and
-agrees with jit in law only.
+same run on 1 or 8 devices, of 1 or 4 processes, under `jax.jit` or `jax.pmap`,
+is the same run up to the order of sums. `nn.Dropout` is the exception: under
+pmap each device draws the same mask for its own shard, as micro-batches do for
+their parts, and agrees with jit in law only.
+
+Devices form a mesh of two axes: rows of the batch are split over 'data', and
+matrices that a rule of partitioning names over 'model'.
 """
 
 from typing import Any, Callable, Mapping, NamedTuple
@@ -19,6 +22,7 @@ import numpy as np
 import optax
 
 from genjax.checks import check
+from genjax.checks import check_positive
 from genjax.training.averages import Decay
 from genjax.training.state import State
 from genjax.training.step import make_step
@@ -29,18 +33,23 @@ from genjax.types import LossFn
 from genjax.types import PyTree
 from genjax.types import Shape
 
-_AXIS = 'data'
+_DATA, _MODEL = 'data', 'model'
+
+# (path of a leaf, such as ".params['dense_1']['kernel']", its shape) -> for
+# each of its axes whether it is split over 'model'; () splits none.
+Partition = Callable[[str, Shape], tuple[bool, ...]]
 
 
 class Compiled(NamedTuple):
   """A step ready to run, and the way in and out of its devices.
 
-  `put` copies (by way of numpy: `device_put` to many devices shares a buffer
+  `put` copies (by way of numpy: an array on many devices may share a buffer
   with its source), so what the caller holds stays alive; `step` donates its
-  state, which is dead afterwards, and takes the batch of this process as numpy
-  arrays, not to be written to again; `get` returns numpy copies, which outlive
-  later steps. `program` compiles the step for such arguments, without running
-  it; under jit the first call of `step` then has nothing left to compile.
+  state, which is dead afterwards, and takes those rows of the batch that are
+  this process's (see `local_rows`) as numpy arrays, not to be written to again;
+  `get` returns numpy copies, which outlive later steps. `program` compiles the
+  step for such arguments, without running it; under jit the first call of
+  `step` then has nothing left to compile.
   """
 
   put: Callable[[State], State]
@@ -49,71 +58,85 @@ class Compiled(NamedTuple):
   program: Callable[[State, Key, Batch], jax.stages.Compiled]
 
 
-def make_mesh(num_devices: int | None = None) -> Mesh:
-  """A mesh of one axis, 'data', over the first `num_devices` (default all).
+def make_mesh(num_devices: int | None = None, model: int = 1) -> Mesh:
+  """A mesh of axes 'data' and 'model' over the first devices of all processes.
+
+  Args:
+    num_devices: how many; None takes all, as several processes must.
+    model: size of the axis 'model'.
 
   Raises:
-    ValueError: if there are not that many devices.
+    ValueError: if there are not that many devices, or they cannot be split so.
   """
   devices = jax.devices()
   if num_devices is None:
     num_devices = len(devices)
   check(1 <= num_devices <= len(devices), 'make_mesh',
         f'num_devices must be in [1, {len(devices)}]', num_devices)
-  return jax.make_mesh((num_devices,), (_AXIS,), axis_types=(AxisType.Auto,),
+  check(num_devices == len(devices) or jax.process_count() == 1, 'make_mesh',
+        f'num_devices must be all {len(devices)} where several processes '
+        'train', num_devices)
+  check_positive('make_mesh', 'model', model)
+  check(num_devices % model == 0, 'make_mesh',
+        f'model must divide the {num_devices} devices', model)
+  return jax.make_mesh((num_devices // model, model), (_DATA, _MODEL),
+                       axis_types=(AxisType.Auto, AxisType.Auto),
                        devices=devices[:num_devices])
 
 
-def compile_step(step: Step, mesh: Mesh, *, fsdp: bool = False) -> Compiled:
+def compile_step(
+    step: Step, mesh: Mesh, *, fsdp: bool = False,
+    partition: Partition | None = None
+) -> Compiled:
   """Compiles a step by `jax.jit`, the batch sharded over the mesh.
 
   Args:
     step: of `make_step` without an axis name.
     mesh: of `make_mesh`.
     fsdp: whether to split every array of the state along its largest axis
-      that the devices divide, rather than replicate it: less memory, more
-      communication (ZeRO stage 3, arXiv:1910.02054).
+      that the devices of 'data' divide, rather than replicate it: less memory,
+      more communication (ZeRO stage 3, arXiv:1910.02054).
+    partition: which axes of an array of the state are split over 'model', as
+      in tensor parallelism (arXiv:1909.08053); where the axis 'model' does not
+      divide one, it is left whole. None splits nothing.
 
   Returns:
     A `Compiled`; its step raises ValueError if the devices do not divide the
     batch.
   """
-  def sharding(x):
-    spec = _split(np.shape(x), mesh.size) if fsdp else PartitionSpec()
-    return NamedSharding(mesh, spec)
+  def shardings(state):
+    return jax.tree_util.tree_map_with_path(
+        lambda path, x: NamedSharding(mesh, _layout(
+            jax.tree_util.keystr(path), np.shape(x), mesh, fsdp, partition)),
+        state)
 
-  batch_sharding = NamedSharding(mesh, PartitionSpec(_AXIS))
+  batch_sharding = NamedSharding(mesh, PartitionSpec(_DATA))
 
   @jax.jit(donate_argnums=0, in_shardings=(None, None, batch_sharding))
   def run(state, key, batch):
     state, metrics = step(state, key, batch)
     # Left to itself the compiler may return the state in another layout,
     # which costs a second compilation and the donation.
-    state = jax.tree.map(
-        lambda x: jax.lax.with_sharding_constraint(x, sharding(x)), state)
+    state = jax.tree.map(jax.lax.with_sharding_constraint, state,
+                         shardings(state))
     return state, metrics
-
-  def place(x):
-    x = np.asarray(x)
-    if jax.process_count() == 1:
-      return x  # jit itself places it, four times faster
-    return jax.make_array_from_process_local_data(batch_sharding, x)
 
   def global_step(state, key, batch):
     _check_divides('compile_step', batch, mesh)
-    return run(state, key, jax.tree.map(place, batch))
+    return run(state, key, jax.tree.map(lambda x: _place(x, mesh), batch))
 
   def program(state, key, batch):
     _check_divides('compile_step', batch, mesh)
-    state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(
-        np.shape(x), np.asarray(x).dtype, sharding=sharding(x)), state)
-    return run.lower(state, key, jax.tree.map(place, batch)).compile()
+    state = jax.tree.map(lambda x, sharding: jax.ShapeDtypeStruct(
+        np.shape(x), np.asarray(x).dtype, sharding=sharding),
+                         state, shardings(state))
+    return run.lower(state, key, jax.tree.map(
+        lambda x: _place(x, mesh), batch)).compile()
 
   return Compiled(
-      put=lambda state: jax.tree.map(
-          lambda x: jax.device_put(np.array(x), sharding(x)), state),
+      put=lambda state: jax.tree.map(_from_host, state, shardings(state)),
       step=_paced(global_step, mesh),
-      get=lambda state: jax.tree.map(_to_host, state),
+      get=lambda state: jax.tree.map(to_host, state),
       program=program,
   )
 
@@ -134,20 +157,28 @@ def pmap_step(
   Args:
     loss_fn: see `make_step`; it sees the shard of one device.
     tx: the optimizer.
-    mesh: of `make_mesh`.
+    mesh: of `make_mesh`, its axis 'model' of size 1.
     averages: see `make_step`.
     micro_batches: see `make_step`; of the shard of each device.
 
   Returns:
     A `Compiled`; its step raises ValueError if the devices do not divide the
     batch.
+
+  Raises:
+    ValueError: the axis 'model' is larger.
   """
+  check(mesh.shape[_MODEL] == 1, 'pmap_step',
+        "the axis 'model' of mesh must be of size 1", mesh.shape[_MODEL])
   step = make_step(loss_fn, tx, averages=averages,
-                   micro_batches=micro_batches, axis_name=_AXIS)
+                   micro_batches=micro_batches, axis_name=_DATA)
   run = jax.pmap(
-      step, axis_name=_AXIS, in_axes=(None, None, 0), out_axes=None,
+      step, axis_name=_DATA, in_axes=(None, None, 0), out_axes=None,
       donate_argnums=0, devices=list(mesh.devices.flat))
-  replicated = NamedSharding(mesh, PartitionSpec())
+  # The layout in which pmap gives the state back, and so takes it.
+  replicated = NamedSharding(Mesh(
+      mesh.local_mesh.devices.flatten(), (_DATA,), (AxisType.Auto,)),
+                             PartitionSpec())
 
   def split(x):
     x = np.asarray(x)
@@ -163,33 +194,115 @@ def pmap_step(
 
   return Compiled(
       put=lambda state: jax.tree.map(
-          lambda x: jax.device_put(np.array(x), replicated), state),
+          lambda x: _from_host(x, replicated), state),
       step=_paced(mapped_step, mesh),
-      get=lambda state: jax.tree.map(_to_host, state),
+      get=lambda state: jax.tree.map(to_host, state),
       program=program,
   )
 
 
-def split_batch(batch: PyTree, mesh: Mesh) -> PyTree:
-  """Arrays [B, ...] laid over the devices, if these divide B; else as is."""
-  sharding = NamedSharding(mesh, PartitionSpec(_AXIS))
-  return jax.tree.map(
-      lambda x: x if len(x) % mesh.size else jax.device_put(x, sharding), batch)
+def local_rows(mesh: Mesh, size: int) -> np.ndarray:
+  """The rows, rising, of a batch of `size` rows that this process holds.
+
+  Raises:
+    ValueError: the axis 'data' does not divide it.
+  """
+  shards = mesh.shape[_DATA]
+  check(size > 0 and size % shards == 0, 'local_rows',
+        f'batch size must be a multiple of the {shards} devices', size)
+  slices: Any = NamedSharding(mesh, PartitionSpec(
+      _DATA)).addressable_devices_indices_map((size,)).values()
+  return np.unique(np.concatenate([np.arange(size)[s[0]] for s in slices]))
 
 
-def _split(shape: Shape, parts: int) -> PartitionSpec:
-  """A spec that splits the largest axis which `parts` divides, if any."""
-  axes = [i for i, size in enumerate(shape) if size and size % parts == 0]
-  if not axes:
-    return PartitionSpec()
-  largest = max(axes, key=lambda i: shape[i])
-  return PartitionSpec(*(None,) * largest, _AXIS)
+def on_every_device(
+    function: Callable[..., PyTree], *, axis: int = 0
+) -> Callable[..., PyTree]:
+  """A function of (params, key, examples) whose examples all devices share.
+
+  Args:
+    function: (params, key, examples [B, ...]) -> arrays of B examples, jitted,
+      of which each depends on its own example alone. Where there are several
+      processes, each calls it with the same arguments.
+    axis: that of the examples in what it returns.
+
+  Returns:
+    The same function. Where the devices do not divide B it computes the last
+    example more than once. Of several processes each gets numpy arrays.
+  """
+
+  def shared(params: PyTree, key: Key | None, examples: PyTree) -> PyTree:
+    mesh, leaves = make_mesh(), jax.tree.leaves(examples)
+    if mesh.size == 1 or any(isinstance(x, jax.core.Tracer) for x in leaves):
+      return function(params, key, examples)
+    sharding, size = NamedSharding(mesh, PartitionSpec(_DATA)), len(leaves[0])
+    rows = np.minimum(np.arange(-(-size // mesh.size) * mesh.size), size - 1)
+    found = function(params, key, jax.tree.map(
+        lambda x: _from_host(np.asarray(x)[rows], sharding), examples))
+    if jax.process_count() > 1:
+      found = jax.tree.map(to_host, found)
+    return found if len(rows) == size else jax.tree.map(
+        lambda x: x[(slice(None),) * axis + (slice(size),)], found)
+
+  return shared
+
+
+def to_host(x: jax.Array) -> np.ndarray:
+  """A private numpy copy: a view would be overwritten once `x` is donated.
+
+  Where other processes hold parts of `x`, all of them must ask for it.
+  """
+  if not (x.is_fully_addressable or x.is_fully_replicated):
+    x = multihost_utils.process_allgather(x, tiled=True)
+  return np.array(x)
+
+
+def _layout(
+    path: str, shape: Shape, mesh: Mesh, fsdp: bool, partition: Partition | None
+) -> PartitionSpec:
+  """How an array of the state lies on the mesh."""
+  data, model = mesh.shape[_DATA], mesh.shape[_MODEL]
+  split = partition(path, shape) if partition and model > 1 else ()
+  axes: list[str | None] = [
+      _MODEL if i < len(split) and split[i] and size % model == 0 else None
+      for i, size in enumerate(shape)]
+  free = [i for i, size in enumerate(shape)
+          if fsdp and axes[i] is None and size and size % data == 0]
+  if free:
+    axes[max(free, key=lambda i: shape[i])] = _DATA
+  while axes and axes[-1] is None:
+    axes.pop()
+  return PartitionSpec(*axes)
+
+
+def _from_host(x: Any, sharding: NamedSharding) -> jax.Array:
+  """An array that every process holds whole, laid out over all devices."""
+  x = np.asarray(x)
+  return jax.make_array_from_callback(
+      x.shape, sharding, lambda index: np.array(x[index]))
+
+
+def _place(x: Any, mesh: Mesh) -> Any:
+  """The global array of the rows that each process holds."""
+  x = np.asarray(x)
+  if jax.process_count() == 1:
+    return x  # jit itself places it, four times faster
+  shards = mesh.shape[_DATA]
+  size = len(x) * shards // len(local_rows(mesh, shards))
+  rows = local_rows(mesh, size)
+
+  def part(index: Any) -> np.ndarray:
+    first = np.searchsorted(rows, index[0].start or 0)
+    return x[first:first + size // shards]
+
+  return jax.make_array_from_callback(
+      (size, *x.shape[1:]), NamedSharding(mesh, PartitionSpec(_DATA)), part)
 
 
 def _check_divides(where: str, batch: Batch, mesh: Mesh) -> None:
-  """Raises ValueError unless the local devices divide the local batch."""
+  """Raises ValueError unless the devices divide the rows of this process."""
   size = len(jax.tree.leaves(batch)[0])
-  devices = mesh.local_mesh.size
+  devices = len(local_rows(mesh, mesh.shape[_DATA]))
   check(size > 0 and size % devices == 0, where,
         f'batch size must be a multiple of the {devices} devices', size)
 
@@ -203,10 +316,3 @@ def _paced(step: Step, mesh: Mesh) -> Step:
   if mesh.size == 1 or mesh.devices.flat[0].platform != 'cpu':
     return step
   return lambda *args: jax.block_until_ready(step(*args))
-
-
-def _to_host(x: Any) -> np.ndarray:
-  """A private numpy copy: a view would be overwritten once `x` is donated."""
-  if not (x.is_fully_addressable or x.is_fully_replicated):
-    x = multihost_utils.process_allgather(x, tiled=True)
-  return np.array(x)

@@ -10,6 +10,7 @@ import numpy as np
 
 from genjax.data import pipeline
 from genjax.numerics import log_mean_exp
+from genjax.training import parallel
 from genjax.types import Batch
 from genjax.types import Key
 from genjax.types import Params
@@ -96,7 +97,7 @@ def importance_weighted(
           num_samples=rows, index=batch['index'])
 
     nats = jax.lax.map(some, jax.random.split(key, num_codes // rows))
-    return log_mean_exp(nats.reshape(-1, size))
+    return log_mean_exp(nats.reshape(-1, len(batch['x'])))
 
   return _over_batches(inputs, key, of_batch)(
       params, source, max(_BLOCK, _WORK // (num_codes * values)))[0]
@@ -113,6 +114,7 @@ def _over_batches(
 ) -> Callable[..., Any]:
   """(params, source, most) -> leaves [N, ...]; compiles once a size."""
 
+  @parallel.on_every_device
   @jax.jit
   def call_batch(params: Params, key: Key, batch: Batch) -> Any:
     key_inputs, key_codes = jax.random.split(key)

@@ -1,15 +1,16 @@
-"""The door to matplotlib: figures made, drawn and written whole or not at all.
+"""The door to matplotlib: figures made, drawn and written.
 
 The other files of this room draw on the axes of a `new` figure.
 """
 
-import os
-from typing import Any, Callable
+from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 import numpy as np
+
+from genjax.files import write_whole
 
 BLUE, ORANGE, GREEN, GREY = '#2166ac', '#d6604d', '#4d9221', '#666666'
 DOTS = 150
@@ -54,16 +55,3 @@ def plain(name: str, most: int = 40) -> str:
   if len(shown) > most:
     shown = shown[:most - 1] + '\u2026'
   return shown.replace('$', r'\$')
-
-
-def write_whole(path: str, write: Callable[[str], None]) -> None:
-  """Writes beside `path` and renames, so that no half file is ever seen."""
-  stem, ending = os.path.splitext(path)
-  partial = f'{stem}.partial{ending}'
-  try:
-    write(partial)
-    os.replace(partial, path)
-  except BaseException:  # an interrupt too
-    if os.path.exists(partial):
-      os.remove(partial)
-    raise

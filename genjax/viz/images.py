@@ -7,6 +7,7 @@ from PIL import Image
 
 from genjax.checks import check
 from genjax.checks import check_rank
+from genjax.files import write_whole
 from genjax.viz import figures
 
 
@@ -63,7 +64,7 @@ def save_grid(path: str, images: np.ndarray, columns: int) -> None:
   """Writes images [N, H, W, C] as one PNG, `columns` a row."""
   # Wide enough that neighbours are not read as one picture.
   grid = tile(images, columns, gap=6, zoom=zoom_for(images, columns))
-  figures.write_whole(path, lambda p: Image.fromarray(grid).save(p))
+  write_whole(path, lambda p: Image.fromarray(grid).save(p))
 
 
 def save_gif(
@@ -74,7 +75,7 @@ def save_gif(
   images = [Image.fromarray(f).quantize(64, dither=Image.Dither.NONE)
             for f in frames]
   times = [milliseconds] * (len(images) - 1) + [hold]
-  figures.write_whole(path, lambda p: images[0].save(
+  write_whole(path, lambda p: images[0].save(
       p, save_all=True, append_images=images[1:], duration=times, loop=0))
 
 

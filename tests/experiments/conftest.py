@@ -191,7 +191,8 @@ def one_device():
   """Many would wait for each other; what they do is tested on digits."""
   make_mesh = parallel.make_mesh
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(parallel, 'make_mesh', lambda num=None: make_mesh(num or 1))
+    patch.setattr(parallel, 'make_mesh',
+                  lambda num=None, model=1: make_mesh(num or 1, model))
     yield
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from experiments import fit_distribution
 from genjax import densities
+from genjax import files
 from genjax.data import rows
 from genjax.reports import density as report
-from genjax.runs import workdir
 from tests.figures import BARE
 from tests.figures import ink
 
@@ -123,7 +123,7 @@ def test_points_outside_of_a_density_are_null_in_json(tmp_path):
   table = report.compare(report.true_density('xor'), {},
                          np.array([[0., 0.], [1., 1.]]))
   assert report.records(table)['truth']['nats'] == np.inf
-  workdir.write_json(str(tmp_path / 'x.json'), report.records(table))
+  files.write_json(str(tmp_path / 'x.json'), report.records(table))
   assert json.loads((tmp_path / 'x.json').read_text())['truth']['nats'] is None
 
 

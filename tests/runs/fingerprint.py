@@ -145,8 +145,8 @@ class _Uncompiled:
 @contextlib.contextmanager
 def _uncompiled() -> Iterator[None]:
 
-  def compile_step(step, mesh, *, fsdp=False):
-    return _Uncompiled(step, f'jit {mesh.size} fsdp={fsdp}')
+  def compile_step(step, mesh, *, fsdp=False, partition=None):
+    return _Uncompiled(step, f'jit {mesh.shape} fsdp={fsdp}')
 
   def pmap_step(loss_fn, tx, mesh, **how):
     return _Uncompiled(make_step(loss_fn, tx, **how), f'pmap {mesh.size}')

@@ -166,7 +166,8 @@ KINDS = {
         {'data': 'rings', 'batch_size': 32, 'micro_batches': 2,
          'base': (1.0, 0.0, 0.5, 1.0)},
         {'components': {'model': 'mixture'}, 'bins': {'model': 'histogram'},
-         'base': {'model': 'energy'}}, ('shape',)),
+         'base': {'model': 'energy'}},
+        ('shape', 'tensor_parallel')),  # it is trained on one device
     'gaussian': Kind(gaussian.TASK, gaussian.draw(), {'begin': None},
                      {'shape': (1,), 'begin': (1.0, 2.0), 'batch_size': 16,
                       'micro_batches': 2}),

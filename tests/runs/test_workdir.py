@@ -10,6 +10,7 @@ import pytest
 from genjax.data.folder import folder_source
 from genjax.data.identity import identify
 from genjax.data.sources import ArraySource
+from genjax.files import read_json
 from genjax.runs import diffusion
 from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
@@ -46,12 +47,13 @@ def opened(workdir):
 
 def test_what_is_written_says_kind_version_run_and_every_field(made):
   workdir, path = made
-  record = workdirs.read_json(path)
+  record = read_json(path)
   assert (record['kind'], record['version']) == (
       'gaussian', workdirs.VERSION)
   fields = {f.name for f in dataclasses.fields(Settings)}
   assert fields < record.keys()
-  free = {'steps', 'micro_batches', 'parallel', 'log_every', 'save_every'}
+  free = {'steps', 'micro_batches', 'parallel', 'tensor_parallel', 'log_every',
+          'save_every'}
   assert set(record['free']) == free
   decides = {name: record[name] for name in fields - free}
   assert record['run'] == run_id(
@@ -66,7 +68,7 @@ def test_the_same_run_goes_on_and_free_settings_change(made):
   later = dataclasses.replace(MINE, steps=50, parallel='fsdp')
   assert workdirs.create_or_check(workdir, 'gaussian', later) == run
   assert opened(workdir) == later
-  assert workdirs.read_json(path)['run'] == run
+  assert read_json(path)['run'] == run
 
 
 @pytest.mark.parametrize('name, value', [
@@ -297,15 +299,6 @@ def test_output_beside_a_run_is_not(made, tmp_path, name):
   workdirs.check_output(str(tmp_path / name))
   with pytest.raises(ValueError, match='^out: must name'):
     workdirs.check_output('')
-
-
-def test_write_json_is_whole_and_knows_no_infinity(tmp_path):
-  path = str(tmp_path / 'a.json')
-  workdirs.write_json(path, {'a': [1.5, float('nan'), (float('inf'),)]})
-  assert workdirs.read_json(path) == {'a': [1.5, None, [None]]}
-  with pytest.raises(TypeError):
-    workdirs.write_json(path, {'a': object()})
-  assert workdirs.read_json(path) == {'a': [1.5, None, [None]]}
 
 
 def test_no_setting_of_the_house_is_undeclared():

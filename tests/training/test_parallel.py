@@ -176,5 +176,7 @@ def test_make_mesh_refuses_devices_that_are_not_there(num_devices):
 
 
 def test_make_mesh_takes_the_first_devices_or_all():
-  assert list(make_mesh(3).devices) == jax.devices()[:3]
-  assert make_mesh().axis_names == ('data',) and make_mesh().size == 8
+  assert list(make_mesh(3).devices.flat) == jax.devices()[:3]
+  assert make_mesh().axis_names == ('data', 'model')
+  assert make_mesh().devices.shape == (8, 1)
+  assert make_mesh(6, 2).devices.shape == (3, 2)
