@@ -14,6 +14,7 @@ from absl import flags
 from absl import logging
 import jax
 
+from experiments import processes
 from genjax import user_cache
 from genjax.runs.fit import Stopped
 
@@ -50,6 +51,7 @@ def run(
       # jax tells every user of absl's logs which accelerators it has not.
       std_logging.getLogger('jax').setLevel(std_logging.WARNING)
     try:
+      processes.start(name)
       main(*given)
     except Stopped as stopped:
       print('stopped: the same command goes on', flush=True)
@@ -61,11 +63,13 @@ def run(
       _leave(130)
     except Exception as error:
       logging.debug('raised here', exc_info=True)
+      if jax.process_count() > 1:
+        processes.fail(name, message_of(error))
       _fail(name, message_of(error))
 
   def parse(argv: list[str]) -> list[str]:
     # That --help shows flags that scripts share, too, and not absl's alone.
-    for flag in flags.FLAGS.flags_by_module_dict().get('experiments.flags', ()):
+    for flag in _shared_flags():
       flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     try:
       return flags.FLAGS(argv)
@@ -74,6 +78,11 @@ def run(
 
   with _leaving_at_once(name):
     app.run(guarded, argv=argv, flags_parser=parse)
+
+
+def _shared_flags() -> Iterator[Any]:
+  for module in ('experiments.flags', 'experiments.processes'):
+    yield from flags.FLAGS.flags_by_module_dict().get(module, ())
 
 
 def holds(folder: str) -> str:

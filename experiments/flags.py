@@ -5,6 +5,7 @@ from typing import Any, Collection
 from absl import flags
 import numpy as np
 
+from experiments import processes
 from genjax.checks import check
 from genjax.diffusion.named import SAMPLERS
 from genjax.runs.open import open_run
@@ -28,6 +29,7 @@ def define_run(workdir: str, default: str | None = None) -> None:
   flags.register_validator('workdir', lambda v: v != '', 'must name a folder')
   flags.DEFINE_integer('seed', 0, 'Seed of everything that is drawn at random.',
                        lower_bound=0, upper_bound=2**31 - 1)
+  processes.define_flags()
 
 
 def define_settings(

@@ -5,7 +5,6 @@ import os
 from typing import Any, Callable
 
 import jax
-from jax.experimental import multihost_utils
 import numpy as np
 import optax
 
@@ -89,6 +88,7 @@ def fit_run(
     settings, start = begin(workdir, task.kind, settings, objective.init_from)
     identity = identify(data.train, workdirs.known_files(workdir))
     workdirs.check_same(workdir, task.kind, settings, identity)
+    _check_alike(settings, identity)
     unfinished = max(saved_steps(workdir), default=0) < settings.steps
     if unfinished:
       check_batch(settings, model, objective, data.train)
@@ -118,6 +118,7 @@ def fit_run(
         raise RuntimeError(
             str(error) + _best_kept(workdir, checkpointer, objective.best)
         ) from error
+  parallel.together('fitted')  # what one has written the others may read
   if outcome.stopped is not None:
     raise Stopped(outcome.stopped)
 
@@ -190,11 +191,21 @@ def _check_fit(params: Params, shapes: Params) -> None:
 def _create(workdir: str, kind: str, settings: Any, identity: Identity) -> str:
   """Makes or checks the workdir, first by one process, then by the others."""
   if jax.process_index() > 0:
-    multihost_utils.sync_global_devices('workdir')
+    parallel.together('workdir')
   run = workdirs.create_or_check(workdir, kind, settings, identity)
-  if jax.process_index() == 0 and jax.process_count() > 1:
-    multihost_utils.sync_global_devices('workdir')
+  if jax.process_index() == 0:
+    parallel.together('workdir')
   return run
+
+
+def _check_alike(settings: Any, identity: Identity) -> None:
+  """Raises ValueError unless all processes are told the same."""
+  for what, value in (('the same flags', run_settings.to_json(settings)),
+                      ('the same data', identity.data_id)):
+    mine = np.frombuffer(bytes.fromhex(run_settings.run_id(
+        {'value': value})), np.uint8)
+    check(np.array_equal(mine, parallel.same_as_first(mine)), 'num_processes',
+          f'all processes must be given {what}', 'others than the first')
 
 
 def _train(

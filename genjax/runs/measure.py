@@ -5,7 +5,6 @@ import time
 from typing import Any, NamedTuple
 
 import jax
-from jax.experimental import multihost_utils
 from jax.extend.core import jaxprs_in_params
 import numpy as np
 
@@ -84,8 +83,11 @@ def measure(task: Task, settings: Any, source: Source) -> Cost:
     state, _ = compiled.step(state, key, next(batches))
     jax.block_until_ready(state.step)
     times.append(time.perf_counter() - before)
-  return Cost(memory, room(), compiling, float(np.median(times)),
+  cost = Cost(memory, room(), compiling, float(np.median(times)),
               time.perf_counter() - begun)
+  # What follows from it must be the same in all processes.
+  return Cost(*(kind(number) for kind, number in zip(
+      (int, int, float, float, float), parallel.same_as_first(cost))))
 
 
 def steps_within(cost: Cost, seconds: float) -> int:
@@ -102,9 +104,7 @@ def steps_within(cost: Cost, seconds: float) -> int:
   least = (spent + 10 * cost.step / _SHARE) / 60
   check(steps >= 10, 'minutes', f'must be {1.1 * least:.2g} or more: compiling '
         f'takes {spent / 60:.2g} of them', f'{seconds / 60:.2g}')
-  # All processes train as long as the first one says.
-  return steps if jax.process_count() == 1 else int(
-      multihost_utils.broadcast_one_to_all(np.int64(steps)))
+  return steps
 
 
 def room() -> int:

@@ -6,6 +6,7 @@ import os
 from typing import Any, Mapping
 
 from absl import logging
+import jax
 import numpy as np
 
 
@@ -13,7 +14,8 @@ class MetricsWriter:
   """Writes scalars to `metrics.jsonl` and TensorBoard events in `workdir`.
 
   A line reads {"step": 100, "loss": 0.5, ...}; a number that is not finite is
-  written as null, so every line is valid JSON.
+  written as null, so every line is valid JSON. Of several processes only the
+  first one writes.
   """
 
   def __init__(self, workdir: str):
@@ -34,6 +36,8 @@ class MetricsWriter:
         half-written, are cut off; TensorBoard hides later events.
     """
     self.close()
+    if not self._writes():
+      return
     os.makedirs(os.path.dirname(self._path) or '.', exist_ok=True)
     kept = [json.dumps(record) + '\n' for record in read_metrics(self._path)
             if record['step'] <= step]
@@ -46,6 +50,8 @@ class MetricsWriter:
 
   def scalars(self, step: int, values: Mapping[str, Any]) -> None:
     """Writes one line of scalars of `step`, Python or numpy numbers."""
+    if not self._writes():
+      return
     values = {name: float(value) for name, value in values.items()}
     finite = {k: v if math.isfinite(v) else None for k, v in values.items()}
     self._lines.write(json.dumps({'step': step, **finite}) + '\n')
@@ -55,11 +61,13 @@ class MetricsWriter:
 
   def image(self, step: int, name: str, image: np.ndarray) -> None:
     """Adds an image, uint8 [H, W, C], to TensorBoard only."""
-    self._events.add_image(name, image, step, dataformats='HWC')
+    if self._writes():
+      self._events.add_image(name, image, step, dataformats='HWC')
 
   def flush(self) -> None:
     """Makes TensorBoard events visible; lines always are."""
-    self._events.flush()
+    if self._writes():
+      self._events.flush()
 
   def close(self) -> None:
     """Closes both files; `start` opens them again."""
@@ -67,6 +75,9 @@ class MetricsWriter:
       self._lines.close()
       self._events.close()
     self._lines = self._events = None
+
+  def _writes(self) -> bool:
+    return jax.process_index() == 0
 
 
 def read_metrics(path: str) -> list[dict[str, Any]]:

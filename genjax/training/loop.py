@@ -99,8 +99,6 @@ def fit(
                       ('save_every', save_every)):
     check_positive('fit', name, value)
   state, start = _resume(state, checkpointer)
-  if jax.process_index() > 0:
-    writer = None
   if writer is not None:
     writer.start(start)
   if start >= num_steps:

@@ -247,6 +247,26 @@ def on_every_device(
   return shared
 
 
+def together(name: str) -> None:
+  """Returns once every process is there, at the call of the same name."""
+  if jax.process_count() > 1:
+    multihost_utils.sync_global_devices(name)
+
+
+def same_as_first(value: PyTree) -> PyTree:
+  """The arrays or numbers that the first process holds, bit for bit."""
+  if jax.process_count() == 1:
+    return value
+
+  def received(x: Any) -> np.ndarray:
+    x = np.asarray(x)  # as bytes: jax would make 32 bits of 64
+    bits = multihost_utils.broadcast_one_to_all(
+        np.frombuffer(x.tobytes(), np.uint8))
+    return np.frombuffer(np.asarray(bits).tobytes(), x.dtype).reshape(x.shape)
+
+  return jax.tree.map(received, value)
+
+
 def to_host(x: jax.Array) -> np.ndarray:
   """A private numpy copy: a view would be overwritten once `x` is donated.
 
