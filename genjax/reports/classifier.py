@@ -58,13 +58,14 @@ def hooks(session: Session) -> list[Hook]:
   mesh = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
 
   def hook(state, step):
-    predict, see = (functools.partial(f, state.averages['ema'])
+    predict, see = (functools.partial(
+        in_blocks, functools.partial(f, state.averages['ema']))
                     for f in (logits, features))
     accuracy = classifier.scores(settings, batch, predict)['accuracy']
-    seen, names = discriminative.in_two_dimensions(in_blocks(see, x))
+    seen, names = discriminative.in_two_dimensions(see(x))
     classifiers.save_boundary(
         _boundary_path(session.workdir, f'_{step:07d}.png'), x, label,
-        np.asarray(jax.nn.softmax(in_blocks(predict, mesh))).reshape(
+        np.asarray(jax.nn.softmax(predict(mesh))).reshape(
             _GRID, _GRID, -1), _LIMIT, seen, names,
         f'step {step}: {accuracy:.1%} of test points right')
 

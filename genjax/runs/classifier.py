@@ -77,7 +77,9 @@ def hooks(session: Session) -> list[Hook]:
 
   def test_scores(state, step):
     del step
-    found = scores(settings, batch, lambda x: logits(state.averages['ema'], x))
+    found = scores(settings, batch, functools.partial(
+        discriminative.in_blocks,
+        functools.partial(logits, state.averages['ema'])))
     return {f'test/{name}': value for name, value in found.items()}
 
   return [Hook(settings.save_every, test_scores)]
@@ -85,7 +87,7 @@ def hooks(session: Session) -> list[Hook]:
 
 def scores(settings: Settings, batch: Batch, predict: Any) -> dict[str, float]:
   """Loss in nats, and accuracy or squared error, of the outputs for a batch."""
-  outputs = discriminative.in_blocks(predict, inputs(settings, batch['x']))
+  outputs = predict(inputs(settings, batch['x']))
   if settings.task == 'regression':
     return discriminative.regression_scores(outputs, batch['x'][:, -1:])
   return discriminative.classification_scores(outputs, batch['cond']['label'])

@@ -80,10 +80,7 @@ def fit_run(
   """
   model, objective, compiled = prepare(task, settings)
   key = keys.key(settings.seed, 'training', *objective.stream)
-  # One process writes where several train.
-  alone = lock(workdir) if jax.process_index() == 0 else (
-      contextlib.nullcontext())
-  with alone:
+  with _alone(workdir):
     # What is refused is refused before anything is computed or written.
     settings, start = begin(workdir, task.kind, settings, objective.init_from)
     identity = identify(data.train, workdirs.known_files(workdir))
@@ -143,12 +140,13 @@ def keep_run(
   run_settings.check_settings(settings)
   model = task.build(settings)
   _check_fit(params, weight_shapes(settings, model)['params'])
-  with lock(workdir):
+  with _alone(workdir):
     identity = None if source is None else identify(source)
-    run = workdirs.create_or_check(workdir, task.kind, settings, identity)
+    run = _create(workdir, task.kind, settings, identity)
     state = init_state(params, optax.identity(), model.averages)
     with contextlib.closing(_checkpointer(workdir, run)) as checkpointer:
       checkpointer.save(1, jax.tree.map(np.asarray, state))
+  parallel.together('kept')
 
 
 def make_trainer(
@@ -188,7 +186,15 @@ def _check_fit(params: Params, shapes: Params) -> None:
           given.get(name, 'absent'))
 
 
-def _create(workdir: str, kind: str, settings: Any, identity: Identity) -> str:
+def _alone(workdir: str) -> contextlib.AbstractContextManager[None]:
+  """Holds the workdir, for all processes if there are several."""
+  return lock(workdir) if jax.process_index() == 0 else (
+      contextlib.nullcontext())
+
+
+def _create(
+    workdir: str, kind: str, settings: Any, identity: Identity | None
+) -> str:
   """Makes or checks the workdir, first by one process, then by the others."""
   if jax.process_index() > 0:
     parallel.together('workdir')
