@@ -88,8 +88,8 @@ def fail(name: str, message: str) -> NoReturn:
 
 
 def _said(name: str) -> str:
-  return (f'{name}: another of the processes ended before its time: start all '
-          'of them again, and the same command goes on')
+  return (f'{name}: another of the processes did not start or ended before its '
+          'time: start all of them again, and the same command goes on')
 
 
 def _filter_errors(name: str) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import chex
+import jax
 import numpy as np
 import pytest
 
@@ -363,3 +364,17 @@ def test_batch_at_refuses_bad_arguments(options, match):
 def test_eval_batches_refuse_an_empty_source():
   with pytest.raises(ValueError, match='hold an element'):
     pipeline.eval_batches(sources.ArraySource({'x': np.zeros((0, 2))}), 2)
+
+
+@EACH_KIND
+def test_processes_read_their_rows_of_the_same_batches(kind):
+  """Also across the border of epochs, and each changed as in the whole."""
+  how = dict(seed=3, horizontal_flip=True, crop=1, augment=0.5)
+  whole = _take(4, KINDS[kind](), 6, **how)
+  parts = [_take(4, KINDS[kind](), 6, rows=rows, **how)
+           for rows in (np.array([0, 4, 5]), np.array([1, 2, 3]))]
+  for batch, first, second in zip(whole, *parts):
+    np.testing.assert_array_equal(first['index'], [0, 4, 5])
+    joined = jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)
+    chex.assert_trees_all_equal(batch, jax.tree.map(
+        lambda x, order=np.argsort(joined['index']): x[order], joined))

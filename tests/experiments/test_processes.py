@@ -21,8 +21,9 @@ from genjax.training.logs import read_metrics
 
 TOY = ('--preset=toy', '--data=toy:moons,points=64', '--width=8', '--depth=1',
        '--batch_size=8', '--log_every=1')
-LOST = ('train_diffusion: another of the processes ended before its time: '
-        'start all of them again, and the same command goes on\n')
+LOST = ('train_diffusion: another of the processes did not start or ended '
+        'before its time: start all of them again, and the same command goes '
+        'on\n')
 
 
 class Ended(NamedTuple):
@@ -39,23 +40,25 @@ def begun(cache, number, script, *flags, devices=1, own=None):
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
   # In haste, as in the other tests.
-  environment = {**os.environ, 'JAX_PLATFORMS': 'cpu',
-                 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
-                 'JAX_COMPILATION_CACHE_DIR': str(cache), 'XLA_FLAGS': (
-                     '--xla_cpu_use_fusion_emitters=false '
-                     f'--xla_force_host_platform_device_count={devices}')}
+  environment = {
+      **os.environ, 'JAX_PLATFORMS': 'cpu',
+      'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
+      'JAX_COMPILATION_CACHE_DIR': str(cache),
+      'XLA_FLAGS': ('--xla_cpu_use_fusion_emitters=false '
+                    f'--xla_force_host_platform_device_count={devices}')}
   return [subprocess.Popen(
       [sys.executable, '-m', f'experiments.{script}', *map(str, flags),
        f'--coordinator=localhost:{port}', f'--num_processes={number}',
-       f'--process_id={i}', *(own[i] if own else ())], env=environment, text=True,
-      stdout=subprocess.PIPE, stderr=subprocess.PIPE) for i in range(number)]
+       f'--process_id={i}', *(own[i] if own else ())], env=environment,
+      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+          for i in range(number)]
 
 
 def ended(processes):
   """What they left, once all are at their end."""
   found = []
   for process in processes:
-    out, err = process.communicate(timeout=300)
+    out, err = process.communicate(timeout=400)
     found.append(Ended(process.returncode, out, err))
   return found
 

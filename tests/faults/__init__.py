@@ -13,6 +13,7 @@ from tests.faults import metrics
 from tests.faults import models
 from tests.faults import networks
 from tests.faults import own_images
+from tests.faults import processes
 from tests.faults import runs
 from tests.faults import scoring
 from tests.faults import special
@@ -26,5 +27,5 @@ FAULTS: tuple[Fault, ...] = (
     *discriminative.FAULTS,
     *experiments.FAULTS, *families.FAULTS, *fits.FAULTS,
     *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *networks.FAULTS,
-    *own_images.FAULTS, *runs.FAULTS, *scoring.FAULTS, *special.FAULTS,
-    *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)
+    *own_images.FAULTS, *processes.FAULTS, *runs.FAULTS, *scoring.FAULTS,
+    *special.FAULTS, *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)

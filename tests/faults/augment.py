@@ -33,7 +33,7 @@ FAULTS = (
           "augment_size=self.augment_size, name=", 'name=',
           room('networks/conditions')),
     Fault('augment: nothing is changed', 'genjax/runs/prepare.py',
-          'augment=objective.augment)', 'augment=0.0)', TOLD),
+          'augment=objective.augment,', 'augment=0.0,', TOLD),
     Fault('augment: classes told to an unconditional model',
           'genjax/runs/diffusion.py', 'if settings.augment and not told:',
           'if False:', TOLD),
@@ -42,6 +42,6 @@ FAULTS = (
           room('runs/start')),
     Fault('augment: memory of another program', 'genjax/runs/measure.py',
           'source, size, 0, seed=settings.seed,\n                              '
-          'augment=objective.augment)',
-          'source, size, 0, seed=settings.seed)', TOLD),
+          'augment=objective.augment, rows',
+          'source, size, 0, seed=settings.seed, rows', TOLD),
 )

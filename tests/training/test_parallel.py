@@ -9,7 +9,9 @@ import pytest
 
 from genjax.training.averages import ema
 from genjax.training.parallel import compile_step
+from genjax.training.parallel import local_rows
 from genjax.training.parallel import make_mesh
+from genjax.training.parallel import on_every_device
 from genjax.training.parallel import pmap_step
 from genjax.training.state import init_state
 from genjax.training.step import make_step
@@ -27,9 +29,23 @@ def by_fsdp(loss_fn, tx, mesh, *, averages):
   return by_jit(loss_fn, tx, mesh, averages=averages, fsdp=True)
 
 
+def by_tensor(loss_fn, tx, mesh, *, averages, fsdp=False):
+  """Columns of w over four devices, as its biases."""
+  return compile_step(
+      make_step(loss_fn, tx, averages=averages), make_mesh(mesh.size, 4),
+      fsdp=fsdp, partition=lambda path, shape: (
+          (False, True) if "['w']" in path else (True,)))
+
+
+def by_both(loss_fn, tx, mesh, *, averages):
+  return by_tensor(loss_fn, tx, mesh, averages=averages, fsdp=True)
+
+
 COMPILATIONS = {
     'jit-8': (by_jit, 8),
     'fsdp-8': (by_fsdp, 8),
+    'tensor-8': (by_tensor, 8),
+    'fsdp-tensor-8': (by_both, 8),
     'pmap-8': (pmap_step, 8),
     'pmap-1': (pmap_step, 1),
 }
@@ -91,7 +107,7 @@ def test_a_program_is_the_step_compiled(problem, name, caplog):
     compiled.step(placed, problem.key, batch)
   assert 'pmap' in name or 'XLA compilation' not in caplog.text
   size = sum(x.nbytes for x in jax.tree.leaves(state))
-  shares = num_devices if 'fsdp' in name else 1
+  shares = num_devices if 'jit' not in name else 1
   assert program.memory_analysis().argument_size_in_bytes > size / shares
 
 
@@ -142,17 +158,20 @@ def test_compiled_copies_in_donates_and_copies_out(problem, name):
   chex.assert_trees_all_equal(start, before)
 
 
-def test_fsdp_splits_the_state(problem):
+@pytest.mark.parametrize('make, wanted', [
+    (by_fsdp, {(2, 8), (1,)}),  # w [16, 8] along its larger axis, b [8]
+    (by_tensor, {(16, 2), (2,)}),
+    (by_both, {(8, 2), (2,)})])
+def test_the_state_is_split(problem, make, wanted):
   tx = optax.sgd(0.1, momentum=0.9)
-  compiled = by_fsdp(problem.loss_fn, tx, make_mesh(8),
-                     averages={'ema': ema(0.9)})
+  compiled = make(problem.loss_fn, tx, make_mesh(8),
+                  averages={'ema': ema(0.9)})
   state = compiled.put(init_state(problem.params, tx, ['ema']))
   for _ in range(2):
     shapes = {x.addressable_shards[0].data.shape
               for tree in (state.params, state.averages, state.opt_state)
               for x in jax.tree.leaves(tree)}
-    # w [16, 8] along its larger axis, b [8].
-    assert shapes == {(2, 8), (1,)}
+    assert shapes == wanted
     state, _ = compiled.step(state, problem.key, next(problem.batches_from(0)))
 
 
@@ -180,3 +199,45 @@ def test_make_mesh_takes_the_first_devices_or_all():
   assert make_mesh().axis_names == ('data', 'model')
   assert make_mesh().devices.shape == (8, 1)
   assert make_mesh(6, 2).devices.shape == (3, 2)
+
+
+@pytest.mark.parametrize('model', [0, 3, 16])
+def test_make_mesh_refuses_what_does_not_divide_the_devices(model):
+  with pytest.raises(ValueError, match='make_mesh: model must'):
+    make_mesh(8, model)
+
+
+def test_pmap_splits_nothing_but_the_batch(problem):
+  with pytest.raises(ValueError, match="'model' of mesh must be of size 1"):
+    pmap_step(problem.loss_fn, problem.tx, make_mesh(8, 2), averages={})
+
+
+def test_one_process_holds_all_rows():
+  for mesh in (make_mesh(1), make_mesh(8), make_mesh(8, 4)):
+    np.testing.assert_array_equal(local_rows(mesh, 16), np.arange(16))
+  with pytest.raises(ValueError, match='a multiple of the 8 devices, got 12'):
+    local_rows(make_mesh(8), 12)
+
+
+@pytest.mark.parametrize('size', [1, 5, 8, 20])
+def test_every_device_has_its_share_of_examples(size):
+  """Also of those that the devices do not divide; in any axis of the result."""
+  x = np.arange(2.0 * size, dtype=np.float32).reshape(size, 2)
+
+  @jax.jit
+  def function(params, key, examples):
+    del key
+    x, index = examples
+    return params * x + index[:, None]
+
+  wanted = 3 * x + np.arange(size)[:, None]
+  found = on_every_device(function)(3.0, None, (x, np.arange(size)))
+  assert size % 8 or len(found.sharding.device_set) == 8
+  np.testing.assert_array_equal(found, wanted)
+  stacked = on_every_device(
+      lambda *args: jnp.stack([function(*args)] * 2), axis=1)
+  np.testing.assert_array_equal(
+      stacked(3.0, None, (x, np.arange(size))), [wanted] * 2)
+  traced = jax.jit(lambda x: on_every_device(function)(
+      3.0, None, (x, jnp.arange(size))))
+  np.testing.assert_array_equal(traced(x), wanted)
