@@ -97,8 +97,8 @@ def fit_run(
         objective, data.train, settings.seed)
     if start is not None:
       state = started(state, start, settings.class_names)
-    if unfinished:
-      check_memory(compiled, state, key, settings, objective, data.train)
+    _, work = (check_memory(compiled, state, key, settings, objective,
+                            data.train) if unfinished else (0, None))
     run = _create(workdir, task.kind, settings, identity)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
     with (contextlib.closing(MetricsWriter(workdir)) as writer,
@@ -110,7 +110,7 @@ def fit_run(
             compiled, state, settings, objective, data.train,
             key, settings.seed, checkpointer=checkpointer,
             snapshots=snapshots if widths_of(model.averages) else None,
-            writer=writer,
+            writer=writer, work=work,
             hooks=[*task.hooks(session), *hooks(session)])
       except RuntimeError as error:
         if 'finite' not in str(error):

@@ -49,6 +49,25 @@ def check_fit(
           wanted.get(name, 'none'))
 
 
+def layout(tree: PyTree) -> dict[str, str]:
+  """What a program that takes `tree` is compiled for, leaf by leaf."""
+  return {name: (f'{x.aval.str_short()}{" weak" * x.aval.weak_type} on '
+                 f'{x.sharding}' if isinstance(x, jax.Array)
+                 else f'{x.dtype} {np.shape(x)}')
+          for name, x in by_path(tree).items()}
+
+
+def check_layout(
+    what: str, first: Mapping[str, str], now: Mapping[str, str]
+) -> None:
+  """Raises ValueError unless both layouts, of `what`, are the same."""
+  for name in sorted(first.keys() | now.keys()):
+    check(first.get(name) == now.get(name), 'fit',
+          f'{name} of {what} must be {first.get(name, "absent")} as at the '
+          'first step, or the step is compiled again',
+          now.get(name, 'none'))
+
+
 def checksum(value: Any) -> str:
   """sha256 of a JSON value, whatever the order of its names."""
   return hashlib.sha256(

@@ -12,6 +12,7 @@ import numpy as np
 import tqdm
 
 from genjax.checks import check_positive
+from genjax.training import leaves
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.clock import Clock
 from genjax.training.clock import in_words
@@ -20,6 +21,7 @@ from genjax.training.meter import Meter
 from genjax.training.parallel import Compiled
 from genjax.training.state import snapshot
 from genjax.training.state import State
+from genjax.training.work import Work
 from genjax.types import Batch
 from genjax.types import Key
 
@@ -56,6 +58,7 @@ def fit(
     writer: MetricsWriter | None = None,
     hooks: Sequence[Hook] = (),
     best_metric: str = 'held_out_loss',
+    work: Work | None = None,
 ) -> Outcome:
   """Trains up to step `num_steps`, going on from the latest checkpoint.
 
@@ -73,10 +76,11 @@ def fit(
     batches_from: step -> iterator of batches, beginning with that which
       follows `step` steps.
     num_steps: the last step. A checkpoint of it or later is returned as it is.
-    log_every: steps between lines in the logs: means over those steps, steps
-      per second, and `data_share`, the share of the time in which the next
-      batch was waited for. Where devices idle in more than a third of it, a
-      warning says so once.
+    log_every: steps between lines in the logs: means over those steps; steps
+      and examples per second; `data_share`, the share of the time in which the
+      next batch was waited for; and, where `work` is given, FLOP per step and
+      per second, and their share of the devices' peak, `utilisation`. Where
+      devices idle in more than a third of the time, a warning says so once.
     save_every: steps between checkpoints; the last step is saved as well.
     checkpointer: None keeps nothing.
     snapshots: keeps the power averages of those steps that are multiples of
@@ -86,11 +90,15 @@ def fit(
       step. The share of the time that they took is told at the end.
     best_metric: scalar of a hook by which the best checkpoint is kept: it
       ranks those saved at a step at which the hook ran.
+    work: of a step, where it is known.
 
   Returns:
     An `Outcome`.
 
   Raises:
+    ValueError: if a batch has other shapes or dtypes than the first, or the
+      step returns a state of another layout than it was given: it would be
+      compiled again.
     RuntimeError: if no update was finite for a whole interval of the log and
       at least 20 steps, or the batches end too soon. What a batch raises is
       raised when the steps before it are saved.
@@ -108,7 +116,8 @@ def fit(
 
   state = compiled.put(state)
   batches = batches_from(start)
-  meter = Meter(start)
+  meter = Meter(start, work)
+  first: dict[str, str] = {}  # layout of the first batch
   clock = Clock(start, num_steps, {'save': save_every, **{
       f'hook {i}': hook.every for i, hook in enumerate(hooks)}})
   with contextlib.ExitStack() as stack:
@@ -124,6 +133,9 @@ def fit(
       try:
         with meter.waiting():
           batch = next(batches)
+        given = leaves.layout(batch)
+        first = first or given
+        leaves.check_layout(f'batch {step}', first, given)
       except Exception as error:  # of a file, say, that broke in the meantime
         if checkpointer is not None and jax.process_count() == 1 and (
             step - 1 > start and step - 1 not in checkpointer.steps()):
@@ -132,8 +144,11 @@ def fit(
           raise RuntimeError(
               f'fit: batches ended before step {step}') from error
         raise
+      before = leaves.layout(state) if step == start + 1 else {}
       state, metrics = compiled.step(state, key, batch)
-      meter.add(metrics)
+      if before:  # every later step is given what the one before it returned
+        leaves.check_layout('the state', before, leaves.layout(state))
+      meter.add(metrics, jax.process_count() * len(jax.tree.leaves(batch)[0]))
       clock.tick(step)
       bar.update()
 

@@ -23,6 +23,7 @@ from genjax.training.averages import Decay
 from genjax.training.state import State
 from genjax.training.step import make_step
 from genjax.training.step import Step
+from genjax.training.work import Program
 from genjax.types import Batch
 from genjax.types import Key
 from genjax.types import LossFn
@@ -46,7 +47,7 @@ class Compiled(NamedTuple):
   put: Callable[[State], State]
   step: Step
   get: Callable[[State], State]
-  program: Callable[[State, Key, Batch], jax.stages.Compiled]
+  program: Callable[[State, Key, Batch], Program]
 
 
 def make_mesh(num_devices: int | None = None) -> Mesh:
@@ -107,7 +108,8 @@ def compile_step(step: Step, mesh: Mesh, *, fsdp: bool = False) -> Compiled:
     _check_divides('compile_step', batch, mesh)
     state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(
         np.shape(x), np.asarray(x).dtype, sharding=sharding(x)), state)
-    return run.lower(state, key, jax.tree.map(place, batch)).compile()
+    traced = run.trace(state, key, jax.tree.map(place, batch))
+    return Program(traced.lower().compile(), traced.jaxpr.jaxpr)
 
   return Compiled(
       put=lambda state: jax.tree.map(
@@ -159,7 +161,11 @@ def pmap_step(
 
   def program(state, key, batch):
     _check_divides('pmap_step', batch, mesh)
-    return run.lower(state, key, jax.tree.map(split, batch)).compile()
+    shards = jax.tree.map(split, batch)
+    one = jax.tree.map(lambda x: x[0], shards)
+    traced = jax.make_jaxpr(step, axis_env=[(_AXIS, mesh.size)])(
+        state, key, one)
+    return Program(run.lower(state, key, shards).compile(), traced.jaxpr)
 
   return Compiled(
       put=lambda state: jax.tree.map(

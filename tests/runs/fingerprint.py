@@ -78,7 +78,7 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
 
   with _uncompiled(), tempfile.TemporaryDirectory() as workdir:
     with (mock.patch.object(fit, 'first_state', no_init),
-          mock.patch.object(fit, 'check_memory', lambda *args: None),
+          mock.patch.object(fit, 'check_memory', lambda *args: (0, None)),
           mock.patch.object(fit, 'begin', no_begin),
           mock.patch.object(loop, 'fit', no_loop),
           contextlib.suppress(_Reached)):

@@ -1,0 +1,22 @@
+"""Faults in the loop of training: what it measures, and what it keeps."""
+
+from tests.faults.fault import Fault
+from tests.faults.fault import room
+
+LOOP, WORK = 'genjax/training/loop.py', 'genjax/training/work.py'
+PARALLEL = 'genjax/training/parallel.py'
+
+FAULTS = (
+    Fault('work: loops counted once', WORK,
+          'yield found, times * length', 'yield found, times',
+          room('training/work')),
+    Fault('work: of one device', WORK, 'Work(flop * num_devices', 'Work(flop',
+          room('training/work')),
+    Fault('compiled again: a batch unlike the first', LOOP,
+          "leaves.check_layout(f'batch {step}', first, given)", 'pass',
+          room('training/layout')),
+    Fault('compiled again: the state in another layout', PARALLEL,
+          'jax.lax.with_sharding_constraint(x, sharding(x)), state)',
+          'x.astype(jax.numpy.float16) if x.ndim else x, state)',
+          room('runs/compiled_once')),
+)
