@@ -102,8 +102,10 @@ def fit_run(
     run = _create(workdir, task.kind, settings, identity)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
     with (contextlib.closing(MetricsWriter(workdir)) as writer,
-          contextlib.closing(_checkpointer(workdir, run)) as checkpointer,
-          contextlib.closing(make_snapshots(workdir, run)) as snapshots):
+          contextlib.closing(_checkpointer(
+              workdir, run, settings.keep_every)) as checkpointer,
+          contextlib.closing(make_snapshots(
+              workdir, run, settings.keep_every)) as snapshots):
       session = Session(settings, model, data, workdir, writer)
       try:
         outcome = _train(
@@ -215,8 +217,9 @@ def _train(
   return outcome
 
 
-def _checkpointer(workdir: str, run: str) -> Checkpointer:
-  return Checkpointer(os.path.join(workdir, 'checkpoints'), run=run)
+def _checkpointer(workdir: str, run: str, every: int = 0) -> Checkpointer:
+  return Checkpointer(os.path.join(workdir, 'checkpoints'), run=run,
+                      every=every)
 
 
 def _best_kept(workdir: str, checkpointer: Checkpointer, metric: str) -> str:

@@ -33,6 +33,7 @@ class TrainingSettings(Protocol):
   parallel: str
   log_every: int
   save_every: int
+  keep_every: int
 
 
 class Data(Protocol):

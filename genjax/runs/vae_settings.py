@@ -35,6 +35,7 @@ class Settings:
   parallel: str = fields.parallel()
   log_every: int = fields.log_every(100)
   save_every: int = fields.save_every(500)
+  keep_every: int = fields.keep_every()
   learning_rate: float = fields.learning_rate(2e-3)
   warmup: int = fields.warmup(100)
   b2: float = fields.b2(0.99)

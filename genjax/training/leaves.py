@@ -51,10 +51,18 @@ def check_fit(
 
 def layout(tree: PyTree) -> dict[str, str]:
   """What a program that takes `tree` is compiled for, leaf by leaf."""
-  return {name: (f'{x.aval.str_short()}{" weak" * x.aval.weak_type} on '
-                 f'{x.sharding}' if isinstance(x, jax.Array)
-                 else f'{x.dtype} {np.shape(x)}')
+  return {name: f'{x.dtype} {np.shape(x)}{_lies(x)}'
           for name, x in by_path(tree).items()}
+
+
+def _lies(x: Any) -> str:
+  """Where an array lies, if on devices; one sharding may have many specs."""
+  if not isinstance(x, jax.Array):
+    return ''
+  devices = x.sharding.device_set
+  return (f'{", weakly typed," * x.aval.weak_type} in shards of '
+          f'{x.sharding.shard_shape(x.shape)} on {len(devices)} devices from '
+          f'{min(map(str, devices))}')
 
 
 def check_layout(

@@ -81,10 +81,11 @@ def fit(
       next batch was waited for; and, where `work` is given, FLOP per step and
       per second, and their share of the devices' peak, `utilisation`. Where
       devices idle in more than a third of the time, a warning says so once.
-    save_every: steps between checkpoints; the last step is saved as well.
+    save_every: steps between checkpoints; the last step is saved as well, and
+      those that the checkpointer keeps for ever.
     checkpointer: None keeps nothing.
-    snapshots: keeps the power averages of those steps that are multiples of
-      `save_every`, and of the last: the same ones wherever a run was stopped.
+    snapshots: keeps the power averages of the steps that are saved, but for
+      those at which it was stopped: the same ones wherever that was.
     writer: None logs nothing; closing it is left to the caller.
     hooks: sample grids, held-out losses; their scalars join the line of the
       step. The share of the time that they took is told at the end.
@@ -153,6 +154,8 @@ def fit(
       bar.update()
 
       last = step == num_steps
+      due = last or step % save_every == 0 or (
+          checkpointer is not None and checkpointer.keeps(step))
       scalars, host = {}, None
       if step % log_every == 0 or last:
         scalars = meter.read(step)
@@ -171,13 +174,12 @@ def fit(
             + _last_good(checkpointer))
 
       stop, asked = signals(step)
-      if checkpointer is not None and (
-          step % save_every == 0 or last or stop or asked):
+      if checkpointer is not None and (due or stop or asked):
         if writer is not None:
           writer.flush()  # a kill after the save loses nothing before it
         host = compiled.get(state) if host is None else host
         with clock.beside('save'):
-          if snapshots is not None and (step % save_every == 0 or last):
+          if snapshots is not None and due:
             # Whole before the checkpoint is: a run that goes on from that lacks
             # none.
             snapshots.save(step, snapshot(host))

@@ -19,4 +19,9 @@ FAULTS = (
           'jax.lax.with_sharding_constraint(x, sharding(x)), state)',
           'x.astype(jax.numpy.float16) if x.ndim else x, state)',
           room('runs/compiled_once')),
+    Fault('kept for ever: pruned all the same', 'genjax/training/checkpoint.py',
+          'if self.every:', 'if False:', room('training/kept')),
+    Fault('kept for ever: where it is saved anyway', LOOP,
+          'checkpointer is not None and checkpointer.keeps(step))', 'False)',
+          room('training/kept')),
 )

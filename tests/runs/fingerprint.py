@@ -70,6 +70,7 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
     numbers = repr({name: value for name, value in told.items()
                     if isinstance(value, (int, float, str))})
     found['told'] = lambda: numbers
+    found['kept'] = lambda: repr(told['checkpointer'].every)
     found['layout'] = lambda: compiled.layout
     found['hooks'] = lambda: hooks
     found['batches'] = lambda: jaxprs.digest((first, second))

@@ -35,6 +35,7 @@ class Settings:
   parallel: str = fields.parallel()
   log_every: int = fields.log_every(5)
   save_every: int = fields.save_every(10)
+  keep_every: int = fields.keep_every()
   learning_rate: float = fields.learning_rate(0.1)
   ema_decay: float = fields.ema_decay(0.9)
   begin: tuple[float, ...] | None = setting(
