@@ -40,6 +40,8 @@ from genjax.training.averages import widths_of
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import MetricsWriter
 from genjax.training.logs import read_metrics
+from genjax.training.profile import Profile
+from genjax.training.profile import profiled_steps
 from genjax.training.state import init_state
 from genjax.training.state import State
 from genjax.types import Key
@@ -80,6 +82,7 @@ def fit_run(
     Stopped: a signal came; all is saved.
   """
   model, objective, compiled = prepare(task, settings)
+  profiled = profiled_steps(settings.profile_steps, settings.steps)
   key = keys.key(settings.seed, 'training', *objective.stream)
   # One process writes where several train.
   alone = lock(workdir) if jax.process_index() == 0 else (
@@ -112,7 +115,7 @@ def fit_run(
             compiled, state, settings, objective, data.train,
             key, settings.seed, checkpointer=checkpointer,
             snapshots=snapshots if widths_of(model.averages) else None,
-            writer=writer, work=work,
+            writer=writer, work=work, profile=Profile(profiled, workdir),
             hooks=[*task.hooks(session), *hooks(session)])
       except RuntimeError as error:
         if 'finite' not in str(error):

@@ -34,6 +34,7 @@ class TrainingSettings(Protocol):
   log_every: int
   save_every: int
   keep_every: int
+  profile_steps: str | None
 
 
 class Data(Protocol):

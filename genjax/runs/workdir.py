@@ -43,7 +43,7 @@ _OF_DATA = ('data', 'labels')  # settings that name files
 SETTINGS, DATA = 'settings.json', 'data.json'
 
 # What `fit_run` keeps in a workdir.
-_FOLDERS = ('checkpoints', 'snapshots', 'tensorboard')
+_FOLDERS = ('checkpoints', 'snapshots', 'tensorboard', 'profile')
 KEPT = (SETTINGS, DATA, 'lock', 'metrics.jsonl', *_FOLDERS)
 
 

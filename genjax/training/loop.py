@@ -19,6 +19,7 @@ from genjax.training.clock import in_words
 from genjax.training.logs import MetricsWriter
 from genjax.training.meter import Meter
 from genjax.training.parallel import Compiled
+from genjax.training.profile import Profile
 from genjax.training.state import snapshot
 from genjax.training.state import State
 from genjax.training.work import Work
@@ -59,6 +60,7 @@ def fit(
     hooks: Sequence[Hook] = (),
     best_metric: str = 'held_out_loss',
     work: Work | None = None,
+    profile: Profile = Profile(),
 ) -> Outcome:
   """Trains up to step `num_steps`, going on from the latest checkpoint.
 
@@ -92,6 +94,7 @@ def fit(
     best_metric: scalar of a hook by which the best checkpoint is kept: it
       ranks those saved at a step at which the hook ran.
     work: of a step, where it is known.
+    profile: traces some of the steps, in the first process.
 
   Returns:
     An `Outcome`.
@@ -109,7 +112,7 @@ def fit(
     check_positive('fit', name, value)
   state, start = _resume(state, checkpointer)
   if jax.process_index() > 0:
-    writer = None
+    writer, profile = None, Profile()
   if writer is not None:
     writer.start(start)
   if start >= num_steps:
@@ -129,8 +132,10 @@ def fit(
       stack.callback(batches.close)
     if checkpointer is not None:
       stack.callback(checkpointer.wait)
+    stack.callback(profile.close)
 
     for step in range(start + 1, num_steps + 1):
+      profile.before(step, state)
       try:
         with meter.waiting():
           batch = next(batches)
@@ -146,10 +151,12 @@ def fit(
               f'fit: batches ended before step {step}') from error
         raise
       before = leaves.layout(state) if step == start + 1 else {}
-      state, metrics = compiled.step(state, key, batch)
+      with profile.named(step):
+        state, metrics = compiled.step(state, key, batch)
       if before:  # every later step is given what the one before it returned
         leaves.check_layout('the state', before, leaves.layout(state))
       meter.add(metrics, jax.process_count() * len(jax.tree.leaves(batch)[0]))
+      profile.after(step, state)
       clock.tick(step)
       bar.update()
 

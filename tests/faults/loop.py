@@ -5,6 +5,7 @@ from tests.faults.fault import room
 
 LOOP, WORK = 'genjax/training/loop.py', 'genjax/training/work.py'
 PARALLEL = 'genjax/training/parallel.py'
+PROFILE = 'genjax/training/profile.py'
 
 FAULTS = (
     Fault('work: loops counted once', WORK,
@@ -24,4 +25,9 @@ FAULTS = (
     Fault('kept for ever: where it is saved anyway', LOOP,
           'checkpointer is not None and checkpointer.keeps(step))', 'False)',
           room('training/kept')),
+    Fault('profile: without its last step', PROFILE,
+          'step == self.steps[-1]', 'step == self.steps[-2]',
+          room('training/profile')),
+    Fault('profile: lost with a signal', LOOP,
+          'stack.callback(profile.close)', 'pass', room('training/profile')),
 )

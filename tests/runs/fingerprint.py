@@ -71,6 +71,7 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
                     if isinstance(value, (int, float, str))})
     found['told'] = lambda: numbers
     found['kept'] = lambda: repr(told['checkpointer'].every)
+    found['profiled'] = lambda: repr(told['profile'].steps)
     found['layout'] = lambda: compiled.layout
     found['hooks'] = lambda: hooks
     found['batches'] = lambda: jaxprs.digest((first, second))
