@@ -28,6 +28,8 @@ FAULTS = (
     Fault('profile: without its last step', PROFILE,
           'step == self.steps[-1]', 'step == self.steps[-2]',
           room('training/profile')),
+    Fault('a bucket is a folder', 'genjax/checks.py', "'://' not in path",
+          'True', room('runs/workdir')),
     Fault('profile: lost with a signal', LOOP,
           'stack.callback(profile.close)', 'pass', room('training/profile')),
 )
