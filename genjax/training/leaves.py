@@ -65,15 +65,25 @@ def _lies(x: Any) -> str:
           f'{min(map(str, devices))}')
 
 
-def check_layout(
-    what: str, first: Mapping[str, str], now: Mapping[str, str]
-) -> None:
-  """Raises ValueError unless both layouts, of `what`, are the same."""
-  for name in sorted(first.keys() | now.keys()):
-    check(first.get(name) == now.get(name), 'fit',
-          f'{name} of {what} must be {first.get(name, "absent")} as at the '
-          'first step, or the step is compiled again',
-          now.get(name, 'none'))
+class Steady:
+  """Sees to it that the layout of something stays as it is first seen.
+
+  Args:
+    what: name of it, in the message.
+  """
+
+  def __init__(self, what: str):
+    self._what = what
+    self._first: dict[str, str] | None = None
+
+  def check(self, tree: PyTree) -> None:
+    """Raises ValueError unless the layout of `tree` is the first one's."""
+    now = layout(tree)
+    first = self._first = now if self._first is None else self._first
+    for name in sorted(first.keys() | now.keys()):
+      check(first.get(name) == now.get(name), 'fit', f'{name} of {self._what} '
+            f'must be {first.get(name, "absent")} as at the first step, which '
+            'would be compiled again', now.get(name, 'none'))
 
 
 def checksum(value: Any) -> str:

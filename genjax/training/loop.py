@@ -13,6 +13,7 @@ import tqdm
 
 from genjax.checks import check_positive
 from genjax.training import leaves
+from genjax.training.ahead import Ahead
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.clock import Clock
 from genjax.training.clock import in_words
@@ -121,7 +122,15 @@ def fit(
   state = compiled.put(state)
   batches = batches_from(start)
   meter = Meter(start, work)
-  first: dict[str, str] = {}  # layout of the first batch
+
+  def read() -> Batch:
+    with meter.waiting():
+      batch = next(batches)
+    same_batch.check(batch)
+    return compiled.place(batch)
+
+  ahead, same_batch = Ahead(read), leaves.Steady('a batch')
+  same_state = leaves.Steady('the state')
   clock = Clock(start, num_steps, {'save': save_every, **{
       f'hook {i}': hook.every for i, hook in enumerate(hooks)}})
   with contextlib.ExitStack() as stack:
@@ -137,12 +146,8 @@ def fit(
     for step in range(start + 1, num_steps + 1):
       profile.before(step, state)
       try:
-        with meter.waiting():
-          batch = next(batches)
-        given = leaves.layout(batch)
-        first = first or given
-        leaves.check_layout(f'batch {step}', first, given)
-      except Exception as error:  # of a file, say, that broke in the meantime
+        batch = ahead.next()
+      except Exception as error:
         if checkpointer is not None and jax.process_count() == 1 and (
             step - 1 > start and step - 1 not in checkpointer.steps()):
           checkpointer.save(step - 1, compiled.get(state))
@@ -150,12 +155,13 @@ def fit(
           raise RuntimeError(
               f'fit: batches ended before step {step}') from error
         raise
-      before = leaves.layout(state) if step == start + 1 else {}
+      if step == start + 1:
+        same_state.check(state)
       with profile.named(step):
         state, metrics = compiled.step(state, key, batch)
-      if before:  # every later step is given what the one before it returned
-        leaves.check_layout('the state', before, leaves.layout(state))
-      meter.add(metrics, jax.process_count() * len(jax.tree.leaves(batch)[0]))
+      if step == start + 1:  # later ones are given what it has returned
+        same_state.check(state)
+      meter.add(metrics, batch)
       profile.after(step, state)
       clock.tick(step)
       bar.update()

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.training.work import Work
+from genjax.types import Batch
 from genjax.types import Mean
 
 _IN_FLIGHT = 2  # enough to keep a device busy, few enough to hold few batches
@@ -43,9 +44,11 @@ class Meter:
     self._clock = time.perf_counter()
     self._waited = self._idle = 0.0
 
-  def add(self, metrics: dict[str, Mean], examples: int) -> None:
-    """Takes the metrics of one step, and the number of its examples."""
-    self._examples += examples
+  def add(self, metrics: dict[str, Mean], batch: Batch) -> None:
+    """Takes the metrics of one step, and its batch, placed or not."""
+    first = jax.tree.leaves(batch)[0]
+    self._examples += len(first) * (
+        1 if isinstance(first, jax.Array) else jax.process_count())
     self._totals = metrics if self._totals is None else _add(self._totals,
                                                              metrics)
     self._in_flight.append(metrics['skipped'].total)

@@ -39,14 +39,17 @@ class Compiled(NamedTuple):
   `put` copies (by way of numpy: `device_put` to many devices shares a buffer
   with its source), so what the caller holds stays alive; `step` donates its
   state, which is dead afterwards, and takes the batch of this process as numpy
-  arrays, not to be written to again; `get` returns numpy copies, which outlive
-  later steps. `program` compiles the step for such arguments, without running
-  it; under jit the first call of `step` then has nothing left to compile.
+  arrays, not to be written to again; `place` sends such a batch to the devices
+  ahead of its step, where that takes time, and returns what `step` takes as
+  well; `get` returns numpy copies, which outlive later steps. `program`
+  compiles the step for such arguments, without running it; under jit the first
+  call of `step` then has nothing left to compile.
   """
 
   put: Callable[[State], State]
   step: Step
   get: Callable[[State], State]
+  place: Callable[[Batch], Batch]
   program: Callable[[State, Key, Batch], Program]
 
 
@@ -94,21 +97,28 @@ def compile_step(step: Step, mesh: Mesh, *, fsdp: bool = False) -> Compiled:
         lambda x: jax.lax.with_sharding_constraint(x, sharding(x)), state)
     return state, metrics
 
-  def place(x):
+  on_cpu = mesh.devices.flat[0].platform == 'cpu'
+
+  def place_leaf(x):
+    if isinstance(x, jax.Array):
+      return x
     x = np.asarray(x)
-    if jax.process_count() == 1:
-      return x  # jit itself places it, four times faster
-    return jax.make_array_from_process_local_data(batch_sharding, x)
+    if jax.process_count() > 1:
+      return jax.make_array_from_process_local_data(batch_sharding, x)
+    # On a CPU jit itself places it, four times faster.
+    return x if on_cpu else jax.device_put(x, batch_sharding)
+
+  def place(batch):
+    _check_divides('compile_step', batch, mesh)
+    return jax.tree.map(place_leaf, batch)
 
   def global_step(state, key, batch):
-    _check_divides('compile_step', batch, mesh)
-    return run(state, key, jax.tree.map(place, batch))
+    return run(state, key, place(batch))
 
   def program(state, key, batch):
-    _check_divides('compile_step', batch, mesh)
     state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(
         np.shape(x), np.asarray(x).dtype, sharding=sharding(x)), state)
-    traced = run.trace(state, key, jax.tree.map(place, batch))
+    traced = run.trace(state, key, place(batch))
     return Program(traced.lower().compile(), traced.jaxpr.jaxpr)
 
   return Compiled(
@@ -116,6 +126,7 @@ def compile_step(step: Step, mesh: Mesh, *, fsdp: bool = False) -> Compiled:
           lambda x: jax.device_put(np.array(x), sharding(x)), state),
       step=_paced(global_step, mesh),
       get=lambda state: jax.tree.map(_to_host, state),
+      place=place,
       program=program,
   )
 
@@ -172,6 +183,7 @@ def pmap_step(
           lambda x: jax.device_put(np.array(x), replicated), state),
       step=_paced(mapped_step, mesh),
       get=lambda state: jax.tree.map(_to_host, state),
+      place=lambda batch: batch,
       program=program,
   )
 

@@ -30,6 +30,11 @@ FAULTS = (
           room('training/profile')),
     Fault('a bucket is a folder', 'genjax/checks.py', "'://' not in path",
           'True', room('runs/workdir')),
+    Fault('ahead: none is', 'genjax/training/ahead.py',
+          'len(self._held) < 2', 'len(self._held) < 1', room('training/ahead')),
+    Fault('ahead: an error before its batch', 'genjax/training/ahead.py',
+          'self._held.append(error)', 'self._held.appendleft(error)',
+          room('training/ahead')),
     Fault('profile: lost with a signal', LOOP,
           'stack.callback(profile.close)', 'pass', room('training/profile')),
 )

@@ -74,7 +74,7 @@ def test_the_largest_batch_that_fits_is_named(
     ), None)
 
   monkeypatch.setattr(measure, 'room', lambda: 1000)
-  compiled = parallel.Compiled(None, None, None, program)
+  compiled = parallel.Compiled(None, None, None, None, program)
   said = (f'must be at most {fits} here' if fits
           else 'is too large, and so is any: the network must be smaller')
   with pytest.raises(ValueError, match=rf'^batch_size: {said}, got 256: a step '

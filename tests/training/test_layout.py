@@ -29,7 +29,7 @@ def _start(problem):
 
 @pytest.mark.parametrize('odd, said', [
     ({'x': np.zeros((8, 16), np.float32)},
-     r"\['x'\] of batch 3 must be float32 \(16, 16\) .* got float32 \(8, 16\)"),
+     r"\['x'\] of a batch must be float32 \(16, 16\) .* got float32 \(8, 16\)"),
     ({'x': np.zeros((16, 16), np.float16)}, 'got float16'),
     ({'more': np.zeros(16)}, r"\['more'\] .* must be absent .* got float64"),
 ])

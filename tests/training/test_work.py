@@ -103,7 +103,7 @@ def test_utilisation_is_the_share_of_the_peak():
   meter = Meter(5, work.Work(flop=3e9, peak=1e12))
   for _ in range(4):
     meter.add({name: Mean(jnp.ones(()), jnp.ones(()))
-               for name in ('loss', 'skipped')}, 16)
+               for name in ('loss', 'skipped')}, {'x': np.zeros((16, 3))})
   told = meter.read(9)
   rate = told['steps_per_second']
   assert told['examples_per_second'] == pytest.approx(16 * rate)
