@@ -14,7 +14,7 @@ FAULTS = (
     Fault('work: of one device', WORK, 'Work(flop * num_devices', 'Work(flop',
           room('training/work')),
     Fault('compiled again: a batch unlike the first', LOOP,
-          "leaves.check_layout(f'batch {step}', first, given)", 'pass',
+          'same_batch.check(batch)', 'pass',
           room('training/layout')),
     Fault('compiled again: the state in another layout', PARALLEL,
           'jax.lax.with_sharding_constraint(x, sharding(x)), state)',
