@@ -46,7 +46,7 @@ def run(
     if given and not words:
       _fail(name, f'stray argument {given[0]!r}: flags are written '
             '--name=value')
-    _use_compile_cache()
+    user_cache.keep_programs()
     if not logging.level_debug():
       # jax tells every user of absl's logs which accelerators it has not.
       std_logging.getLogger('jax').setLevel(std_logging.WARNING)
@@ -69,8 +69,9 @@ def run(
 
   def parse(argv: list[str]) -> list[str]:
     # That --help shows flags that scripts share, too, and not absl's alone.
-    for flag in _shared_flags():
-      flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+    for module, found in flags.FLAGS.flags_by_module_dict().items():
+      for flag in found if module.startswith('experiments.') else ():
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     try:
       return flags.FLAGS(argv)
     except flags.Error as error:
@@ -78,11 +79,6 @@ def run(
 
   with _leaving_at_once(name):
     app.run(guarded, argv=argv, flags_parser=parse)
-
-
-def _shared_flags() -> Iterator[Any]:
-  for module in ('experiments.flags', 'experiments.processes'):
-    yield from flags.FLAGS.flags_by_module_dict().get(module, ())
 
 
 def holds(folder: str) -> str:
@@ -143,16 +139,3 @@ def _leaving_at_once(name: str) -> Iterator[None]:
     yield
   finally:
     signal.signal(signal.SIGINT, before)
-
-
-def _use_compile_cache() -> None:
-  """Keeps compiled programs between runs, so that the next starts at once."""
-  if jax.config.values['jax_compilation_cache_dir'] is None:
-    folder = user_cache.folder()
-    try:
-      os.makedirs(folder, exist_ok=True)
-    except OSError:
-      return  # nothing is lost but time
-    jax.config.update('jax_compilation_cache_dir', folder)
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)

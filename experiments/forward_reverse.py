@@ -14,6 +14,7 @@ import os
 from absl import flags as absl_flags
 
 from experiments import app
+from experiments import drawing
 from experiments import flags
 from genjax.checks import check
 from genjax.files import write_json
@@ -27,11 +28,11 @@ from genjax.runs.diffusion_settings import num_classes
 def define_flags() -> None:
   """The script's flags."""
   flags.define_run('Folder of the trained run.')
-  flags.define_drawing()
+  drawing.define_flags()
 
 
 def main() -> None:
-  values, run = absl_flags.FLAGS, flags.opened()
+  values, run = absl_flags.FLAGS, drawing.opened()
   settings = run.settings
   check(run.task.kind == 'diffusion', 'workdir', 'must be the folder of a run '
         'of train_diffusion', f'a {run.task.kind} in {values.workdir!r}')

@@ -21,6 +21,7 @@ from absl import flags as absl_flags
 import numpy as np
 
 from experiments import app
+from experiments import drawing
 from experiments import flags
 from genjax.checks import check
 from genjax.data import sample_files
@@ -39,7 +40,7 @@ from genjax.runs.workdir import check_output
 def define_flags() -> None:
   """The script's flags."""
   flags.define_run('Folder of the trained run.')
-  flags.define_drawing()
+  drawing.define_flags()
   absl_flags.DEFINE_integer('num_samples', 100, 'Number of samples to '
                             'draw.', lower_bound=1, upper_bound=10**7)
   absl_flags.DEFINE_list('labels', None, 'Classes to draw in turn, by number '
@@ -118,7 +119,7 @@ def write_samples(
 
 def main() -> None:
   values = absl_flags.FLAGS
-  run = flags.opened()
+  run = drawing.opened()
   sampler_of('workdir', run)  # before anything else is said
   num, classes = values.num_samples, classes_of(run.settings)
   label = parse_labels(classes, values.labels, num)
@@ -134,7 +135,7 @@ def main() -> None:
     said = ', at 8 bits for looking: an .npz file would hold them as they are'
   replaced = ', in place of earlier ones' if os.path.isfile(out) else ''
   beside = write_samples(out, written, label, classes, {
-      **flags.drawn_by(run), 'num_samples': num, 'labels': values.labels,
+      **drawing.drawn_by(run), 'num_samples': num, 'labels': values.labels,
       **({} if vector is None else {'vector': vector})})
   print(f'wrote {num} samples to {out}, their flags to {beside}'
         f'{replaced}{said}')

@@ -21,6 +21,14 @@ def check(condition: bool, where: str, must: str, got: Any) -> None:
     raise ValueError(f'{where}: {must}, got {got}')
 
 
+def check_folder(where: str, path: str) -> None:
+  """Raises ValueError unless `path` may name a folder of this machine."""
+  check(bool(path), where, 'must name a folder', repr(path))
+  check('://' not in path, where, 'must be a folder of this machine: mount the '
+        'bucket, as gcsfuse or s3fs does, and name the folder where it is',
+        repr(path))
+
+
 def known(x: Any) -> np.ndarray | None:
   """The values of `x`, None while it is traced."""
   return None if isinstance(x, jax.core.Tracer) else np.asarray(x)

@@ -2,6 +2,8 @@
 
 import os
 
+import jax
+
 
 def folder() -> str:
   """The user's folder of genjax's caches, which may not exist.
@@ -10,3 +12,18 @@ def folder() -> str:
   """
   top = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
   return os.path.join(top, 'genjax')
+
+
+def keep_programs() -> None:
+  """Keeps compiled programs between processes, so that the next starts at once.
+
+  In the folder that jax is told, or in that of `folder`.
+  """
+  if jax.config.values['jax_compilation_cache_dir'] is None:
+    try:
+      os.makedirs(folder(), exist_ok=True)
+    except OSError:
+      return  # nothing is lost but time
+    jax.config.update('jax_compilation_cache_dir', folder())
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)

@@ -31,6 +31,8 @@ class Settings:
   tensor_parallel: int = fields.tensor_parallel()
   log_every: int = fields.log_every(50)
   save_every: int = fields.save_every(200)
+  keep_every: int = fields.keep_every()
+  profile_steps: str | None = fields.profile_steps()
   learning_rate: float = fields.learning_rate(3e-3)
   warmup: int = fields.warmup(50)
   b2: float = fields.b2(0.99)

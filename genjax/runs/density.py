@@ -47,6 +47,8 @@ class Settings:
   tensor_parallel: int = fields.tensor_parallel()
   log_every: int = fields.log_every(100)
   save_every: int = fields.save_every(100)
+  keep_every: int = fields.keep_every()
+  profile_steps: str | None = fields.profile_steps()
   learning_rate: float = fields.learning_rate(5e-3)
   ema_decay: float = fields.ema_decay(0.99)
   shape: tuple[int, ...] = fields.shape((2,))

@@ -55,6 +55,8 @@ class Settings:
   tensor_parallel: int = fields.tensor_parallel()
   log_every: int = fields.log_every(100)
   save_every: int = fields.save_every(1000)
+  keep_every: int = fields.keep_every()
+  profile_steps: str | None = fields.profile_steps()
   scored: int = setting(0, low=0, high=10**5, free=True, help='Number of '
                         'samples that are drawn at every checkpoint and '
                         'compared with held-out images, where there are some: '

@@ -69,6 +69,15 @@ log_every = functools.partial(
 save_every = functools.partial(
     setting, low=1, high=_MANY, free=True, help='Number of steps between '
     'two checkpoints, sample grids and test losses.')
+keep_every = functools.partial(
+    setting, 0, low=0, high=_MANY, free=True, help='Number of steps between '
+    'two checkpoints that are kept for ever, beside the latest and the best; 0 '
+    'keeps none for ever.')
+profile_steps = functools.partial(
+    setting, None, lengths=(1, 19), free=True, help='First and last step to be '
+    'profiled, such as 10:15: what the devices and the host do in them is '
+    'written to the folder profile of the run, for xprof, TensorBoard or '
+    'ui.perfetto.dev. Absent, none are.')
 parallel = functools.partial(
     setting, 'jit', choices=('jit', 'fsdp', 'pmap'), free=True, help='How '
     'devices share a step: jit splits the batch, fsdp the parameters too, pmap '

@@ -39,6 +39,8 @@ from genjax.training.averages import widths_of
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.logs import MetricsWriter
 from genjax.training.logs import read_metrics
+from genjax.training.profile import Profile
+from genjax.training.profile import profiled_steps
 from genjax.training.state import init_state
 from genjax.training.state import State
 from genjax.types import Key
@@ -79,6 +81,7 @@ def fit_run(
     Stopped: a signal came; all is saved.
   """
   model, objective, compiled = prepare(task, settings)
+  profiled = profiled_steps(settings.profile_steps, settings.steps)
   key = keys.key(settings.seed, 'training', *objective.stream)
   with _alone(workdir):
     # What is refused is refused before anything is computed or written.
@@ -94,20 +97,22 @@ def fit_run(
         objective, data.train, settings.seed)
     if start is not None:
       state = started(state, start, settings.class_names)
-    if unfinished:
-      check_memory(compiled, state, key, settings, objective, data.train)
+    _, work = (check_memory(compiled, state, key, settings, objective,
+                            data.train) if unfinished else (0, None))
     run = _create(workdir, task.kind, settings, identity)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
     with (contextlib.closing(MetricsWriter(workdir)) as writer,
-          contextlib.closing(_checkpointer(workdir, run)) as checkpointer,
-          contextlib.closing(make_snapshots(workdir, run)) as snapshots):
+          contextlib.closing(_checkpointer(
+              workdir, run, settings.keep_every)) as checkpointer,
+          contextlib.closing(make_snapshots(
+              workdir, run, settings.keep_every)) as snapshots):
       session = Session(settings, model, data, workdir, writer)
       try:
         outcome = _train(
             compiled, state, settings, objective, data.train,
             key, settings.seed, checkpointer=checkpointer,
             snapshots=snapshots if widths_of(model.averages) else None,
-            writer=writer,
+            writer=writer, work=work, profile=Profile(profiled, workdir),
             hooks=[*task.hooks(session), *hooks(session)])
       except RuntimeError as error:
         if 'finite' not in str(error):
@@ -232,8 +237,9 @@ def _train(
   return outcome
 
 
-def _checkpointer(workdir: str, run: str) -> Checkpointer:
-  return Checkpointer(os.path.join(workdir, 'checkpoints'), run=run)
+def _checkpointer(workdir: str, run: str, every: int = 0) -> Checkpointer:
+  return Checkpointer(os.path.join(workdir, 'checkpoints'), run=run,
+                      every=every)
 
 
 def _best_kept(workdir: str, checkpointer: Checkpointer, metric: str) -> str:

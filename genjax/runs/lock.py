@@ -17,6 +17,7 @@ from typing import Iterator, TextIO
 from absl import logging
 
 from genjax.checks import check
+from genjax.checks import check_folder
 
 LOCK = 'lock'  # file in the workdir: {"host", "pid", "start"} of its holder
 
@@ -32,7 +33,7 @@ def lock(workdir: str) -> Iterator[None]:
     ValueError: another process holds it.
     OSError: the folder cannot be made or written.
   """
-  check(bool(workdir), 'workdir', 'must name a folder', repr(workdir))
+  check_folder('workdir', workdir)
   made = not os.path.isdir(workdir)
   os.makedirs(workdir, exist_ok=True)
   path = os.path.join(workdir, LOCK)

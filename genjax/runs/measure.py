@@ -5,7 +5,6 @@ import time
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend.core import jaxprs_in_params
 import numpy as np
 
 from genjax.checks import check
@@ -25,6 +24,10 @@ from genjax.runs.task import TrainingSettings
 from genjax.training import parallel
 from genjax.training.clock import in_words
 from genjax.training.state import State
+from genjax.training.work import products
+from genjax.training.work import Program
+from genjax.training.work import Work
+from genjax.training.work import work_of
 from genjax.types import Context
 from genjax.types import Key
 from genjax.types import Source
@@ -35,7 +38,6 @@ _GIB = 2**30
 # Of the bytes of a device and those of a batch: where there are more of the
 # former, a step is not estimated before it is compiled.
 _SMALL = 2**16
-_PRODUCTS = ('conv_general_dilated', 'dot_general')
 _PASSING = ('remat2', 'cond', 'while')  # whose products are not kept
 
 
@@ -72,7 +74,7 @@ def measure(task: Task, settings: Any, source: Source) -> Cost:
   key = keys.key(settings.seed, 'training', *objective.stream)
   state = first_state(keys.key(settings.seed, 'init', *objective.stream),
                       settings, model, objective, source, settings.seed)
-  memory = check_memory(compiled, state, key, settings, objective, source)
+  memory, _ = check_memory(compiled, state, key, settings, objective, source)
   state = compiled.put(state)
   batches = batches_from(settings, objective, source, settings.seed, 0)
   state, _ = compiled.step(state, key, next(batches))
@@ -170,52 +172,53 @@ def least_memory(
 
 def _given_out(jaxpr: Any) -> int:
   """Bytes that convolutions and matrix products give out, loops gone once."""
-  total = 0
-  for equation in jaxpr.eqns:
-    if equation.primitive.name in _PRODUCTS:
-      total += sum(x.aval.size * x.aval.dtype.itemsize
-                   for x in equation.outvars)
-    elif equation.primitive.name not in _PASSING:
-      total += sum(map(_given_out, jaxprs_in_params(equation.params)))
-  return total
+  return sum(x.aval.size * x.aval.dtype.itemsize
+             for equation, _ in products(jaxpr, without=_PASSING)
+             for x in equation.outvars)
 
 
 def check_memory(
     compiled: parallel.Compiled, state: State, key: Key,
     settings: TrainingSettings, objective: Objective, source: Source
-) -> int:
+) -> tuple[int, Work | None]:
   """Bytes that a step needs on each device, by the compiler's own account.
 
-  The step is compiled, not run.
+  The step is compiled, not run; beside its memory, what it computes is told.
 
   Raises:
     ValueError: they are more than there are; the message says what batch fits.
   """
   parts = data_parts(settings, objective)
 
-  def needed(size: int) -> int:
+  def program_of(size: int) -> Program:
     batch = pipeline.batch_at(source, size, 0, seed=settings.seed,
                               augment=objective.augment, rows=rows_of(
                                   settings, objective, size))
-    found = compiled.program(state, key, batch).memory_analysis()
+    return compiled.program(state, key, batch)
+
+  def needed(program: Program) -> int:
+    found = program.executable.memory_analysis()
     return 0 if found is None else (
         found.argument_size_in_bytes + found.temp_size_in_bytes
         + found.output_size_in_bytes - found.alias_size_in_bytes)
 
   size, there = settings.batch_size, room()
-  memory = needed(size)
+  program = program_of(size)
+  memory = needed(program)
+  work = work_of(program, mesh_of(settings, objective).size,
+                 getattr(settings, 'dtype', 'float32'))
   if memory <= there:
-    return memory
+    return memory, work
   fits, more = 0, memory
   while size > parts and more > there:
     # Memory grows in proportion to the batch, or a little less than that.
     size = max(parts, min(size - parts, int(size * there / more) // parts
                           * parts))
-    more = needed(size)
+    more = needed(program_of(size))
   fits = size if more <= there else 0
   _refuse(settings.batch_size, f'must be at most {fits} here' if fits else '',
           f'{memory / _GIB:.3g} GiB', there)
-  return memory
+  return memory, work
 
 
 def _refuse(size: int, must: str, needs: str, there: int) -> None:

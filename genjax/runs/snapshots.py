@@ -19,13 +19,14 @@ from genjax.training.averages import WIDEST
 from genjax.training.checkpoint import Checkpointer
 from genjax.types import Params
 
-_MOST = 100  # snapshots, the latest
+_MOST = 100  # snapshots, the latest; --keep_every keeps more
 _NARROWEST = 0.01  # as of `fields.ema_widths`
 
 
-def make_snapshots(workdir: str, run: str) -> Checkpointer:
+def make_snapshots(workdir: str, run: str, every: int = 0) -> Checkpointer:
   """What keeps the snapshots of a run; nothing is touched before the first."""
-  return Checkpointer(os.path.join(workdir, 'snapshots'), run=run, keep=_MOST)
+  return Checkpointer(os.path.join(workdir, 'snapshots'), run=run, keep=_MOST,
+                      every=every)
 
 
 def width_of(weights: str) -> float | None:

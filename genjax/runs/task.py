@@ -34,6 +34,8 @@ class TrainingSettings(Protocol):
   tensor_parallel: int
   log_every: int
   save_every: int
+  keep_every: int
+  profile_steps: str | None
 
 
 class Data(Protocol):

@@ -11,6 +11,7 @@ import os
 from typing import Any, Callable, Mapping, NamedTuple, TypeVar
 
 from genjax.checks import check
+from genjax.checks import check_folder
 from genjax.data.identity import Files
 from genjax.data.identity import first_change
 from genjax.data.identity import Identity
@@ -43,7 +44,7 @@ _OF_DATA = ('data', 'labels')  # settings that name files
 SETTINGS, DATA = 'settings.json', 'data.json'
 
 # What `fit_run` keeps in a workdir.
-_FOLDERS = ('checkpoints', 'snapshots', 'tensorboard')
+_FOLDERS = ('checkpoints', 'snapshots', 'tensorboard', 'profile')
 KEPT = (SETTINGS, DATA, 'lock', 'metrics.jsonl', *_FOLDERS)
 
 
@@ -220,7 +221,7 @@ def check_output(path: str) -> None:
   That is so of the folder of a run itself, of what fit_run keeps in it, and of
   what lies below that; other files beside them do no harm.
   """
-  check(bool(path), 'out', 'must name a file or folder', repr(path))
+  check_folder('out', path)
   path = os.path.realpath(path)
   folder, name = os.path.split(path)
   below = os.path.isfile(os.path.join(path, SETTINGS))
@@ -233,7 +234,7 @@ def check_output(path: str) -> None:
 
 def _path(workdir: str, name: str) -> str:
   # The empty path would be the current folder.
-  check(bool(workdir), 'workdir', 'must name a folder', repr(workdir))
+  check_folder('workdir', workdir)
   return os.path.join(workdir, name)
 
 

@@ -35,19 +35,21 @@ _MARGIN = 2**20  # bytes that a checkpoint takes beside its arrays, at most
 
 
 class Checkpointer:
-  """Checkpoints of one run: the latest `keep` and the best one.
+  """Checkpoints of one run: the latest `keep`, the best one, and some more.
 
   Arrays are written and read as numpy, so the number of devices may change
   from run to run.
   """
 
-  def __init__(self, directory: str, *, run: str = '', keep: int = 2):
+  def __init__(self, directory: str, *, run: str = '', keep: int = 2,
+               every: int = 0):
     """Touches nothing yet.
 
     Args:
       directory: of the checkpoints, each a folder called by its step.
       run: identity of the run; checkpoints of another are refused.
       keep: how many of the latest stay.
+      every: those of multiples of this step stay for ever; 0 for none.
 
     Raises:
       ValueError: keep is not positive.
@@ -56,6 +58,7 @@ class Checkpointer:
     self._directory = os.path.abspath(directory)
     self._run = run
     self._keep = keep
+    self.every = every
     self._opened: tuple[Any, Any] | None = None
     self._link: tempfile.TemporaryDirectory[str] | None = None
     self._proven = False  # whether a save of this process has been read back
@@ -158,6 +161,10 @@ class Checkpointer:
     """
     return self._restore(target, step)
 
+  def keeps(self, step: int) -> bool:
+    """Whether a checkpoint of `step` stays for ever."""
+    return self.every > 0 and step % self.every == 0
+
   def steps(self) -> list[int]:
     """The steps on disk, rising; some may be damaged."""
     if not (os.path.isdir(self._directory)
@@ -193,13 +200,15 @@ class Checkpointer:
       def metric_of(metrics):
         return metrics['metric']
 
+      staying = [
+          policies.LatestN(n=self._keep),
+          policies.BestN(get_metric_fn=metric_of, reverse=True, n=1,
+                         keep_checkpoints_without_metrics=False)]
+      if self.every:
+        staying.append(policies.EveryNSteps(interval_steps=self.every))
       options = ocp.CheckpointManagerOptions(
-          best_fn=metric_of,
-          best_mode='min',
-          preservation_policy=policies.AnyPreservationPolicy([
-              policies.LatestN(n=self._keep),
-              policies.BestN(get_metric_fn=metric_of, reverse=True, n=1,
-                             keep_checkpoints_without_metrics=False)]))
+          best_fn=metric_of, best_mode='min',
+          preservation_policy=policies.AnyPreservationPolicy(staying))
       self._opened = ocp.CheckpointManager(self._plain_path(),
                                            options=options), ocp
     return self._opened

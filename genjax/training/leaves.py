@@ -49,6 +49,43 @@ def check_fit(
           wanted.get(name, 'none'))
 
 
+def layout(tree: PyTree) -> dict[str, str]:
+  """What a program that takes `tree` is compiled for, leaf by leaf."""
+  return {name: f'{x.dtype} {np.shape(x)}{_lies(x)}'
+          for name, x in by_path(tree).items()}
+
+
+def _lies(x: Any) -> str:
+  """Where an array lies, if on devices; one sharding may have many specs."""
+  if not isinstance(x, jax.Array):
+    return ''
+  devices = x.sharding.device_set
+  return (f'{", weakly typed," * x.aval.weak_type} in shards of '
+          f'{x.sharding.shard_shape(x.shape)} on {len(devices)} devices from '
+          f'{min(map(str, devices))}')
+
+
+class Steady:
+  """Sees to it that the layout of something stays as it is first seen.
+
+  Args:
+    what: name of it, in the message.
+  """
+
+  def __init__(self, what: str):
+    self._what = what
+    self._first: dict[str, str] | None = None
+
+  def check(self, tree: PyTree) -> None:
+    """Raises ValueError unless the layout of `tree` is the first one's."""
+    now = layout(tree)
+    first = self._first = now if self._first is None else self._first
+    for name in sorted(first.keys() | now.keys()):
+      check(first.get(name) == now.get(name), 'fit', f'{name} of {self._what} '
+            f'must be {first.get(name, "absent")} as at the first step, which '
+            'would be compiled again', now.get(name, 'none'))
+
+
 def checksum(value: Any) -> str:
   """sha256 of a JSON value, whatever the order of its names."""
   return hashlib.sha256(

@@ -12,14 +12,18 @@ import numpy as np
 import tqdm
 
 from genjax.checks import check_positive
+from genjax.training import leaves
+from genjax.training.ahead import Ahead
 from genjax.training.checkpoint import Checkpointer
 from genjax.training.clock import Clock
 from genjax.training.clock import in_words
 from genjax.training.logs import MetricsWriter
 from genjax.training.meter import Meter
 from genjax.training.parallel import Compiled
+from genjax.training.profile import Profile
 from genjax.training.state import snapshot
 from genjax.training.state import State
+from genjax.training.work import Work
 from genjax.types import Batch
 from genjax.types import Key
 
@@ -56,6 +60,8 @@ def fit(
     writer: MetricsWriter | None = None,
     hooks: Sequence[Hook] = (),
     best_metric: str = 'held_out_loss',
+    work: Work | None = None,
+    profile: Profile = Profile(),
 ) -> Outcome:
   """Trains up to step `num_steps`, going on from the latest checkpoint.
 
@@ -73,24 +79,31 @@ def fit(
     batches_from: step -> iterator of batches, beginning with that which
       follows `step` steps.
     num_steps: the last step. A checkpoint of it or later is returned as it is.
-    log_every: steps between lines in the logs: means over those steps, steps
-      per second, and `data_share`, the share of the time in which the next
-      batch was waited for. Where devices idle in more than a third of it, a
-      warning says so once.
-    save_every: steps between checkpoints; the last step is saved as well.
+    log_every: steps between lines in the logs: means over those steps; steps
+      and examples per second; `data_share`, the share of the time in which the
+      next batch was waited for; and, where `work` is given, FLOP per step and
+      per second, and their share of the devices' peak, `utilisation`. Where
+      devices idle in more than a third of the time, a warning says so once.
+    save_every: steps between checkpoints; the last step is saved as well, and
+      those that the checkpointer keeps for ever.
     checkpointer: None keeps nothing.
-    snapshots: keeps the power averages of those steps that are multiples of
-      `save_every`, and of the last: the same ones wherever a run was stopped.
+    snapshots: keeps the power averages of the steps that are saved, but for
+      those at which it was stopped: the same ones wherever that was.
     writer: None logs nothing; closing it is left to the caller.
     hooks: sample grids, held-out losses; their scalars join the line of the
       step. The share of the time that they took is told at the end.
     best_metric: scalar of a hook by which the best checkpoint is kept: it
       ranks those saved at a step at which the hook ran.
+    work: of a step, where it is known.
+    profile: traces some of the steps, in the first process.
 
   Returns:
     An `Outcome`.
 
   Raises:
+    ValueError: if a batch has other shapes or dtypes than the first, or the
+      step returns a state of another layout than it was given: it would be
+      compiled again.
     RuntimeError: if no update was finite for a whole interval of the log and
       at least 20 steps, or the batches end too soon. What a batch raises is
       raised when the steps before it are saved.
@@ -99,6 +112,8 @@ def fit(
                       ('save_every', save_every)):
     check_positive('fit', name, value)
   state, start = _resume(state, checkpointer)
+  if jax.process_index() > 0:
+    profile = Profile()
   if writer is not None:
     writer.start(start)
   if start >= num_steps:
@@ -106,7 +121,16 @@ def fit(
 
   state = compiled.put(state)
   batches = batches_from(start)
-  meter = Meter(start)
+  meter = Meter(start, work)
+
+  def read() -> Batch:
+    with meter.waiting():
+      batch = next(batches)
+    same_batch.check(batch)
+    return compiled.place(batch)
+
+  ahead, same_batch = Ahead(read), leaves.Steady('a batch')
+  same_state = leaves.Steady('the state')
   clock = Clock(start, num_steps, {'save': save_every, **{
       f'hook {i}': hook.every for i, hook in enumerate(hooks)}})
   with contextlib.ExitStack() as stack:
@@ -117,12 +141,13 @@ def fit(
       stack.callback(batches.close)
     if checkpointer is not None:
       stack.callback(checkpointer.wait)
+    stack.callback(profile.close)
 
     for step in range(start + 1, num_steps + 1):
+      profile.before(step, state)
       try:
-        with meter.waiting():
-          batch = next(batches)
-      except Exception as error:  # of a file, say, that broke in the meantime
+        batch = ahead.next()
+      except Exception as error:
         if checkpointer is not None and jax.process_count() == 1 and (
             step - 1 > start and step - 1 not in checkpointer.steps()):
           checkpointer.save(step - 1, compiled.get(state))
@@ -130,12 +155,20 @@ def fit(
           raise RuntimeError(
               f'fit: batches ended before step {step}') from error
         raise
-      state, metrics = compiled.step(state, key, batch)
-      meter.add(metrics)
+      if step == start + 1:
+        same_state.check(state)
+      with profile.named(step):
+        state, metrics = compiled.step(state, key, batch)
+      if step == start + 1:  # later ones are given what it has returned
+        same_state.check(state)
+      meter.add(metrics, batch)
+      profile.after(step, state)
       clock.tick(step)
       bar.update()
 
       last = step == num_steps
+      due = last or step % save_every == 0 or (
+          checkpointer is not None and checkpointer.keeps(step))
       scalars, host = {}, None
       if step % log_every == 0 or last:
         scalars = meter.read(step)
@@ -154,13 +187,12 @@ def fit(
             + _last_good(checkpointer))
 
       stop, asked = signals(step)
-      if checkpointer is not None and (
-          step % save_every == 0 or last or stop or asked):
+      if checkpointer is not None and (due or stop or asked):
         if writer is not None:
           writer.flush()  # a kill after the save loses nothing before it
         host = compiled.get(state) if host is None else host
         with clock.beside('save'):
-          if snapshots is not None and (step % save_every == 0 or last):
+          if snapshots is not None and due:
             # Whole before the checkpoint is: a run that goes on from that lacks
             # none.
             snapshots.save(step, snapshot(host))

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genjax.training.work import Work
+from genjax.types import Batch
 from genjax.types import Mean
 
 _IN_FLIGHT = 2  # enough to keep a device busy, few enough to hold few batches
@@ -22,10 +24,15 @@ class Meter:
 
   The host reads only at the end of an interval, and runs ahead of the devices
   by a bounded number of steps.
+
+  Args:
+    step: the last one before those that are measured.
+    work: of a step, where it is known.
   """
 
-  def __init__(self, step: int):
+  def __init__(self, step: int, work: Work | None = None):
     self.barren = 0  # steps up to the last reading without a finite update
+    self._work = work
     self._idle_in_all = 0.0
     self._warned = False
     self._in_flight: collections.deque[Any] = collections.deque()
@@ -33,12 +40,15 @@ class Meter:
 
   def _begin(self, step: int) -> None:
     self._totals: dict[str, Mean] | None = None
-    self._since = step
+    self._since, self._examples = step, 0
     self._clock = time.perf_counter()
     self._waited = self._idle = 0.0
 
-  def add(self, metrics: dict[str, Mean]) -> None:
-    """Takes the metrics of one step."""
+  def add(self, metrics: dict[str, Mean], batch: Batch) -> None:
+    """Takes the metrics of one step, and its batch, placed or not."""
+    first = jax.tree.leaves(batch)[0]
+    self._examples += len(first) * (
+        1 if isinstance(first, jax.Array) else jax.process_count())
     self._totals = metrics if self._totals is None else _add(self._totals,
                                                              metrics)
     self._in_flight.append(metrics['skipped'].total)
@@ -52,7 +62,13 @@ class Meter:
                  for name, mean in jax.device_get(self._totals).items()}
     steps, seconds = step - self._since, time.perf_counter() - self._clock
     scalars['steps_per_second'] = steps / seconds
+    scalars['examples_per_second'] = self._examples / seconds
     scalars['data_share'] = self._waited / seconds
+    if self._work is not None:
+      scalars['flop_per_step'] = self._work.flop
+      scalars['flop_per_second'] = self._work.flop * steps / seconds
+      if self._work.peak is not None:
+        scalars['utilisation'] = scalars['flop_per_second'] / self._work.peak
     if self._idle > _STARVED * seconds and not self._warned and (
         self._idle_in_all > _NOTICED):
       self._warned = True

@@ -27,6 +27,7 @@ from genjax.training.averages import Decay
 from genjax.training.state import State
 from genjax.training.step import make_step
 from genjax.training.step import Step
+from genjax.training.work import Program
 from genjax.types import Batch
 from genjax.types import Key
 from genjax.types import LossFn
@@ -47,15 +48,18 @@ class Compiled(NamedTuple):
   with its source), so what the caller holds stays alive; `step` donates its
   state, which is dead afterwards, and takes those rows of the batch that are
   this process's (see `local_rows`) as numpy arrays, not to be written to again;
-  `get` returns numpy copies, which outlive later steps. `program` compiles the
-  step for such arguments, without running it; under jit the first call of
-  `step` then has nothing left to compile.
+  `place` sends such a batch to the devices ahead of its step, where that takes
+  time, and returns what `step` takes as well; `get` returns numpy copies, which
+  outlive later steps. `program` compiles the step for such arguments, without
+  running it; under jit the first call of `step` then has nothing left to
+  compile.
   """
 
   put: Callable[[State], State]
   step: Step
   get: Callable[[State], State]
-  program: Callable[[State, Key, Batch], jax.stages.Compiled]
+  place: Callable[[Batch], Batch]
+  program: Callable[[State, Key, Batch], Program]
 
 
 def make_mesh(num_devices: int | None = None, model: int = 1) -> Mesh:
@@ -121,22 +125,25 @@ def compile_step(
                          shardings(state))
     return state, metrics
 
-  def global_step(state, key, batch):
+  def place(batch):
     _check_divides('compile_step', batch, mesh)
-    return run(state, key, jax.tree.map(lambda x: _place(x, mesh), batch))
+    return jax.tree.map(lambda x: _place(x, mesh), batch)
+
+  def global_step(state, key, batch):
+    return run(state, key, place(batch))
 
   def program(state, key, batch):
-    _check_divides('compile_step', batch, mesh)
     state = jax.tree.map(lambda x, sharding: jax.ShapeDtypeStruct(
         np.shape(x), np.asarray(x).dtype, sharding=sharding),
                          state, shardings(state))
-    return run.lower(state, key, jax.tree.map(
-        lambda x: _place(x, mesh), batch)).compile()
+    traced = run.trace(state, key, place(batch))
+    return Program(traced.lower().compile(), traced.jaxpr.jaxpr)
 
   return Compiled(
       put=lambda state: jax.tree.map(_from_host, state, shardings(state)),
       step=_paced(global_step, mesh),
       get=lambda state: jax.tree.map(to_host, state),
+      place=place,
       program=program,
   )
 
@@ -190,13 +197,18 @@ def pmap_step(
 
   def program(state, key, batch):
     _check_divides('pmap_step', batch, mesh)
-    return run.lower(state, key, jax.tree.map(split, batch)).compile()
+    shards = jax.tree.map(split, batch)
+    one = jax.tree.map(lambda x: x[0], shards)
+    traced = jax.make_jaxpr(step, axis_env=[(_DATA, mesh.size)])(
+        state, key, one)
+    return Program(run.lower(state, key, shards).compile(), traced.jaxpr)
 
   return Compiled(
       put=lambda state: jax.tree.map(
           lambda x: _from_host(x, replicated), state),
       step=_paced(mapped_step, mesh),
       get=lambda state: jax.tree.map(to_host, state),
+      place=lambda batch: batch,
       program=program,
   )
 
@@ -304,9 +316,13 @@ def _from_host(x: Any, sharding: NamedSharding) -> jax.Array:
 
 def _place(x: Any, mesh: Mesh) -> Any:
   """The global array of the rows that each process holds."""
-  x = np.asarray(x)
+  if isinstance(x, jax.Array):
+    return x
+  x, sharding = np.asarray(x), NamedSharding(mesh, PartitionSpec(_DATA))
   if jax.process_count() == 1:
-    return x  # jit itself places it, four times faster
+    # On a CPU jit itself places it, four times faster.
+    return x if mesh.devices.flat[0].platform == 'cpu' else jax.device_put(
+        x, sharding)
   shards = mesh.shape[_DATA]
   size = len(x) * shards // len(local_rows(mesh, shards))
   rows = local_rows(mesh, size)
@@ -315,8 +331,7 @@ def _place(x: Any, mesh: Mesh) -> Any:
     first = np.searchsorted(rows, index[0].start or 0)
     return x[first:first + size // shards]
 
-  return jax.make_array_from_callback(
-      (size, *x.shape[1:]), NamedSharding(mesh, PartitionSpec(_DATA)), part)
+  return jax.make_array_from_callback((size, *x.shape[1:]), sharding, part)
 
 
 def _check_divides(where: str, batch: Batch, mesh: Mesh) -> None:

@@ -152,6 +152,8 @@ RUNS = [
      ['--out', '{digits}/settings.json']),
     (sample, '--workdir={digits} --out={digits}', ['--out', '{digits}']),
     (sample, '--workdir=', ['workdir', 'must name a folder']),
+    (train_vae, '--workdir=gs://bucket/run', ['--workdir', 'mount', 'gcsfuse']),
+    (sample, '--workdir={digits} --out=s3://bucket/run', ['--out', 'mount']),
     (sample, '--workdir={digits} --out={one}', ['--out', '{one}']),
     (sample, '--workdir={toy} --guidance=2', ['--guidance', 'unconditional']),
     (sample, '--workdir={toy} --labels=1', ['--labels', 'unconditional']),

@@ -9,6 +9,7 @@ from tests.faults import experiments
 from tests.faults import families
 from tests.faults import fits
 from tests.faults import interpolation
+from tests.faults import loop
 from tests.faults import metrics
 from tests.faults import models
 from tests.faults import networks
@@ -24,8 +25,8 @@ from tests.faults.fault import Fault
 
 FAULTS: tuple[Fault, ...] = (
     *augment.FAULTS, *certificate.FAULTS, *data.FAULTS, *diffusion.FAULTS,
-    *discriminative.FAULTS,
-    *experiments.FAULTS, *families.FAULTS, *fits.FAULTS,
-    *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *networks.FAULTS,
-    *own_images.FAULTS, *processes.FAULTS, *runs.FAULTS, *scoring.FAULTS,
-    *special.FAULTS, *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)
+    *discriminative.FAULTS, *experiments.FAULTS, *families.FAULTS,
+    *fits.FAULTS, *interpolation.FAULTS, *loop.FAULTS, *metrics.FAULTS,
+    *models.FAULTS, *networks.FAULTS, *own_images.FAULTS, *processes.FAULTS,
+    *runs.FAULTS, *scoring.FAULTS, *special.FAULTS, *training.FAULTS,
+    *vae.FAULTS, *wiring.FAULTS)

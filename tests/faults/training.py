@@ -141,7 +141,7 @@ FAULTS = (
           "int(found['step'] - found['skipped'])", "int(found['step']) + 1",
           room('runs/snapshots')),
     Fault('snapshots where it was stopped', 'genjax/training/loop.py',
-          'if snapshots is not None and (step % save_every == 0 or last):',
+          'if snapshots is not None and due:',
           'if snapshots is not None:', room('runs/snapshots')),
     Fault('VAE deaf to dtype', 'genjax/networks/autoencoder.py',
           'kernel_init=_KERNEL, dtype=dtype,', 'kernel_init=_KERNEL,',

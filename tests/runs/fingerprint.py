@@ -70,6 +70,8 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
     numbers = repr({name: value for name, value in told.items()
                     if isinstance(value, (int, float, str))})
     found['told'] = lambda: numbers
+    found['kept'] = lambda: repr(told['checkpointer'].every)
+    found['profiled'] = lambda: repr(told['profile'].steps)
     found['layout'] = lambda: compiled.layout
     found['hooks'] = lambda: hooks
     found['batches'] = lambda: jaxprs.digest((first, second))
@@ -78,7 +80,7 @@ def fingerprint(task: Task, settings: Any, data: Any) -> dict[str, Part]:
 
   with _uncompiled(), tempfile.TemporaryDirectory() as workdir:
     with (mock.patch.object(fit, 'first_state', no_init),
-          mock.patch.object(fit, 'check_memory', lambda *args: None),
+          mock.patch.object(fit, 'check_memory', lambda *args: (0, None)),
           mock.patch.object(fit, 'begin', no_begin),
           mock.patch.object(loop, 'fit', no_loop),
           contextlib.suppress(_Reached)):

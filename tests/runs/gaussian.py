@@ -36,6 +36,8 @@ class Settings:
   tensor_parallel: int = fields.tensor_parallel()
   log_every: int = fields.log_every(5)
   save_every: int = fields.save_every(10)
+  keep_every: int = fields.keep_every()
+  profile_steps: str | None = fields.profile_steps()
   learning_rate: float = fields.learning_rate(0.1)
   ema_decay: float = fields.ema_decay(0.9)
   begin: tuple[float, ...] | None = setting(

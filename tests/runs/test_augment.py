@@ -14,6 +14,7 @@ from genjax.runs import diffusion_settings
 from genjax.runs import measure
 from genjax.runs.fit import make_trainer
 from genjax.runs.prepare import batches_from
+from genjax.training.work import Program
 
 # Each of its pixels is the opposite of what it is in the mirrored image.
 _IMAGE = np.zeros((4, 4, 1), np.uint8)
@@ -100,7 +101,8 @@ def test_a_model_is_told_in_training_alone(name, conditional, monkeypatch):
 def test_memory_is_measured_with_what_is_told():
   settings, seen = _settings(conditional=False, guidance=1.0), []
   objective = diffusion.loss(settings, diffusion.build(settings))
-  program = types.SimpleNamespace(memory_analysis=lambda: None)
+  program = Program(types.SimpleNamespace(
+      memory_analysis=lambda: None, cost_analysis=lambda: None), None)
   compiled = types.SimpleNamespace(
       program=lambda state, key, batch: seen.append(batch) or program)
   measure.check_memory(compiled, None, None, settings, objective, _SOURCE)

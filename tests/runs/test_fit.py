@@ -53,6 +53,11 @@ def test_a_run_leaves_what_it_promises(unbroken):
   records = read_metrics(os.path.join(unbroken, 'metrics.jsonl'))
   assert [r['step'] for r in records] == [5, 10, 15, 20]
   assert ['test/loss' in r for r in records] == [False, True, False, True]
+  for r in records:
+    assert r['examples_per_second'] == pytest.approx(64 * r['steps_per_second'])
+    assert r['flop_per_second'] == pytest.approx(
+        r['flop_per_step'] * r['steps_per_second'])
+    assert r['flop_per_step'] > 64 * 2 and 'utilisation' not in r
   assert {'tensorboard', 'figures'} < set(os.listdir(unbroken))
   assert 'lock' not in os.listdir(unbroken)
 

@@ -17,6 +17,7 @@ from genjax.runs.prepare import first_state
 from genjax.runs.prepare import prepare
 from genjax.training import leaves
 from genjax.training import parallel
+from genjax.training.work import Program
 
 CHOSEN = {'data': 'toy:moons,points=64', 'width': (64,), 'depth': 2,
           'steps': 1}
@@ -39,7 +40,7 @@ def _needed(batch_size):
   key = jax.random.key(0)
   state = first_state(key, settings, model, objective, data.train, 0)
   return measure.check_memory(compiled, state, key, settings, objective,
-                              data.train)
+                              data.train)[0]
 
 
 def test_a_step_needs_its_state_and_activations_in_proportion_to_the_batch():
@@ -66,12 +67,14 @@ def test_the_largest_batch_that_fits_is_named(
 
   def program(state, key, batch):
     size = len(batch['x'])
-    return types.SimpleNamespace(memory_analysis=lambda: types.SimpleNamespace(
-        argument_size_in_bytes=7, output_size_in_bytes=5,
-        alias_size_in_bytes=5, temp_size_in_bytes=fixed - 7 + each * size))
+    return Program(types.SimpleNamespace(
+        cost_analysis=dict, memory_analysis=lambda: types.SimpleNamespace(
+            argument_size_in_bytes=7, output_size_in_bytes=5,
+            alias_size_in_bytes=5, temp_size_in_bytes=fixed - 7 + each * size)
+    ), None)
 
   monkeypatch.setattr(measure, 'room', lambda: 1000)
-  compiled = parallel.Compiled(None, None, None, program)
+  compiled = parallel.Compiled(None, None, None, None, program)
   said = (f'must be at most {fits} here' if fits
           else 'is too large, and so is any: the network must be smaller')
   with pytest.raises(ValueError, match=rf'^batch_size: {said}, got 256: a step '
@@ -140,7 +143,8 @@ def test_a_batch_that_cannot_fit_is_refused_before_anything_is_compiled(
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(
     tmp_path, monkeypatch):
-  monkeypatch.setattr(measure, 'room', lambda: 1)
+  there = _needed(1) - 1  # which only the compiler knows
+  monkeypatch.setattr(measure, 'room', lambda: there)
   with pytest.raises(ValueError, match='batch_size: is too large'):
     fit_run(ONE, *_resolved(1), str(tmp_path / 'run'))
   assert not os.path.exists(tmp_path / 'run' / 'settings.json')

@@ -80,7 +80,7 @@ def begun(row, monkeypatch, workdir, data=None, **values):
     raise Reached(state)
 
   with monkeypatch.context() as patch:
-    patch.setattr(fit, 'check_memory', lambda *args: None)
+    patch.setattr(fit, 'check_memory', lambda *args: (0, None))
     patch.setattr(fit.loop, 'fit', stop)
     with pytest.raises(Reached) as reached:
       fit.fit_run(row.task, settings_of(row, **values),

@@ -14,8 +14,12 @@ from genjax.files import read_json
 from genjax.runs import diffusion
 from genjax.runs import settings as run_settings
 from genjax.runs import workdir as workdirs
+from genjax.runs.fit import fit_run
+from genjax.runs.open import open_run
 from genjax.runs.settings import run_id
+from tests.runs.gaussian import draw
 from tests.runs.gaussian import Settings
+from tests.runs.gaussian import TASK
 
 MINE = Settings(learning_rate=0.005, class_names=('a', '../b'))
 
@@ -53,7 +57,7 @@ def test_what_is_written_says_kind_version_run_and_every_field(made):
   fields = {f.name for f in dataclasses.fields(Settings)}
   assert fields < record.keys()
   free = {'steps', 'micro_batches', 'parallel', 'tensor_parallel', 'log_every',
-          'save_every'}
+          'save_every', 'keep_every', 'profile_steps'}
   assert set(record['free']) == free
   decides = {name: record[name] for name in fields - free}
   assert record['run'] == run_id(
@@ -299,6 +303,20 @@ def test_output_beside_a_run_is_not(made, tmp_path, name):
   workdirs.check_output(str(tmp_path / name))
   with pytest.raises(ValueError, match='^out: must name'):
     workdirs.check_output('')
+
+
+@pytest.mark.parametrize('use', [
+    lambda path: fit_run(TASK, Settings(), draw(), path), open_run,
+    lambda path: workdirs.create_or_check(path, 'gaussian', Settings()),
+    workdirs.check_output])
+def test_a_folder_of_an_object_store_is_refused(tmp_path, monkeypatch, use):
+  """Rather than made here, in a folder called gs:."""
+  monkeypatch.chdir(tmp_path)
+  for path in ('gs://bucket/run', 's3://bucket/run'):
+    with pytest.raises(ValueError, match='^(workdir|out): must be a folder of '
+                       f'this machine: mount .*, got {path!r}$'):
+      use(path)
+  assert not os.listdir(tmp_path)
 
 
 def test_no_setting_of_the_house_is_undeclared():

@@ -303,7 +303,7 @@ def test_the_share_of_waiting_for_data_is_logged_and_a_large_one_said_once(
   """A sleep of 10 ms in each step is a share of .01 times steps a second."""
   sleep = 0.01
   monkeypatch.setattr(meter, '_NOTICED', 3 * sleep)
-  compiled, *rest, batches_from = scripted([(1, 1)] * 12)
+  compiled, *rest, batches_from = scripted([(1, 1)] * 13)  # one is ahead
 
   def step(*args):
     if slow == 'steps':
