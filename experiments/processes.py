@@ -20,8 +20,8 @@ from genjax.checks import check
 # What jax and its collectives say, in many lines, where a process has ended.
 _FATAL = re.compile(rb'Terminating process because the JAX distributed service')
 _LOST = re.compile(r'Gloo|NCCL|coordination|UNAVAILABLE|DEADLINE_EXCEEDED|peer')
-_CHATTER = re.compile(rb'[WEI]\d{4} .*\.cc:\d+\]|\[Gloo\]|Additional GRPC|'
-                      rb':UNKNOWN:Error received from peer')
+_CHATTER = re.compile(rb'^[WEI]\d{4} .*\.cc:\d+\]|^\[Gloo\]|peer ranks|'
+                      rb'^Additional GRPC|^:UNKNOWN:Error received from peer')
 
 
 def define_flags() -> None:
@@ -117,7 +117,7 @@ def _filter_errors(name: str) -> None:
         if _FATAL.search(line):
           os.write(2, f'{_said(name)}\n'.encode())
           break
-        if not _CHATTER.match(line):
+        if not _CHATTER.search(line):
           os.write(2, line)
       while os.read(read, 2**16):  # the rest of it
         pass

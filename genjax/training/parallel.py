@@ -199,6 +199,8 @@ def pmap_step(
     _check_divides('pmap_step', batch, mesh)
     shards = jax.tree.map(split, batch)
     one = jax.tree.map(lambda x: x[0], shards)
+    # Of several processes a state that is laid out anew would be donated here.
+    state = jax.tree.map(np.asarray, state)
     traced = jax.make_jaxpr(step, axis_env=[(_DATA, mesh.size)])(
         state, key, one)
     return Program(run.lower(state, key, shards).compile(), traced.jaxpr)

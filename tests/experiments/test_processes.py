@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -75,7 +76,7 @@ def digests(workdir, step):
 def scalars(workdir):
   """The lines of the logs, without what tells of time."""
   return [{name: value for name, value in record.items()
-           if name not in ('steps_per_second', 'data_share')
+           if not re.search('per_second|data_share|flop|utilisation', name)
            and value is not None}
           for record in read_metrics(f'{workdir}/metrics.jsonl')]
 
@@ -91,14 +92,25 @@ def check_same_run(workdir, other):
       jax.random.key(0), (4,)) for path in (workdir, other)), atol=1e-4)
 
 
+def _alone(cache, workdir, *flags):
+  (one,) = together(cache, 1, 'train_diffusion', f'--workdir={workdir}', *TOY,
+                    *flags)
+  assert one.code == 0, one.err
+  return workdir
+
+
 @pytest.fixture(scope='module')
 def alone(cache, tmp_path_factory):
   """A run of one process."""
-  workdir = tmp_path_factory.mktemp('processes') / 'alone'
-  (one,) = together(cache, 1, 'train_diffusion', f'--workdir={workdir}', *TOY,
-                    '--steps=6', '--save_every=3')
-  assert one.code == 0, one.err
-  return workdir
+  return _alone(cache, tmp_path_factory.mktemp('processes') / 'alone',
+                '--steps=6', '--save_every=3')
+
+
+@pytest.fixture(scope='module')
+def long(cache, tmp_path_factory):
+  """A longer one."""
+  return _alone(cache, tmp_path_factory.mktemp('processes') / 'long',
+                '--steps=20', '--save_every=10')
 
 
 def test_two_processes_are_one_run_and_go_on_bit_for_bit(
@@ -201,12 +213,12 @@ def test_sigterm_to_one_stops_all_at_one_step(cache, tmp_path, who):
         '--parallel=pmap']), (2, 2, ['--tensor_parallel=2']),
     (2, 2, ['--tensor_parallel=4', '--parallel=fsdp'])])
 def test_processes_and_devices_share_in_any_way(
-    cache, alone, tmp_path, number, devices, how):
+    cache, long, tmp_path, number, devices, how):
   found = together(cache, number, 'train_diffusion',
-                   f'--workdir={tmp_path}/run', *TOY, *how, '--steps=6',
-                   '--save_every=3', devices=devices)
+                   f'--workdir={tmp_path}/run', *TOY, *how, '--steps=20',
+                   '--save_every=10', devices=devices)
   assert [one.code for one in found] == [0] * number, found
-  check_same_run(tmp_path / 'run', alone)
+  check_same_run(tmp_path / 'run', long)
 
 
 @pytest.mark.slow
