@@ -55,13 +55,13 @@ class AttentionBlock(nn.Module):
   dtype: Any = None
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
+  def __call__(self, x: Array, train: bool) -> Array:
     """[B, H, W, C] to [B, H, W, C]."""
     batch, height, width, channels = x.shape
     h = GroupNorm(self.groups, dtype=self.dtype, name='group_norm')(x)
     h = SelfAttention(self.head_dim, fan_avg_uniform, _ZEROS, self.dtype,
                       name='attention')(
-                          h.reshape(batch, height * width, channels))
+                          h.reshape(batch, height * width, channels), train)
     return x + h.reshape(x.shape)
 
 
@@ -91,7 +91,7 @@ class Level(nn.Module):
                       name=f'resnet_{i}')(x, embedding, train)
       if i < self.attentions:
         x = AttentionBlock(self.head_dim, self.groups, self.dtype,
-                           name=f'attention_{i}')(x)
+                           name=f'attention_{i}')(x, train)
       outputs.append(x)
     return outputs
 

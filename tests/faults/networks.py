@@ -3,10 +3,20 @@
 from tests.faults.fault import Fault
 from tests.faults.fault import room
 
+ATTENTION = 'genjax/networks/attention.py'
 EMBEDDINGS = 'genjax/networks/embeddings.py'
 TOLD = room('networks/conditions')
 
 FAULTS = (
+    Fault('attention: fused on any GPU', ATTENTION, "'cuda' not in", "'' not in",
+          room('networks/attention')),
+    Fault('attention: fused heads of any size', ATTENTION,
+          'head_dim % 8 == 0', 'head_dim % 4 == 0', room('networks/attention')),
+    Fault('attention: no forward derivative', ATTENTION,
+          '(_fused if train else _fused_forward)', '_fused',
+          room('networks/attention')),
+    Fault('attention: gradient never fused', 'genjax/networks/unet.py',
+          'channels), train)', 'channels))', room('networks/attention')),
     Fault('"no class" in the dtype of the labels', EMBEDDINGS,
           'label = label.astype(jnp.int32)', 'label = jnp.asarray(label)',
           room('networks/embeddings')),
