@@ -76,13 +76,16 @@ class Settings:
   label_dropout: float = setting(
       0.1, low=0.0, high=0.99, help='Share of the examples whose class the '
       'model is not told in training, as classifier-free guidance needs.')
-  network: str = setting('unet', choices=tuple(NETWORKS), help='Network: unet '
-                         'or dit for images, dit for signals, mlp for points.')
+  network: str = setting('unet', choices=tuple(NETWORKS), help='Network: unet, '
+                         'mp_unet or dit for images, dit for signals, mlp for '
+                         'points. An mp_unet keeps the magnitude of what '
+                         'passes through it and the norm of its weights, as '
+                         'in EDM2 (arXiv:2312.02696).')
   width: tuple[int, ...] = fields.width((24, 32))
   depth: int = fields.depth(1)
   attention_levels: tuple[int, ...] = setting(
       (), low=0, high=63, lengths=(0, 64), distinct=True, help='Levels of a '
-      'unet with self-attention; 0 is the finest.')
+      'unet or mp_unet with self-attention; 0 is the finest.')
   head_dim: int = setting(8, low=1, high=2**16, help='Channels of each head '
                           'of self-attention.')
   groups: int = setting(8, low=1, high=2**16, help='Number of groups in which '
@@ -201,7 +204,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 }
 
 # Where a network other than the recipe's is chosen.
-_WIDTHS = {'unet': (24, 32), 'dit': (64,), 'mlp': (128,)}
+_WIDTHS = {'unet': (24, 32), 'mp_unet': (24, 32), 'dit': (64,), 'mlp': (128,)}
 
 
 def choose(
