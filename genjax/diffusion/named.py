@@ -68,6 +68,7 @@ class Parts(NamedTuple):
   vector_mean: tuple[float, ...] = ()
   vector_std: tuple[float, ...] = ()
   augmented: bool = False  # whether it is told how an image was changed
+  remat: bool = False  # whether the backward pass recomputes each block
 
 
 def _dit(p: Parts, **common: Any) -> DiT | SignalDiT:
@@ -330,7 +331,7 @@ def _network(parts: Parts) -> Any:
   check(name not in U_NETS or max(levels, default=0) < len(width),
         'attention_levels', f'must be below {len(width)}, the levels of width',
         levels)
-  return NETWORKS[name](parts, dropout=parts.dropout, dtype=parts.dtype,
-                        num_classes=parts.num_classes,
+  return NETWORKS[name](parts, dropout=parts.dropout, remat=parts.remat,
+                        dtype=parts.dtype, num_classes=parts.num_classes,
                         augment_size=augment.SIZE if parts.augmented else None,
                         vector_size=len(parts.vector_mean) or None)

@@ -72,6 +72,10 @@ class Settings:
   init_from: str | None = fields.init_from()
   dropout: float = fields.dropout(0.0)
   dtype: str = fields.dtype()
+  remat: bool = setting(
+      False, free=True, help='Whether the backward pass computes what is '
+      'within each block of the network again, rather than keep it: a step '
+      'takes about a third longer, and less memory on a GPU or TPU.')
   conditional: bool = fields.conditional()
   label_dropout: float = setting(
       0.1, low=0.0, high=0.99, help='Share of the examples whose class the '

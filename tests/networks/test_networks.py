@@ -217,14 +217,6 @@ def test_network_program_does_not_grow_with_depth(name, change):
   assert counts[0] == counts[1] > 100
 
 
-def test_dit_remat_is_the_same_function():
-  network, apply, _, variables = setup('dit')
-  data = inputs('dit')
-  np.testing.assert_allclose(
-      jit(network.clone(remat=True).apply)(variables, *data),
-      apply(variables, *data), rtol=1e-5, atol=1e-5)
-
-
 ABSENT = np.zeros(2, bool)
 BAD = {
     'unet size': (UNet((4, 8, 8), groups=2), (2, 8, 6, 1), 2, None,
