@@ -71,4 +71,15 @@ FAULTS = (
     Fault('magnitude: the norm of a whole weight', OPTIMIZERS,
           'tuple(range(x.ndim - 1))', 'tuple(range(x.ndim))',
           room('training/optimizers')),
+    Fault('remat: not of the U-Net', 'genjax/networks/unet.py',
+          'if self.remat else (', 'if False else (', room('networks/remat')),
+    Fault('remat: not of the magnitude-preserving U-Net',
+          'genjax/networks/mp_unet.py', 'self.remat) else mp.Block',
+          'False) else mp.Block', room('networks/remat')),
+    Fault('remat: blocks of a DiT are kept', 'genjax/networks/transformer.py',
+          'if self.remat else _Block', 'if False else _Block',
+          room('networks/remat')),
+    Fault('preset: as many blocks in DiT-XL as in DiT-L', 'genjax/runs/'
+          'diffusion_settings.py', '_dit(1152, 28, 72)', '_dit(1152, 24, 72)',
+          room('runs/sizes')),
 )
