@@ -30,6 +30,11 @@ class MPUNet(nn.Module):
   a channel of ones beside x stands for them all. It is multiplied by a learned
   gain that is 0 at first, so a new network is exactly zero.
 
+  Of a new network the mean square of activations is 1, less what zeros beyond
+  the borders and averages of attention take. Training turns weights towards
+  what enters them: it then stays near 1 in the encoder, whose blocks normalise
+  their input, and grows in the decoder, of digits to about 10.
+
   What differs: frequencies of the noise embedding are fixed, not drawn; where
   a class is absent, it has a row of its own among them; vectors, images and
   changes of x may be told; activations are not clipped at 256, as is needed in

@@ -138,8 +138,8 @@ def make_optimizer(
     name: 'adam' (arXiv:1412.6980), 'adamw' (arXiv:1711.05101), 'lion'
       (arXiv:2302.06675, whose learning rate is 3 to 10 times smaller) or 'muon'
       (Jordan et al. 2024, scaled as in arXiv:2502.16982: the momentum of every
-      kernel is made orthogonal; biases, scales and embeddings have Adam with
-      Nesterov's momentum).
+      kernel or direction is made orthogonal; biases, scales and embeddings have
+      Adam with Nesterov's momentum).
     warmup_steps: see `warmup_cosine`.
     final_fraction: see `warmup_cosine`.
     clip_norm: largest global norm of the gradient, None for no limit.

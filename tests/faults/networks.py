@@ -79,6 +79,8 @@ FAULTS = (
     Fault('remat: blocks of a DiT are kept', 'genjax/networks/transformer.py',
           'if self.remat else _Block', 'if False else _Block',
           room('networks/remat')),
+    Fault('remat: a setting that is not heard', 'genjax/diffusion/named.py',
+          'remat=parts.remat,', 'remat=False,', room('runs/fingerprint')),
     Fault('preset: as many blocks in DiT-XL as in DiT-L', 'genjax/runs/'
           'diffusion_settings.py', '_dit(1152, 28, 72)', '_dit(1152, 24, 72)',
           room('runs/sizes')),
