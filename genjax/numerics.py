@@ -86,6 +86,17 @@ def safe_norm(x: Array, axis: int | tuple[int, ...] = -1) -> Array:
   return root * jnp.squeeze(unit, axis)
 
 
+def unit_rms(x: Array, axis: int | tuple[int, ...]) -> Array:
+  """`x` over the root of its mean square along `axis`; 0 stays 0.
+
+  x / sqrt(mean x^2 + 1e-8), computed in float32 at least, in x's dtype: so of
+  what is not tiny the mean square becomes 1, and every scale of x is the same.
+  """
+  wide = widen(x)
+  square = jnp.mean(jnp.square(wide), axis=axis, keepdims=True)
+  return (wide * jax.lax.rsqrt(square + 1e-8)).astype(x.dtype)
+
+
 def standard_deviation(x: Array) -> Array:
   """Standard deviations, of divisor N, of `x` [N, ...].
 

@@ -146,3 +146,19 @@ def test_quadrature_finds_the_moments_of_a_mixture():
   found = numerics.quadrature(log_density, 0.3, 1.2)
   np.testing.assert_allclose(
       found, (math.log(size), 0, math.hypot(scale, apart)), atol=1e-12)
+
+
+@pytest.mark.parametrize('axis', [-1, (0, 1)])
+@pytest.mark.parametrize('dtype', [jnp.float32, jnp.bfloat16])
+def test_unit_rms_is_of_mean_square_one_at_any_scale(axis, dtype):
+  """To rounding; at 0 it is 0 and its gradient finite."""
+  x = jnp.asarray(_X, dtype)
+  unit = numerics.unit_rms(x, axis)
+  assert unit.dtype == dtype
+  tolerance = 4 * float(jnp.finfo(dtype).eps)
+  np.testing.assert_allclose(np.mean(np.square(np.float64(unit)), axis), 1,
+                             atol=tolerance)
+  np.testing.assert_allclose(np.float64(numerics.unit_rms(1024 * x, axis)),
+                             np.float64(unit), rtol=tolerance)
+  assert np.isfinite(jax.grad(
+      lambda x: numerics.unit_rms(x, axis).sum())(0 * _X)).all()

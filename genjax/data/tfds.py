@@ -63,7 +63,8 @@ def tfds_source(
   Args:
     name: Of the set, with config and version where wanted, such as 'cifar10'
       or 'my_set/config:1.0.0'.
-    split: Such as 'train', 'test' or 'train[:90%]'.
+    split: Such as 'train', 'test' or 'train[:90%]'. Of a set without 'test',
+      as ImageNet, that is 'validation'.
     data_dir: Where sets are prepared; None is ~/tensorflow_datasets.
     size: Height and width in pixels to which images are resampled and cropped,
       as those of a folder are. Needed where the images differ in size.
@@ -90,6 +91,8 @@ def tfds_source(
         f'{where}: name must be set[/config][:version], got {name!r}: '
         f'{str(error).splitlines()[0]}') from error
   splits = builder.info.splits
+  if split == 'test' and 'test' not in splits and 'validation' in splits:
+    split = 'validation'
   if splits:
     _check_split(where, splits, name, split)
   try:

@@ -26,6 +26,7 @@ from genjax.diffusion.model import init_model
 from genjax.diffusion.model import ProcessOf
 from genjax.diffusion.uncertainty import init_uncertainty
 from genjax.networks.mlp import MLP
+from genjax.networks.mp_unet import MPUNet
 from genjax.networks.transformer import DiT
 from genjax.networks.transformer import SignalDiT
 from genjax.networks.unet import UNet
@@ -44,9 +45,9 @@ class Parts(NamedTuple):
   num_classes: int | None  # that it is told; None takes no labels
   data_std: float  # of the data, as the network is given them
   network: str
-  width: tuple[int, ...]  # of its levels; one number but for a unet
-  depth: int  # blocks, of each level of a unet
-  attention_levels: tuple[int, ...]  # of a unet; 0 is the finest
+  width: tuple[int, ...]  # of its levels; one number but for U_NETS
+  depth: int  # blocks, of each level of a unet or mp_unet
+  attention_levels: tuple[int, ...]  # of these; 0 is the finest
   head_dim: int  # of self-attention
   groups: int  # of a unet's normalisation
   patch_size: int  # of a dit
@@ -67,6 +68,7 @@ class Parts(NamedTuple):
   vector_mean: tuple[float, ...] = ()
   vector_std: tuple[float, ...] = ()
   augmented: bool = False  # whether it is told how an image was changed
+  remat: bool = False  # whether the backward pass recomputes each block
 
 
 def _dit(p: Parts, **common: Any) -> DiT | SignalDiT:
@@ -81,15 +83,21 @@ NETWORKS: Mapping[str, Callable[..., Any]] = {
         channels=p.width, layers_per_block=p.depth,
         attention_levels=p.attention_levels, head_dim=p.head_dim,
         groups=p.groups, **common),
+    'mp_unet': lambda p, **common: MPUNet(
+        channels=p.width, layers_per_block=p.depth,
+        attention_levels=p.attention_levels, head_dim=p.head_dim, **common),
     'dit': _dit,
     'mlp': lambda p, **common: MLP(
         features=p.width[0], depth=p.depth, **common),
 }
 
+U_NETS = ('unet', 'mp_unet')  # of as many levels as widths
+
 
 # What the width of each must be a multiple of.
 _MULTIPLES: Mapping[str, Callable[[Parts], int]] = {
     'unet': lambda p: p.groups,
+    'mp_unet': lambda p: 1,
     'dit': lambda p: p.head_dim,
     'mlp': lambda p: 2,
 }
@@ -311,19 +319,19 @@ def _network(parts: Parts) -> Any:
   name, width, levels = parts.network, parts.width, parts.attention_levels
   rank = len(parts.shape)
   check((rank == 1) == (name == 'mlp') and (rank != 2 or name == 'dit'),
-        'network', 'must be mlp for points (--preset=toy), unet or dit for '
-        'images, and dit for signals', f'{name} for data of shape {parts.shape}'
-        )
-  check(len(width) >= 1 and (name == 'unet' or len(width) == 1), 'width',
-        'must be one number for a dit or mlp, and one or more for a unet',
+        'network', 'must be mlp for points (--preset=toy), unet, mp_unet or '
+        'dit for images, and dit for signals',
+        f'{name} for data of shape {parts.shape}')
+  check(len(width) >= 1 and (name in U_NETS or len(width) == 1), 'width',
+        'must be one number for a dit or mlp, and one or more for another',
         f'{width} for a {name}')
   multiple = _MULTIPLES[name](parts)
   check(all(w % multiple == 0 for w in width), 'width',
         f'must be multiples of {multiple} for a {name}', width)
-  check(name != 'unet' or max(levels, default=0) < len(width),
+  check(name not in U_NETS or max(levels, default=0) < len(width),
         'attention_levels', f'must be below {len(width)}, the levels of width',
         levels)
-  return NETWORKS[name](parts, dropout=parts.dropout, dtype=parts.dtype,
-                        num_classes=parts.num_classes,
+  return NETWORKS[name](parts, dropout=parts.dropout, remat=parts.remat,
+                        dtype=parts.dtype, num_classes=parts.num_classes,
                         augment_size=augment.SIZE if parts.augmented else None,
                         vector_size=len(parts.vector_mean) or None)

@@ -19,6 +19,7 @@ from genjax.numerics import broadcast_right
 from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Cond
+from genjax.types import Shape
 
 
 class Sinusoid(NamedTuple):
@@ -137,11 +138,38 @@ def check_inputs(network: Any, x: Array, noise: Array, cond: Cond | None
                  cond.get(name, x).dtype)
 
 
+def class_rows(table: Array, label: Array, absent: Array) -> Array:
+  """The row of each class in a table [K + 1, D] of K classes and "no class".
+
+  Args:
+    table: [K + 1, D]; the last row is that of a class that is absent, as
+      classifier-free guidance has it (arXiv:2207.12598).
+    label: [B], whole numbers. One outside 0..K - 1 gives NaN.
+    absent: [B], whether there is none.
+
+  Returns:
+    [B, D].
+  """
+  classes = len(table) - 1
+  # The number of "no class" may not fit in the dtype of the labels, and
+  # jnp.take would wrap a negative one round to it.
+  label = label.astype(jnp.int32)
+  label = jnp.where((label < 0) | (label >= classes), classes + 1, label)
+  label = jnp.where(absent, classes, label)
+  return jnp.take(table, label, axis=0, mode='fill', fill_value=jnp.nan)
+
+
+def or_absent(cond: Cond | None, batch: Shape, vector_size: int | None) -> Cond:
+  """`cond`, or where it is None a condition that is absent for all."""
+  return {'absent': jnp.ones(batch, bool), 'label': jnp.zeros(batch, int),
+          'vector': jnp.zeros((*batch, vector_size or 0))
+          } if cond is None else cond
+
+
 class ClassEmbedding(nn.Module):
   """A learnt vector for each class, and one for "no class".
 
-  Classifier-free guidance, arXiv:2207.12598: the last row, `num_classes`, is
-  that of a class that is absent. A label outside 0..num_classes-1 gives NaN.
+  See `class_rows`.
   """
 
   num_classes: int
@@ -157,13 +185,7 @@ class ClassEmbedding(nn.Module):
                        (self.num_classes + 1, self.dim))
     if self.dtype is not None:
       table = table.astype(self.dtype)
-    # The number of "no class" may not fit in the dtype of the labels, and
-    # jnp.take would wrap a negative one round to it.
-    label = label.astype(jnp.int32)
-    label = jnp.where((label < 0) | (label >= self.num_classes),
-                      self.num_classes + 1, label)
-    label = jnp.where(absent, self.num_classes, label)
-    return jnp.take(table, label, axis=0, mode='fill', fill_value=jnp.nan)
+    return class_rows(table, label, absent)
 
 
 class VectorEmbedding(nn.Module):
@@ -242,9 +264,7 @@ class Conditioning(nn.Module):
                         (cond or {}).get('augment', zeros))
     h = nn.Dense(self.dim, kernel_init=fan_avg_uniform, dtype=self.dtype,
                  name='linear_2')(nn.swish(h))
-    if cond is None:
-      cond = {'absent': jnp.ones(batch, bool), 'label': jnp.zeros(batch, int),
-              'vector': jnp.zeros((*batch, self.vector_size or 0))}
+    cond = or_absent(cond, batch, self.vector_size)
     if self.num_classes is not None:
       h += ClassEmbedding(
           self.num_classes, self.dim, self.class_init_std, self.dtype,

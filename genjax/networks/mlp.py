@@ -58,6 +58,7 @@ class MLP(nn.Module):
     features: width F of every block.
     depth: number of blocks.
     dropout: probability in every block, when training.
+    remat: whether the backward pass recomputes each block, to save memory.
     num_classes: number of classes of 'label'; None takes none.
     vector_size: length of 'vector'; None takes none.
     augment_size: length of 'augment', how x was changed; None takes none.
@@ -70,6 +71,7 @@ class MLP(nn.Module):
   features: int = 256
   depth: int = 4
   dropout: float = 0.0
+  remat: bool = False
   num_classes: int | None = None
   vector_size: int | None = None
   augment_size: int | None = None
@@ -107,8 +109,9 @@ class MLP(nn.Module):
     h = nn.Dense(self.features, kernel_init=fan_avg_uniform, dtype=self.dtype,
                  name='dense_in')(x.reshape(-1, size))
     h = h.astype(jnp.result_type(h, embedding))
+    block = nn.remat(_Block, prevent_cse=False) if self.remat else _Block
     blocks = nn.scan(
-        _Block, length=self.depth, in_axes=nn.broadcast,
+        block, length=self.depth, in_axes=nn.broadcast,
         variable_axes={'params': 0},
         split_rngs={'params': True, 'dropout': True})
     h, _ = blocks(self.dropout, train, self.dtype, name='blocks')(h, embedding)

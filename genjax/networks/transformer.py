@@ -60,7 +60,7 @@ class _Block(nn.Module):
         dense(6 * features, 'modulation', _ZEROS)(embedding), 6, axis=-1)
     y = _modulate(_norm(h, self.dtype), shift_1, scale_1)
     y = SelfAttention(self.head_dim, fan_avg_uniform, fan_avg_uniform,
-                      self.dtype, name='attention')(y)
+                      self.dtype, name='attention')(y, self.train)
     h += gate_1[:, None] * y
     y = _modulate(_norm(h, self.dtype), shift_2, scale_2)
     y = nn.gelu(dense(int(self.mlp_ratio * features), 'dense_1')(y))

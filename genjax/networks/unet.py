@@ -55,13 +55,13 @@ class AttentionBlock(nn.Module):
   dtype: Any = None
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
+  def __call__(self, x: Array, train: bool) -> Array:
     """[B, H, W, C] to [B, H, W, C]."""
     batch, height, width, channels = x.shape
     h = GroupNorm(self.groups, dtype=self.dtype, name='group_norm')(x)
     h = SelfAttention(self.head_dim, fan_avg_uniform, _ZEROS, self.dtype,
                       name='attention')(
-                          h.reshape(batch, height * width, channels))
+                          h.reshape(batch, height * width, channels), train)
     return x + h.reshape(x.shape)
 
 
@@ -79,19 +79,23 @@ class Level(nn.Module):
   head_dim: int | None
   dropout: float
   dtype: Any = None
+  remat: bool = False
 
   @nn.compact
   def __call__(self, x: Array, embedding: Array, skips: Sequence[Array],
                train: bool) -> list[Array]:
+    resnet, attention = (nn.remat(ResnetBlock, static_argnums=(3,)), nn.remat(
+        AttentionBlock, static_argnums=(2,))) if self.remat else (
+            ResnetBlock, AttentionBlock)
     outputs = []
     for i in range(self.layers):
       if skips:
         x = jnp.concatenate([x, skips[i]], axis=-1)
-      x = ResnetBlock(self.features, self.groups, self.dropout, self.dtype,
-                      name=f'resnet_{i}')(x, embedding, train)
+      x = resnet(self.features, self.groups, self.dropout, self.dtype,
+                 name=f'resnet_{i}')(x, embedding, train)
       if i < self.attentions:
-        x = AttentionBlock(self.head_dim, self.groups, self.dtype,
-                           name=f'attention_{i}')(x)
+        x = attention(self.head_dim, self.groups, self.dtype,
+                      name=f'attention_{i}')(x, train)
       outputs.append(x)
     return outputs
 
@@ -126,6 +130,7 @@ class UNet(nn.Module):
     head_dim: channels an attention head; None is one head.
     groups: groups of every group normalisation.
     dropout: probability in every residual block, when training.
+    remat: whether the backward pass recomputes each block, to save memory.
     num_classes: number of classes of 'label'; None takes none.
     vector_size: length of 'vector'; None takes none.
     augment_size: length of 'augment', how x was changed; None takes none.
@@ -142,6 +147,7 @@ class UNet(nn.Module):
   head_dim: int | None = None
   groups: int = 32
   dropout: float = 0.0
+  remat: bool = False
   num_classes: int | None = None
   vector_size: int | None = None
   augment_size: int | None = None
@@ -189,7 +195,8 @@ class UNet(nn.Module):
       if attentions is None:
         attentions = layers if i in self.attention_levels else 0
       return Level(self.channels[i], layers, attentions, self.groups,
-                   self.head_dim, self.dropout, self.dtype, name=name)
+                   self.head_dim, self.dropout, self.dtype, self.remat,
+                   name=name)
 
     embedding = nn.swish(embeddings.Conditioning(
         self.channels[0], 4 * self.channels[0], self.num_classes,

@@ -42,7 +42,7 @@ def choose(
   return {
       **(_dit(shape[0], accelerator, chosen.get('width')) if signal else
          _unet(shape[0], shape[1], accelerator, chosen.get('width'))
-         if chosen.get('network', 'unet') == 'unet' else {}),
+         if chosen.get('network', 'unet') in ('unet', 'mp_unet') else {}),
       'batch_size': batch_size,
       'optimizer': 'muon' if muon else 'adam',
       'learning_rate': (4e-4 if accelerator else 6e-3 if muon else

@@ -1,4 +1,8 @@
-"""The optimizer of every experiment: clip, precondition, decay, schedule."""
+"""The optimizer of every experiment: clip, precondition, decay, schedule.
+
+Weights that count by their direction alone, which are leaves of that name
+(`networks.magnitude_preserving`), stay on a sphere.
+"""
 
 from typing import Any
 
@@ -10,6 +14,8 @@ from genjax.checks import check
 from genjax.checks import check_choice
 from genjax.checks import check_in_range
 from genjax.checks import check_positive
+from genjax.numerics import unit_rms
+from genjax.types import Array
 from genjax.types import PyTree
 
 # Size of the updates of Muon, a root mean square: that of Adam's, by which both
@@ -17,19 +23,38 @@ from genjax.types import PyTree
 _MUON_RMS = 0.2
 
 
+def _name(path: Any) -> str | None:
+  return getattr(path[-1], 'key', None) if path else None
+
+
 def _matrices(params: PyTree) -> PyTree:
-  """Which axes of a kernel are a matrix, None for what is none.
+  """Which axes of a kernel or direction are a matrix, None for what is none.
 
   Of two axes it is one; of three a stack of them, that of a scan over layers;
   of four, a convolution, it maps all pixels of its window to one.
   """
   def axes(path: Any, x: Any) -> optax.contrib.MuonDimensionNumbers | None:
-    if getattr(path[-1], 'key', None) != 'kernel' or x.ndim not in (2, 3, 4):
+    if _name(path) not in ('kernel', 'direction') or x.ndim not in (2, 3, 4):
       return None
     return optax.contrib.MuonDimensionNumbers(
         (0, 1, 2) if x.ndim == 4 else (x.ndim - 2,), (x.ndim - 1,))
 
   return jax.tree_util.tree_map_with_path(axes, params)
+
+
+def _on_sphere(updates: PyTree, params: PyTree) -> PyTree:
+  """Updates after which each `direction` has mean square 1 an output channel.
+
+  Forced weight normalisation, EDM2 (arXiv:2312.02696, eq. 66): what an
+  update adds to the norm is taken away, so that a learning rate is an angle,
+  the same after a million steps as after one.
+  """
+  def one(path: Any, update: Array, x: Array) -> Array:
+    if _name(path) != 'direction':
+      return update
+    return unit_rms(x + update, tuple(range(x.ndim - 1))) - x
+
+  return jax.tree_util.tree_map_with_path(one, updates, params)
 
 
 def _muon(b2: float) -> optax.GradientTransformation:
@@ -113,8 +138,8 @@ def make_optimizer(
     name: 'adam' (arXiv:1412.6980), 'adamw' (arXiv:1711.05101), 'lion'
       (arXiv:2302.06675, whose learning rate is 3 to 10 times smaller) or 'muon'
       (Jordan et al. 2024, scaled as in arXiv:2502.16982: the momentum of every
-      kernel is made orthogonal; biases, scales and embeddings have Adam with
-      Nesterov's momentum).
+      kernel or direction is made orthogonal; biases, scales and embeddings have
+      Adam with Nesterov's momentum).
     warmup_steps: see `warmup_cosine`.
     final_fraction: see `warmup_cosine`.
     clip_norm: largest global norm of the gradient, None for no limit.
@@ -123,7 +148,8 @@ def make_optimizer(
       with two axes or more: biases and scales are left alone. Not for 'adam'.
 
   Returns:
-    An optax gradient transformation.
+    An optax gradient transformation, whose update takes the params. They are
+    all that decides whether it keeps some on a sphere, see `_on_sphere`.
 
   Raises:
     ValueError: if the name is unknown or a number is out of range.
@@ -148,4 +174,10 @@ def make_optimizer(
         weight_decay,
         mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params)))
   parts.append(optax.scale_by_learning_rate(schedule))
-  return optax.chain(*parts)
+  tx = optax.chain(*parts)
+
+  def update(grads: PyTree, state: PyTree, params: PyTree) -> Any:
+    updates, state = tx.update(grads, state, params)
+    return _on_sphere(updates, params), state
+
+  return optax.GradientTransformation(tx.init, update)

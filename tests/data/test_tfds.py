@@ -62,6 +62,21 @@ class GenjaxVaried(_Builder):
       yield i, {'image': Image.fromarray(_image(i, 6 + i))}
 
 
+class GenjaxValidated(_Builder):
+  """A set without test data."""
+
+  def _info(self):
+    return _info(self, image=_features.Image(shape=(6, 8, 3)))
+
+  def _split_generators(self, manager):
+    return {'train': self._generate_examples(1),
+            'validation': self._generate_examples(TEST - 1)}
+
+  def _generate_examples(self, count):
+    for i in range(count):
+      yield i, {'image': Image.fromarray(_image(i, 6))}
+
+
 class GenjaxAges(_Builder):
   """Images with a number that is no class."""
 
@@ -87,11 +102,11 @@ class GenjaxVectors(_Builder):
 
 @pytest.fixture(scope='module')
 def data_dir(tmp_path_factory):
-  """Four small sets prepared as users prepare theirs."""
+  """Small sets prepared as users prepare theirs."""
   path = tmp_path_factory.mktemp('tfds')
   tensorflow_datasets.disable_progress_bar()
   for name in ('genjax_fixed', 'genjax_varied', 'genjax_ages',
-               'genjax_vectors'):
+               'genjax_vectors', 'genjax_validated'):
     tensorflow_datasets.builder(
         name, data_dir=path, file_format='array_record').download_and_prepare()
   return str(path)
@@ -110,6 +125,13 @@ def test_tfds_reads_stock_sets(name, shape):
     (batch,) = itertools.islice(pipeline.batches(source, 4, seed=0), 1)
   chex.assert_shape(batch['x'], (4, *shape))
   assert np.abs(batch['x']).max() <= 1
+
+
+def test_tfds_tests_with_validation_data_where_there_are_no_others(data_dir):
+  """As of ImageNet; where there are test data, they are what is meant."""
+  names = 'genjax_validated', 'genjax_fixed'
+  lengths = [len(tfds.tfds_source(name, 'test', data_dir)) for name in names]
+  assert lengths == [TEST - 1, TEST]
 
 
 def test_tfds_says_that_a_number_is_no_class(data_dir, caplog):

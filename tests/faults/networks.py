@@ -3,18 +3,31 @@
 from tests.faults.fault import Fault
 from tests.faults.fault import room
 
+ATTENTION = 'genjax/networks/attention.py'
 EMBEDDINGS = 'genjax/networks/embeddings.py'
+MAGNITUDE = 'genjax/networks/magnitude_preserving.py'
+OPTIMIZERS = 'genjax/training/optimizers.py'
+LAYERS = room('networks/magnitude_preserving')
 TOLD = room('networks/conditions')
 
 FAULTS = (
+    Fault('attention: fused on any GPU', ATTENTION,
+          "'cuda' not in", "'' not in", room('networks/attention')),
+    Fault('attention: fused heads of any size', ATTENTION,
+          'head_dim % 8 == 0', 'head_dim % 4 == 0', room('networks/attention')),
+    Fault('attention: no forward derivative', ATTENTION,
+          '(_fused if train else _fused_forward)', '_fused',
+          room('networks/attention')),
+    Fault('attention: gradient never fused', 'genjax/networks/unet.py',
+          'channels), train)', 'channels))', room('networks/attention')),
     Fault('"no class" in the dtype of the labels', EMBEDDINGS,
           'label = label.astype(jnp.int32)', 'label = jnp.asarray(label)',
           room('networks/embeddings')),
     Fault('class embedding: absent is class 0', EMBEDDINGS,
-          'jnp.where(absent, self.num_classes, label)',
+          'jnp.where(absent, classes, label)',
           'jnp.where(absent, 0, label)', room('networks/embeddings')),
     Fault('class embedding: any label beyond is no class', EMBEDDINGS,
-          '(label < 0) | (label >= self.num_classes)', 'label < 0',
+          '(label < 0) | (label >= classes)', 'label < 0',
           room('networks/embeddings')),
     Fault('vector: NaN comes back in the gradient', EMBEDDINGS,
           'jnp.where(absent, 0, vector)', 'vector', TOLD),
@@ -32,4 +45,43 @@ FAULTS = (
     Fault('UNet: vector not told', 'genjax/networks/unet.py',
           'self.vector_size, self.noise, dtype=self.dtype,',
           'None, self.noise, dtype=self.dtype,', TOLD),
+    Fault('magnitude: silu unscaled', MAGNITUDE, 'nn.silu(x) / _SILU',
+          'nn.silu(x)', LAYERS),
+    Fault('magnitude: a sum of weights that add up to 1', MAGNITUDE,
+          '(1 - share) * a + share * b) / math.hypot(1 - share, share)',
+          '(1 - share) * a + share * b)', LAYERS),
+    Fault('magnitude: joined as they are', MAGNITUDE,
+          'math.sqrt(half / a.shape[-1]) * a', 'a', LAYERS),
+    Fault('magnitude: weights by the channels, not the window', MAGNITUDE,
+          'math.sqrt(math.prod(shape[:-1]))', 'math.sqrt(shape[-2])', LAYERS),
+    Fault('magnitude: weights count by their size', MAGNITUDE,
+          "weight = unit_rms(self.param('direction', _direction, shape),\n"
+          '                      _inputs(shape)) /',
+          "weight = self.param('direction', _direction, shape) /",
+          room('networks/mp_unet')),
+    Fault('magnitude: the encoder is not normalised', MAGNITUDE,
+          'x = pixel_norm(shortcut(x))', 'x = 2 * shortcut(x)',
+          room('networks/mp_unet')),
+    Fault('magnitude: heads are not normalised', MAGNITUDE,
+          'jnp.moveaxis(pixel_norm(heads), 2, 0)',
+          'jnp.moveaxis(heads * 9, 2, 0)', room('networks/mp_unet')),
+    Fault('magnitude: weights leave the sphere', OPTIMIZERS,
+          "if _name(path) != 'direction':", 'if True:',
+          room('networks/mp_unet')),
+    Fault('magnitude: the norm of a whole weight', OPTIMIZERS,
+          'tuple(range(x.ndim - 1))', 'tuple(range(x.ndim))',
+          room('training/optimizers')),
+    Fault('remat: not of the U-Net', 'genjax/networks/unet.py',
+          'if self.remat else (', 'if False else (', room('networks/remat')),
+    Fault('remat: not of the magnitude-preserving U-Net',
+          'genjax/networks/mp_unet.py', 'self.remat) else mp.Block',
+          'False) else mp.Block', room('networks/remat')),
+    Fault('remat: blocks of a DiT are kept', 'genjax/networks/transformer.py',
+          'if self.remat else _Block', 'if False else _Block',
+          room('networks/remat')),
+    Fault('remat: a setting that is not heard', 'genjax/diffusion/named.py',
+          'remat=parts.remat,', 'remat=False,', room('runs/fingerprint')),
+    Fault('preset: as many blocks in DiT-XL as in DiT-L', 'genjax/runs/'
+          'diffusion_settings.py', '_dit(1152, 28, 72)', '_dit(1152, 24, 72)',
+          room('runs/sizes')),
 )

@@ -9,6 +9,7 @@ import pytest
 
 from genjax.networks.init import init_params
 from genjax.networks.mlp import MLP
+from genjax.networks.mp_unet import MPUNet
 from genjax.networks.transformer import DiT
 from genjax.networks.unet import UNet
 
@@ -20,6 +21,7 @@ _TOLD = dict(num_classes=3, vector_size=4, augment_size=9)
 NETWORKS = {
     'mlp': (MLP(8, 1, **_TOLD), (4, 4, 1)),
     'unet': (UNet((4,), 1, (), groups=2, image_channels=2, **_TOLD), (4, 4, 1)),
+    'mp_unet': (MPUNet((4,), 0, (), 4, image_channels=2, **_TOLD), (4, 4, 1)),
     'dit': (DiT(8, 1, 4, image_channels=2, **_TOLD), (4, 4, 1)),
 }
 _BATCH = 3

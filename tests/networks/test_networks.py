@@ -17,6 +17,7 @@ from genjax.networks.energy import EnergyMLP
 from genjax.networks.init import init_params
 from genjax.networks.mlp import MLP
 from genjax.networks.mlp import Perceptron
+from genjax.networks.mp_unet import MPUNet
 from genjax.networks.transformer import DiT
 from genjax.networks.unet import UNet
 
@@ -24,6 +25,7 @@ CLASSES = 3
 NETWORKS = {
     'mlp': (MLP(16, 2), (2,)),
     'unet': (UNet((4, 8), 1, (1,), 4, groups=2), (4, 6, 1)),
+    'mp_unet': (MPUNet((8,), 1, (0,), 4), (4, 6, 1)),
     'dit': (DiT(16, 2, 8), (4, 6, 1)),
 }
 # The time of these tests is that of compiling.
@@ -215,19 +217,18 @@ def test_network_program_does_not_grow_with_depth(name, change):
   assert counts[0] == counts[1] > 100
 
 
-def test_dit_remat_is_the_same_function():
-  network, apply, _, variables = setup('dit')
-  data = inputs('dit')
-  np.testing.assert_allclose(
-      jit(network.clone(remat=True).apply)(variables, *data),
-      apply(variables, *data), rtol=1e-5, atol=1e-5)
-
-
 ABSENT = np.zeros(2, bool)
 BAD = {
     'unet size': (UNet((4, 8, 8), groups=2), (2, 8, 6, 1), 2, None,
                   'UNet: image height and width must be multiples of 4, '
                   'got 8 x 6'),
+    'mp_unet size': (MPUNet((4, 8)), (2, 7, 6, 1), 2, None,
+                     'MPUNet: image height and width must be multiples of 2, '
+                     'got 7 x 6'),
+    'mp_unet level': (MPUNet((4, 8), 1, (2,)), (2, 8, 8, 1), 2, None,
+                      r'MPUNet: attention_levels must be within 0..1, got'),
+    'mp_unet heads': (MPUNet((4, 8), 0, (), 3), (2, 8, 8, 1), 2, None,
+                      'MPUNet: head_dim must divide the 8 channels, got 3'),
     'dit size': (DiT(16, 1, 8, patch_size=4), (2, 8, 6, 1), 2, None,
                  'DiT: image height and width must be multiples of 4, '
                  'got 8 x 6'),

@@ -26,6 +26,8 @@ TOY = dict(data='toy:moons,points=64', network='mlp', width=(8,), depth=1,
            sampling_steps=4)
 KINDS = {
     'unet': (diffusion.TASK, dict(DIGITS, guidance=1.0, width=(8,))),
+    'mp_unet': (diffusion.TASK, dict(DIGITS, guidance=1.0, width=(8,),
+                                     network='mp_unet')),
     'mlp of a vae': (vae.TASK, dict(DIGITS, width=(8,), latents=3)),
     'conv of a vae': (vae.TASK, dict(DIGITS, width=(8,), latents=3,
                                      network='conv')),

@@ -85,6 +85,30 @@ def test_muon_takes_the_orthogonal_part_of_a_kernel(shape):
           grads['bias']), rtol=1e-4)
 
 
+@pytest.mark.parametrize('name', ['adam', 'muon'])
+def test_what_counts_by_its_direction_stays_on_the_sphere(name):
+  """Of mean square 1 an output channel, wherever it began, and moved as a leaf
+  of another name, but for its norm; other leaves do not notice."""
+  tx = make_optimizer(0.1, 10, name=name, warmup_steps=0)
+  rng = np.random.default_rng(0)
+  params, grads = ({key: jnp.asarray(rng.normal(size=shape), jnp.float32)
+                    for key, shape in {'a': (6, 4), 'b': (3, 3, 2, 4),
+                                       'gain': ()}.items()} for _ in range(2))
+  trees = [{key: {leaf: x} for key, x in tree.items()}
+           for leaf in ('direction', 'kernel') for tree in (params, grads)]
+  after = []
+  for tree, slopes in (trees[:2], trees[2:]):
+    updates, _ = jax.jit(tx.update)(slopes, tx.init(tree), tree)
+    after.append(jax.tree.map(jnp.add, tree, updates))
+  for key in 'ab':
+    on, off = after[0][key]['direction'], after[1][key]['kernel']
+    axes = tuple(range(on.ndim - 1))
+    np.testing.assert_allclose(np.mean(on**2, axes), 1, rtol=1e-6)
+    size = np.sqrt(np.mean(np.square(off), axes))
+    np.testing.assert_allclose(on, off / size, rtol=1e-4, atol=1e-5)
+    assert np.abs(size - 1).max() > 0.05
+
+
 @pytest.mark.parametrize('options, message', [
     ({'name': 'sgdd'},
      "name must be one of adam, adamw, lion, muon, got 'sgdd'"),
