@@ -210,7 +210,8 @@ def _train(
   outcome = loop.fit(
       compiled, state, key,
       lambda step: batches_from(settings, objective, source, seed, step),
-      num_steps=settings.steps, log_every=settings.log_every,
+      num_steps=settings.steps, steps_per_call=settings.steps_per_call,
+      log_every=settings.log_every,
       save_every=settings.save_every, best_metric=objective.best, **kept)
   # The loop gives up after some steps without a finite update: a run may be
   # shorter than that.

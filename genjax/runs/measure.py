@@ -83,7 +83,8 @@ def measure(task: Task, settings: Any, source: Source) -> Cost:
     state, _ = compiled.step(state, key, next(batches))
     jax.block_until_ready(state.step)
     times.append(time.perf_counter() - before)
-  return Cost(memory, room(), compiling, float(np.median(times)),
+  return Cost(memory, room(), compiling,
+              float(np.median(times)) / settings.steps_per_call,
               time.perf_counter() - begun)
 
 
@@ -153,7 +154,7 @@ def least_memory(
   example = pipeline.batch_at(source, 1, 0, seed=settings.seed,
                               augment=objective.augment)
   each = sum(x.nbytes for x in jax.tree.leaves(example))
-  data = each * settings.batch_size // devices
+  data = each * settings.batch_size * settings.steps_per_call // devices
   if data < room() // _SMALL:
     return 0
   parts = settings.micro_batches if _parts_save() else 1
@@ -189,8 +190,8 @@ def check_memory(
   parts = settings.micro_batches * devices
 
   def program_of(size: int) -> Program:
-    batch = pipeline.batch_at(source, size, 0, seed=settings.seed,
-                              augment=objective.augment)
+    batch = pipeline.batch_at(source, size * settings.steps_per_call, 0,
+                              seed=settings.seed, augment=objective.augment)
     return compiled.program(state, key, batch)
 
   def needed(program: Program) -> int:
@@ -202,7 +203,8 @@ def check_memory(
   size, there = settings.batch_size, room()
   program = program_of(size)
   memory = needed(program)
-  work = work_of(program, devices, getattr(settings, 'dtype', 'float32'))
+  work = work_of(program, devices, getattr(settings, 'dtype', 'float32'),
+                 settings.steps_per_call)
   if memory <= there:
     return memory, work
   fits, more = 0, memory

@@ -14,7 +14,9 @@ from genjax.runs.task import TrainingSettings
 from genjax.training import parallel
 from genjax.training.state import init_state
 from genjax.training.state import State
+from genjax.training.step import joined
 from genjax.training.step import make_step
+from genjax.training.step import several
 from genjax.types import Batch
 from genjax.types import Key
 from genjax.types import Source
@@ -45,10 +47,15 @@ def _compile(
         settings.batch_size)
   how: dict[str, Any] = dict(averages=model.averages,
                              micro_batches=settings.micro_batches)
+  count = settings.steps_per_call
+  for name in ('steps', 'log_every', 'save_every', 'keep_every'):
+    check(getattr(settings, name) % count == 0, 'steps_per_call',
+          f'must divide {name}={getattr(settings, name)}', count)
   if settings.parallel == 'pmap':
-    return parallel.pmap_step(objective.loss_fn, objective.tx, mesh, **how)
+    return parallel.pmap_step(objective.loss_fn, objective.tx, mesh,
+                              steps_per_call=count, **how)
   return parallel.compile_step(
-      make_step(objective.loss_fn, objective.tx, **how), mesh,
+      several(make_step(objective.loss_fn, objective.tx, **how), count), mesh,
       fsdp=settings.parallel == 'fsdp')
 
 
@@ -71,8 +78,20 @@ def batches_from(
     settings: TrainingSettings, objective: Objective, source: Source, seed: int,
     step: int
 ) -> Iterator[Batch]:
-  """The batches of training that follow `step` steps."""
-  return pipeline.batches(
+  """The batches of training that follow `step` steps, joined for each call."""
+  batches = pipeline.batches(
       source, settings.batch_size, seed=seed, start_step=step,
       horizontal_flip=objective.flip, crop=objective.crop,
       augment=objective.augment)
+  count = settings.steps_per_call
+  return batches if count == 1 else _joined(batches, count)
+
+
+def _joined(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
+  """So many batches at a time; they are closed with it."""
+  try:
+    while True:
+      yield joined([next(batches) for _ in range(count)])
+  finally:
+    if hasattr(batches, 'close'):
+      batches.close()

@@ -22,6 +22,7 @@ from genjax.checks import check
 from genjax.training.averages import Decay
 from genjax.training.state import State
 from genjax.training.step import make_step
+from genjax.training.step import several
 from genjax.training.step import Step
 from genjax.training.work import Program
 from genjax.types import Batch
@@ -138,6 +139,7 @@ def pmap_step(
     *,
     averages: Mapping[str, Decay],
     micro_batches: int = 1,
+    steps_per_call: int = 1,
 ) -> Compiled:
   """Compiles the same step by `jax.pmap`, the state replicated.
 
@@ -150,13 +152,15 @@ def pmap_step(
     mesh: of `make_mesh`.
     averages: see `make_step`.
     micro_batches: see `make_step`; of the shard of each device.
+    steps_per_call: see `several`.
 
   Returns:
     A `Compiled`; its step raises ValueError if the devices do not divide the
     batch.
   """
-  step = make_step(loss_fn, tx, averages=averages,
-                   micro_batches=micro_batches, axis_name=_AXIS)
+  step = several(make_step(
+      loss_fn, tx, averages=averages, micro_batches=micro_batches,
+      axis_name=_AXIS), steps_per_call)
   run = jax.pmap(
       step, axis_name=_AXIS, in_axes=(None, None, 0), out_axes=None,
       donate_argnums=0, devices=list(mesh.devices.flat))
