@@ -76,7 +76,8 @@ keep_every = functools.partial(
 steps_per_call = functools.partial(
     setting, 1, low=1, high=1024, free=True, help='Number of training steps '
     'that a GPU or TPU is handed at once, which saves time where a step takes '
-    'less than a millisecond. It must divide steps, log_every, save_every and '
+    'less than a millisecond; on a CPU it saves none, and they take so many '
+    'times as long to compile. It must divide steps, log_every, save_every and '
     'keep_every.')
 profile_steps = functools.partial(
     setting, None, lengths=(1, 19), free=True, help='First and last step to be '

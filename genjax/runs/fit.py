@@ -20,6 +20,7 @@ from genjax.runs.measure import check_batch
 from genjax.runs.measure import check_memory
 from genjax.runs.open import weight_shapes
 from genjax.runs.prepare import batches_from
+from genjax.runs.prepare import check_calls
 from genjax.runs.prepare import first_state
 from genjax.runs.prepare import prepare
 from genjax.runs.snapshots import make_snapshots
@@ -83,6 +84,7 @@ def fit_run(
   """
   model, objective, compiled = prepare(task, settings)
   profiled = profiled_steps(settings.profile_steps, settings.steps)
+  check_calls(settings)
   key = keys.key(settings.seed, 'training', *objective.stream)
   # One process writes where several train.
   alone = lock(workdir) if jax.process_index() == 0 else (

@@ -48,15 +48,23 @@ def _compile(
   how: dict[str, Any] = dict(averages=model.averages,
                              micro_batches=settings.micro_batches)
   count = settings.steps_per_call
-  for name in ('steps', 'log_every', 'save_every', 'keep_every'):
-    check(getattr(settings, name) % count == 0, 'steps_per_call',
-          f'must divide {name}={getattr(settings, name)}', count)
   if settings.parallel == 'pmap':
     return parallel.pmap_step(objective.loss_fn, objective.tx, mesh,
                               steps_per_call=count, **how)
   return parallel.compile_step(
       several(make_step(objective.loss_fn, objective.tx, **how), count), mesh,
       fsdp=settings.parallel == 'fsdp')
+
+
+def check_calls(settings: TrainingSettings) -> None:
+  """Raises ValueError if a call goes beyond a step at which something is done.
+
+  Told before a run begins; `loop.fit` sees what it is given.
+  """
+  for name in ('steps', 'log_every', 'save_every', 'keep_every'):
+    number = getattr(settings, name)
+    check(number % settings.steps_per_call == 0, 'steps_per_call',
+          f'must divide {name}={number}', settings.steps_per_call)
 
 
 def first_state(
