@@ -7,7 +7,6 @@ import numpy as np
 
 from experiments import processes
 from genjax.checks import check
-from genjax.checks import check_folder
 from genjax.runs.settings import Rule
 from genjax.runs.settings import rules
 
@@ -21,24 +20,11 @@ def define_run(workdir: str, default: str | None = None) -> None:
   flags.DEFINE_string('workdir', default, workdir)
   if default is None:  # of a default absl warns
     flags.mark_flag_as_required('workdir')
-  flags.register_validator('workdir', _is_folder)
+  flags.register_validator('workdir', lambda v: v != '' and '://' not in f'{v}',
+                           'must name a folder, where a bucket is mounted')
   flags.DEFINE_integer('seed', 0, 'Seed of everything that is drawn at random.',
                        lower_bound=0, upper_bound=2**31 - 1)
   processes.define_flags()
-
-
-def _is_folder(path: str | None) -> bool:
-  """True of None, too, where the flag is absent.
-
-  Raises:
-    flags.ValidationError: it can be none.
-  """
-  try:
-    if path is not None:
-      check_folder('workdir', path)
-  except ValueError as error:
-    raise flags.ValidationError(str(error)) from error
-  return True
 
 
 def define_settings(
@@ -78,8 +64,7 @@ def chosen(Settings: type) -> dict[str, Any]:
   """
   found = {}
   for name, rule in rules(Settings).items():
-    if name in flags.FLAGS and flags.FLAGS[name].value is not None:
-      value = flags.FLAGS[name].value
+    if name in flags.FLAGS and (value := flags.FLAGS[name].value) is not None:
       found[name] = tuple(_items(rule, value)) if rule.many else value
   return found
 

@@ -82,10 +82,11 @@ def within(
   Raises:
     ValueError: see `steps_within`.
   """
-  steps = steps_within(cost, 60 * minutes)
+  count = settings.steps_per_call
+  steps = max(steps_within(cost, 60 * minutes) // count, 1) * count
   parts = max(1, min(8, int(minutes / 4), steps // recipe.spacing(
       settings.batch_size, settings.num_examples, settings.scored)))
-  every = -(-steps // parts)
+  every = -(-steps // (parts * count)) * count
   return dataclasses.replace(
       settings, steps=steps, warmup=min(settings.warmup, steps // 10),
       save_every=min(steps, chosen.get('save_every', every)))

@@ -19,6 +19,7 @@ from genjax.runs.measure import check_batch
 from genjax.runs.measure import check_memory
 from genjax.runs.open import weight_shapes
 from genjax.runs.prepare import batches_from
+from genjax.runs.prepare import check_calls
 from genjax.runs.prepare import first_state
 from genjax.runs.prepare import prepare
 from genjax.runs.snapshots import make_snapshots
@@ -82,6 +83,7 @@ def fit_run(
   """
   model, objective, compiled = prepare(task, settings)
   profiled = profiled_steps(settings.profile_steps, settings.steps)
+  check_calls(settings)
   key = keys.key(settings.seed, 'training', *objective.stream)
   with _alone(workdir):
     # What is refused is refused before anything is computed or written.
@@ -227,7 +229,8 @@ def _train(
   outcome = loop.fit(
       compiled, state, key,
       lambda step: batches_from(settings, objective, source, seed, step),
-      num_steps=settings.steps, log_every=settings.log_every,
+      num_steps=settings.steps, steps_per_call=settings.steps_per_call,
+      log_every=settings.log_every,
       save_every=settings.save_every, best_metric=objective.best, **kept)
   # The loop gives up after some steps without a finite update: a run may be
   # shorter than that.

@@ -85,7 +85,8 @@ def measure(task: Task, settings: Any, source: Source) -> Cost:
     state, _ = compiled.step(state, key, next(batches))
     jax.block_until_ready(state.step)
     times.append(time.perf_counter() - before)
-  cost = Cost(memory, room(), compiling, float(np.median(times)),
+  cost = Cost(memory, room(), compiling,
+              float(np.median(times)) / settings.steps_per_call,
               time.perf_counter() - begun)
   # What follows from it must be the same in all processes.
   return Cost(*(kind(number) for kind, number in zip(
@@ -156,7 +157,7 @@ def least_memory(
   example = pipeline.batch_at(source, 1, 0, seed=settings.seed,
                               augment=objective.augment)
   each = sum(x.nbytes for x in jax.tree.leaves(example))
-  data = each * settings.batch_size // devices
+  data = each * settings.batch_size * settings.steps_per_call // devices
   if data < room() // _SMALL:
     return 0
   parts = settings.micro_batches if _parts_save() else 1
@@ -191,9 +192,10 @@ def check_memory(
   parts = data_parts(settings, objective)
 
   def program_of(size: int) -> Program:
-    batch = pipeline.batch_at(source, size, 0, seed=settings.seed,
-                              augment=objective.augment, rows=rows_of(
-                                  settings, objective, size))
+    rows = size * settings.steps_per_call
+    batch = pipeline.batch_at(source, rows, 0, seed=settings.seed,
+                              augment=objective.augment,
+                              rows=rows_of(settings, objective, rows))
     return compiled.program(state, key, batch)
 
   def needed(program: Program) -> int:
@@ -206,7 +208,7 @@ def check_memory(
   program = program_of(size)
   memory = needed(program)
   work = work_of(program, mesh_of(settings, objective).size,
-                 getattr(settings, 'dtype', 'float32'))
+                 getattr(settings, 'dtype', 'float32'), settings.steps_per_call)
   if memory <= there:
     return memory, work
   fits, more = 0, memory

@@ -17,7 +17,9 @@ from genjax.runs.task import TrainingSettings
 from genjax.training import parallel
 from genjax.training.state import init_state
 from genjax.training.state import State
+from genjax.training.step import joined
 from genjax.training.step import make_step
+from genjax.training.step import several
 from genjax.types import Batch
 from genjax.types import Key
 from genjax.types import Source
@@ -48,12 +50,14 @@ def _compile(
         f'{settings.micro_batches} micro-batches', settings.batch_size)
   how: dict[str, Any] = dict(averages=model.averages,
                              micro_batches=settings.micro_batches)
+  count = settings.steps_per_call
   if settings.parallel == 'pmap':
     check(settings.tensor_parallel == 1, 'tensor_parallel',
           'must be 1 where parallel is pmap', settings.tensor_parallel)
-    return parallel.pmap_step(objective.loss_fn, objective.tx, mesh, **how)
+    return parallel.pmap_step(objective.loss_fn, objective.tx, mesh,
+                              steps_per_call=count, **how)
   return parallel.compile_step(
-      make_step(objective.loss_fn, objective.tx, **how), mesh,
+      several(make_step(objective.loss_fn, objective.tx, **how), count), mesh,
       fsdp=settings.parallel == 'fsdp', partition=partition)
 
 
@@ -85,6 +89,17 @@ def data_parts(settings: TrainingSettings, objective: Objective) -> int:
           * settings.micro_batches)
 
 
+def check_calls(settings: TrainingSettings) -> None:
+  """Raises ValueError if a call goes beyond a step at which something is done.
+
+  Told before a run begins; `loop.fit` sees what it is given.
+  """
+  for name in ('steps', 'log_every', 'save_every', 'keep_every'):
+    number = getattr(settings, name)
+    check(number % settings.steps_per_call == 0, 'steps_per_call',
+          f'must divide {name}={number}', settings.steps_per_call)
+
+
 def first_state(
     key: Key, settings: TrainingSettings, model: Model, objective: Objective,
     source: Source, seed: int
@@ -104,9 +119,24 @@ def batches_from(
     settings: TrainingSettings, objective: Objective, source: Source, seed: int,
     step: int
 ) -> Iterator[Batch]:
-  """The batches of training that follow `step` steps: this process's rows."""
-  return pipeline.batches(
+  """The batches of training that follow `step` steps, joined for each call.
+
+  Of each, the rows of this process.
+  """
+  batches = pipeline.batches(
       source, settings.batch_size, seed=seed, start_step=step,
       horizontal_flip=objective.flip, crop=objective.crop,
       augment=objective.augment, rows=rows_of(
           settings, objective, settings.batch_size))
+  count = settings.steps_per_call
+  return batches if count == 1 else _joined(batches, count)
+
+
+def _joined(batches: Iterator[Batch], count: int) -> Iterator[Batch]:
+  """So many batches at a time; they are closed with it."""
+  try:
+    while True:
+      yield joined([next(batches) for _ in range(count)])
+  finally:
+    if hasattr(batches, 'close'):
+      batches.close()

@@ -30,6 +30,7 @@ class TrainingSettings(Protocol):
   steps: int
   batch_size: int
   micro_batches: int
+  steps_per_call: int
   parallel: str
   tensor_parallel: int
   log_every: int

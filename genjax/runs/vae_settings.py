@@ -32,6 +32,7 @@ class Settings:
   steps: int = fields.steps(2000)
   batch_size: int = fields.batch_size(64)
   micro_batches: int = fields.micro_batches()
+  steps_per_call: int = fields.steps_per_call()
   parallel: str = fields.parallel()
   tensor_parallel: int = fields.tensor_parallel()
   log_every: int = fields.log_every(100)

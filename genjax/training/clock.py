@@ -38,7 +38,8 @@ class Clock:
     """Says that a step has been handed to the devices."""
     if step >= self._since:
       self._step, self._now = step, time.perf_counter()
-      self._begun = self._now if self._begun is None else self._begun
+      if self._begun is None:
+        self._begun, self._since = self._now, step
 
   @contextlib.contextmanager
   def beside(self, name: str):

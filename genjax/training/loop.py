@@ -11,6 +11,7 @@ from jax.experimental import multihost_utils
 import numpy as np
 import tqdm
 
+from genjax.checks import check
 from genjax.checks import check_positive
 from genjax.training import leaves
 from genjax.training.ahead import Ahead
@@ -53,6 +54,7 @@ def fit(
     batches_from: Callable[[int], Iterator[Batch]],
     *,
     num_steps: int,
+    steps_per_call: int = 1,
     log_every: int = 100,
     save_every: int = 1000,
     checkpointer: Checkpointer | None = None,
@@ -77,8 +79,11 @@ def fit(
       checkpoint.
     key: root key of the run, see `make_step`.
     batches_from: step -> iterator of batches, beginning with that which
-      follows `step` steps.
+      follows `step` steps; each holds those of a call, see `joined`.
     num_steps: the last step. A checkpoint of it or later is returned as it is.
+    steps_per_call: steps that `compiled` takes in a call, see `several`. Logs,
+      hooks, checkpoints and signals wait for the end of a call: it must divide
+      all numbers of steps here, and those of the checkpoint gone on from.
     log_every: steps between lines in the logs: means over those steps; steps
       and examples per second; `data_share`, the share of the time in which the
       next batch was waited for; and, where `work` is given, FLOP per step and
@@ -112,6 +117,14 @@ def fit(
                       ('save_every', save_every)):
     check_positive('fit', name, value)
   state, start = _resume(state, checkpointer)
+  for name, value in (
+      ('steps', num_steps), ('log_every', log_every),
+      ('save_every', save_every),
+      ('keep_every', 0 if checkpointer is None else checkpointer.every),
+      ('the steps of its checkpoint,', min(start, num_steps)),
+      *(('those between two calls of a hook,', hook.every) for hook in hooks)):
+    check(value % steps_per_call == 0, 'steps_per_call',
+          f'must divide {name} {value}', steps_per_call)
   if jax.process_index() > 0:
     profile = Profile()
   if writer is not None:
@@ -143,23 +156,24 @@ def fit(
       stack.callback(checkpointer.wait)
     stack.callback(profile.close)
 
-    for step in range(start + 1, num_steps + 1):
-      profile.before(step, state)
+    for before in range(start, num_steps, steps_per_call):
+      step = before + steps_per_call
+      profile.before(before, step, state)
       try:
         batch = ahead.next()
       except Exception as error:
         if checkpointer is not None and jax.process_count() == 1 and (
-            step - 1 > start and step - 1 not in checkpointer.steps()):
-          checkpointer.save(step - 1, compiled.get(state))
+            before > start and before not in checkpointer.steps()):
+          checkpointer.save(before, compiled.get(state))
         if isinstance(error, StopIteration):
           raise RuntimeError(
               f'fit: batches ended before step {step}') from error
         raise
-      if step == start + 1:
+      if before == start:
         same_state.check(state)
       with profile.named(step):
         state, metrics = compiled.step(state, key, batch)
-      if step == start + 1:  # later ones are given what it has returned
+      if before == start:  # later ones are given what it has returned
         same_state.check(state)
       meter.add(metrics, batch)
       profile.after(step, state)

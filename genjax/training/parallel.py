@@ -26,6 +26,7 @@ from genjax.checks import check_positive
 from genjax.training.averages import Decay
 from genjax.training.state import State
 from genjax.training.step import make_step
+from genjax.training.step import several
 from genjax.training.step import Step
 from genjax.training.work import Program
 from genjax.types import Batch
@@ -155,6 +156,7 @@ def pmap_step(
     *,
     averages: Mapping[str, Decay],
     micro_batches: int = 1,
+    steps_per_call: int = 1,
 ) -> Compiled:
   """Compiles the same step by `jax.pmap`, the state replicated.
 
@@ -167,6 +169,7 @@ def pmap_step(
     mesh: of `make_mesh`, its axis 'model' of size 1.
     averages: see `make_step`.
     micro_batches: see `make_step`; of the shard of each device.
+    steps_per_call: see `several`.
 
   Returns:
     A `Compiled`; its step raises ValueError if the devices do not divide the
@@ -177,8 +180,9 @@ def pmap_step(
   """
   check(mesh.shape[_MODEL] == 1, 'pmap_step',
         "the axis 'model' of mesh must be of size 1", mesh.shape[_MODEL])
-  step = make_step(loss_fn, tx, averages=averages,
-                   micro_batches=micro_batches, axis_name=_DATA)
+  step = several(make_step(
+      loss_fn, tx, averages=averages, micro_batches=micro_batches,
+      axis_name=_DATA), steps_per_call)
   run = jax.pmap(
       step, axis_name=_DATA, in_axes=(None, None, 0), out_axes=None,
       donate_argnums=0, devices=list(mesh.devices.flat))

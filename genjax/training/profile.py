@@ -45,9 +45,10 @@ class Profile:
     self._folder = os.path.join(workdir, FOLDER)
     self._running = False
 
-  def before(self, step: int, state: Any) -> None:
-    """Begins the trace if `step` is the first of its steps."""
-    if step in self.steps and not self._running:
+  def before(self, done: int, step: int, state: Any) -> None:
+    """Begins the trace if one of its steps follows `done`, up to `step`."""
+    if not self._running and self.steps and (
+        done < self.steps[-1] and step >= self.steps[0]):
       jax.block_until_ready(state)
       jax.profiler.start_trace(self._folder)
       self._running = True
@@ -58,8 +59,8 @@ class Profile:
             if self._running else contextlib.nullcontext())
 
   def after(self, step: int, state: Any) -> None:
-    """Ends the trace if `step` is the last of its steps."""
-    if self._running and step == self.steps[-1]:
+    """Ends the trace if `step` is the last of its steps, or later."""
+    if self._running and step >= self.steps[-1]:
       jax.block_until_ready(state)
       self.close()
 

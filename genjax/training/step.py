@@ -1,10 +1,11 @@
 """One step of stochastic gradient descent, said once for every compilation."""
 
 import functools
-from typing import Any, Mapping, NamedTuple, Protocol
+from typing import Any, Mapping, NamedTuple, Protocol, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from genjax.checks import check
@@ -121,6 +122,61 @@ def make_step(
   return step
 
 
+def several(step: Step, count: int) -> Step:
+  """A step that is `count` of them, one after the other, of one batch.
+
+  It spares an accelerator the time that the host takes to hand it a step, about
+  a tenth of a millisecond, which is long beside a step of a small network.
+
+  Args:
+    step: of `make_step`.
+    count: how many steps it takes.
+
+  Returns:
+    step(state, key, batch) of a batch of `joined`. Its metrics are the sums
+    over the steps.
+
+  Raises:
+    ValueError: when traced, if `count` does not divide the batch.
+  """
+  if count == 1:
+    return step
+
+  def call(state, key, batch):
+    batches = _rows_in_turn(batch, count)
+    if jax.default_backend() == 'cpu':  # not a scan, as of micro-batches
+      metrics = []
+      for j in range(count):
+        state, found = step(state, key, jax.tree.map(
+            lambda x, j=j: x[:, j], batches))
+        metrics.append(found)
+      return state, jax.tree.map(lambda *x: jnp.sum(jnp.stack(x)), *metrics)
+    state, found = jax.lax.scan(
+        lambda state, batch: step(state, key, batch), state,
+        jax.tree.map(lambda x: jnp.moveaxis(x, 1, 0), batches))
+    return state, jax.tree.map(functools.partial(jnp.sum, axis=0), found)
+
+  return call
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+  """Batches of one size as one: their first rows, their second rows, ...
+
+  So each device has its share of every one of them.
+  """
+  return jax.tree.map(
+      lambda *x: np.stack(x, axis=1).reshape(-1, *x[0].shape[1:]), *batches)
+
+
+def _rows_in_turn(batch: Batch, count: int) -> Batch:
+  """[B, ...] as [B / count, count, ...]: part j holds rows j, j + count, ..."""
+  size = _size(batch)
+  check(size % count == 0, 'make_step',
+        f'micro-batches or steps must divide the batch of {size}', count)
+  return jax.tree.map(
+      lambda x: x.reshape(size // count, count, *x.shape[1:]), batch)
+
+
 class _Part(NamedTuple):
   """Sums over examples, so that those of micro-batches and shards add up."""
 
@@ -162,11 +218,7 @@ def _gradient(
 
 def _sum_of_parts(part_of: Any, batch: Batch, count: int) -> _Part:
   """The sum of the `_Part`s of `count` micro-batches."""
-  size = _size(batch)
-  check(size % count == 0, 'make_step',
-        f'micro_batches must divide the batch of {size}', count)
-  parts = jax.tree.map(
-      lambda x: x.reshape(size // count, count, *x.shape[1:]), batch)
+  parts = _rows_in_turn(batch, count)
 
   def one(batch: Batch) -> _Part:
     part = part_of(batch)

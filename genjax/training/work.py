@@ -62,7 +62,9 @@ class Work(NamedTuple):
   peak: float | None  # FLOP/s that these can do at most, where it is known
 
 
-def work_of(program: Program, num_devices: int, dtype: str) -> Work | None:
+def work_of(
+    program: Program, num_devices: int, dtype: str, steps: int = 1
+) -> Work | None:
   """The work of a step by XLA's own count; None where it tells none.
 
   XLA counts the program of one device, and the body of a loop once. Its count
@@ -74,6 +76,7 @@ def work_of(program: Program, num_devices: int, dtype: str) -> Work | None:
     program: of the step.
     num_devices: on which it runs.
     dtype: 'float32' or 'bfloat16', in which the network multiplies.
+    steps: that the program takes.
   """
   analysis = program.executable.cost_analysis() or {}
   flop = analysis.get('flops', 0.0)
@@ -84,7 +87,7 @@ def work_of(program: Program, num_devices: int, dtype: str) -> Work | None:
   once = sum(flop for flop, _ in counted)
   repeated = sum(flop * times for flop, times in counted)
   peak = PEAKS.get(jax.local_devices()[0].device_kind, {}).get(dtype)
-  return Work(flop * num_devices * (repeated / once if once else 1.0),
+  return Work(flop * num_devices / steps * (repeated / once if once else 1.0),
               None if peak is None else peak * num_devices)
 
 

@@ -41,7 +41,6 @@ FAULTS = (
           'genjax/runs/start.py', "if _OF_CHANGES in name", 'if not name',
           room('runs/start')),
     Fault('augment: memory of another program', 'genjax/runs/measure.py',
-          'source, size, 0, seed=settings.seed,\n                              '
-          'augment=objective.augment, rows',
-          'source, size, 0, seed=settings.seed, rows', TOLD),
+          'augment=objective.augment,\n                              rows=',
+          'rows=', TOLD),
 )

@@ -25,6 +25,7 @@ from genjax.training import parallel
 from genjax.training import programs as jaxprs
 from genjax.training.state import init_state
 from genjax.training.step import make_step
+from genjax.training.step import several
 
 Part = Callable[[], str]
 
@@ -150,8 +151,9 @@ def _uncompiled() -> Iterator[None]:
   def compile_step(step, mesh, *, fsdp=False, partition=None):
     return _Uncompiled(step, f'jit {mesh.shape} fsdp={fsdp}')
 
-  def pmap_step(loss_fn, tx, mesh, **how):
-    return _Uncompiled(make_step(loss_fn, tx, **how), f'pmap {mesh.size}')
+  def pmap_step(loss_fn, tx, mesh, *, steps_per_call, **how):
+    step = several(make_step(loss_fn, tx, **how), steps_per_call)
+    return _Uncompiled(step, f'pmap {mesh.size}')
 
   with (mock.patch.object(parallel, 'compile_step', compile_step),
         mock.patch.object(parallel, 'pmap_step', pmap_step)):

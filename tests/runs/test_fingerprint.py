@@ -173,7 +173,7 @@ KINDS = {
         ('shape', 'tensor_parallel')),  # it is trained on one device
     'gaussian': Kind(gaussian.TASK, gaussian.draw(), {'begin': None},
                      {'shape': (1,), 'begin': (1.0, 2.0), 'batch_size': 16,
-                      'micro_batches': 2}),
+                      'micro_batches': 2, 'steps_per_call': 5}),
 }
 
 

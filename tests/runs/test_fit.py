@@ -260,6 +260,23 @@ def test_training_in_memory_depends_on_its_arguments_alone():
   assert not any(np.array_equal(first, other) for other in others)
 
 
+@pytest.mark.parametrize('name', [
+    'steps', 'log_every', 'save_every', 'keep_every'])
+def test_calls_that_go_beyond_a_step_are_refused(tmp_path, name):
+  whole = dict(steps=8, log_every=4, save_every=4, keep_every=8)
+  settings = Settings(**{**whole, name: 6}, steps_per_call=4)
+  with pytest.raises(ValueError, match=f'^steps_per_call: must divide {name}=6'
+                     ', got 4$'):
+    fit_run(ONE, settings, draw(), str(tmp_path / 'run'))
+  assert not os.listdir(tmp_path)
+
+
+def test_several_steps_a_call_end_in_the_same_weights(unbroken, tmp_path):
+  fit_run(ONE, Settings(steps_per_call=5), draw(), str(tmp_path))
+  for weights, wanted in zip(weights_of(str(tmp_path)), weights_of(unbroken)):
+    chex.assert_trees_all_close(weights, wanted, rtol=1e-5)
+
+
 def test_a_batch_that_the_devices_do_not_divide_is_refused(tmp_path):
   for settings in (Settings(batch_size=12),
                    Settings(batch_size=16, micro_batches=4)):

@@ -10,6 +10,7 @@ from genjax.runs import diffusion_settings
 from genjax.runs import measure
 from genjax.runs import recipe
 from genjax.runs.diffusion_choice import resolve
+from genjax.runs.diffusion_choice import within
 from genjax.runs.settings import check_settings
 
 SMALL = {'data': 'toy:moons,points=64', 'width': (8,), 'depth': 1,
@@ -104,3 +105,14 @@ def test_steps_fill_the_time_that_is_left_after_compiling(monkeypatch):
   with pytest.raises(ValueError, match=(
       r'minutes: must be 0.64 or more: compiling takes 0.4 of them, got 0.5')):
     measure.steps_within(cost, 30.)
+
+
+@pytest.mark.parametrize('count', [1, 7, 500])
+def test_a_time_holds_whole_calls(count):
+  """Of a step of a second: 90 of them, of which a call is no more."""
+  settings, _, _ = resolve('toy', {'data': 'toy:moons,points=64',
+                                   'steps_per_call': count})
+  cost = measure.Cost(0, 1, 10., 1., 14.)
+  found = within(124 / 60, settings, cost, {})
+  assert found.steps % count == found.save_every % count == 0
+  assert found.steps == max(90 // count, 1) * count

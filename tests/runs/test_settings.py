@@ -163,6 +163,7 @@ def test_fields_of_many_kinds_say_what_they_may_hold():
            'channels': int | None, 'bits': int | None,
            'held_out': float | None,
            'labels': str, 'dtype': str, 'init_from': str | None,
+           'profile_steps': str | None,
            'init_id': str | None, 'ema_widths': tuple[float, ...],
            'conditional': bool, 'width': tuple[int, ...],
            'shape': tuple[int, ...], 'class_names': tuple[str, ...],

@@ -57,7 +57,7 @@ def test_what_is_written_says_kind_version_run_and_every_field(made):
   fields = {f.name for f in dataclasses.fields(Settings)}
   assert fields < record.keys()
   free = {'steps', 'micro_batches', 'parallel', 'tensor_parallel', 'log_every',
-          'save_every', 'keep_every', 'profile_steps'}
+          'save_every', 'keep_every', 'profile_steps', 'steps_per_call'}
   assert set(record['free']) == free
   decides = {name: record[name] for name in fields - free}
   assert record['run'] == run_id(

@@ -13,6 +13,7 @@ from genjax.training.parallel import make_mesh
 from genjax.training.parallel import pmap_step
 from genjax.training.state import init_state
 from genjax.training.step import make_step
+from genjax.training.step import several
 from genjax.types import Mean
 
 B, D, TIMES = 512, 32, 3
@@ -38,19 +39,20 @@ def loss_of(loop):
   return loss_fn
 
 
-def flop_of(loop, devices=1, how='jit', micro_batches=1, dtype='float32'):
+def flop_of(loop, devices=1, how='jit', micro_batches=1, dtype='float32',
+            steps=1):
   """The `Work` of a step."""
   tx, mesh = optax.sgd(0.1), make_mesh(devices)
   told = dict(averages={}, micro_batches=micro_batches)
   if how == 'pmap':
     compiled = pmap_step(loss_of(loop), tx, mesh, **told)
   else:
-    compiled = compile_step(make_step(loss_of(loop), tx, **told), mesh,
-                            fsdp=how == 'fsdp')
+    step = several(make_step(loss_of(loop), tx, **told), steps)
+    compiled = compile_step(step, mesh, fsdp=how == 'fsdp')
   program = compiled.program(
       init_state(np.eye(D, dtype=np.float32), tx), jax.random.key(0),
-      {'x': np.ones((B, D), np.float32)})
-  return work.work_of(program, devices, dtype)
+      {'x': np.ones((steps * B, D), np.float32)})
+  return work.work_of(program, devices, dtype, steps)
 
 
 @pytest.mark.parametrize('loop, devices, how, micro_batches', [
@@ -72,6 +74,13 @@ def test_a_step_is_the_products_of_its_loss(
   beside = BESIDE * TIMES * (B * D + devices * micro_batches * D * D)
   found = flop_of(loop, devices, how, micro_batches).flop
   assert least <= found <= most + beside
+
+
+@pytest.mark.parametrize('backend', ['cpu', 'gpu'])
+def test_work_is_of_one_step_though_several_are_taken(backend, monkeypatch):
+  monkeypatch.setattr(jax, 'default_backend', lambda: backend)
+  one, more = (flop_of('python', steps=steps).flop for steps in (1, 4))
+  assert abs(more - one) < BESIDE * TIMES * D * D
 
 
 def test_the_peak_is_that_of_all_devices_in_the_dtype(monkeypatch):
