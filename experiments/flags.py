@@ -21,7 +21,7 @@ def define_run(workdir: str, default: str | None = None) -> None:
   if default is None:  # of a default absl warns
     flags.mark_flag_as_required('workdir')
   flags.register_validator('workdir', lambda v: v != '' and '://' not in f'{v}',
-                           'must name a folder, where a bucket is mounted')
+                           'must name a folder; mount a bucket to have one')
   flags.DEFINE_integer('seed', 0, 'Seed of everything that is drawn at random.',
                        lower_bound=0, upper_bound=2**31 - 1)
   processes.define_flags()

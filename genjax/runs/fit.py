@@ -102,6 +102,8 @@ def fit_run(
     _, work = (check_memory(compiled, state, key, settings, objective,
                             data.train) if unfinished else (0, None))
     run = _create(workdir, task.kind, settings, identity)
+    # A device has no room for it beside that of training.
+    state = jax.tree.map(np.asarray, state)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
     with (contextlib.closing(MetricsWriter(workdir)) as writer,
           contextlib.closing(_checkpointer(

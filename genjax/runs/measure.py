@@ -129,26 +129,49 @@ def check_batch(
     settings: TrainingSettings, model: Model, objective: Objective,
     source: Source
 ) -> None:
-  """Refuses a batch that cannot fit, before anything of its size is made.
+  """Refuses what cannot fit, before anything of its size is made.
 
   Raises:
-    ValueError: see `least_memory`; the message says what is too many.
+    ValueError: see `state_memory` and `least_memory`; the message says what is
+      too many.
   """
   size, there = settings.batch_size, room()
-  least = least_memory(settings, model, objective, source)
+  held = state_memory(settings, model, objective)
+  check(held <= there, 'batch_size', 'is too large, and so is any: the network '
+        'must be smaller', f'{size}: parameters, averages and what the '
+        f'optimizer keeps take {held / _GIB:.3g} GiB where there are '
+        f'{there / _GIB:.3g}')
+  least = held + least_memory(settings, model, objective, source)
   if least > there:
-    most = size * there // least
+    most = size * (there - held) // (least - held)
     _refuse(size, f'must be at most {most} here, or less' if most else '',
             f'{least / _GIB:.3g} GiB or more', there)
+
+
+def state_memory(
+    settings: TrainingSettings, model: Model, objective: Objective
+) -> int:
+  """Bytes of the training state and of one gradient, on each device.
+
+  Where arrays are split over devices, an even share. On a CPU the state before
+  the first step stays in memory beside that of training. Nothing is computed.
+  """
+  shapes = weight_shapes(settings, model)
+  state = [shapes['params'], shapes['averages'], jax.eval_shape(
+      objective.tx.init, shapes['params'])]
+  kept = [*state * (1 + (jax.default_backend() == 'cpu')), shapes['params']]
+  split = settings.parallel == 'fsdp' or settings.tensor_parallel > 1
+  return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(kept)) // (
+      mesh_of(settings, objective).size if split else 1)
 
 
 def least_memory(
     settings: TrainingSettings, model: Model, objective: Objective,
     source: Source
 ) -> int:
-  """Bytes that a step surely needs on each device; nothing is compiled.
+  """Bytes that a step surely needs beside the state; nothing is compiled.
 
-  Those of its batch, and half of what convolutions and matrix products give
+  Of each device, those of its batch, and half of what convolutions and matrix products give
   out on the way to the loss: the way back wants that, or as much that follows
   from it, but where two are added. A batch of less than 2^-16 of a device's
   memory is taken for nothing.

@@ -153,7 +153,7 @@ RUNS = [
     (sample, '--workdir={digits} --out={digits}', ['--out', '{digits}']),
     (sample, '--workdir=', ['workdir', 'must name a folder']),
     (train_vae, '--workdir=gs://bucket/run', ['--workdir', 'must name a folder',
-                                              'bucket is mounted']),
+                                              'mount a bucket']),
     (sample, '--workdir={digits} --out=s3://bucket/run', ['--out', 'mount']),
     (sample, '--workdir={digits} --out={one}', ['--out', '{one}']),
     (sample, '--workdir={toy} --guidance=2', ['--guidance', 'unconditional']),

@@ -13,6 +13,7 @@ from genjax.runs import fit
 from genjax.runs import measure
 from genjax.runs.diffusion_choice import resolve
 from genjax.runs.fit import fit_run
+from genjax.runs.open import weight_shapes
 from genjax.runs.prepare import first_state
 from genjax.runs.prepare import prepare
 from genjax.training import leaves
@@ -114,9 +115,10 @@ def test_micro_batches_save_memory_where_they_are_a_loop(monkeypatch):
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
   parts = _least(monkeypatch, 1024, micro_batches=4)
   assert parts - data == (one - data) / 4
-  monkeypatch.setattr(measure, 'room', lambda: 1)
   settings, source = _resolved(2)
   model = ONE.build(settings)
+  held = measure.state_memory(settings, model, ONE.loss(settings, model))
+  monkeypatch.setattr(measure, 'room', lambda: held + 1)
   with pytest.raises(ValueError, match='; micro_batches lower that too$'):
     measure.check_batch(settings, model, ONE.loss(settings, model),
                         source.train)
@@ -127,7 +129,9 @@ def test_a_batch_that_cannot_fit_is_refused_before_anything_is_compiled(
   """In the words of what is measured; one that may fit is not refused."""
   settings, data = _resolved(2**20)
   monkeypatch.setattr(fit, 'first_state', None)
-  there = _least(monkeypatch, 2**20) // 4
+  model = ONE.build(settings)
+  held = measure.state_memory(settings, model, ONE.loss(settings, model))
+  there = held + _least(monkeypatch, 2**20) // 4
   monkeypatch.setattr(measure, 'room', lambda: there)
   with pytest.raises(ValueError, match=r'^batch_size: must be at most 26214\d '
                      r'here, or less, got 1048576: a step of it needs .* GiB '
@@ -139,6 +143,29 @@ def test_a_batch_that_cannot_fit_is_refused_before_anything_is_compiled(
   fits, _ = _resolved(2**18)
   model = ONE.build(fits)
   measure.check_batch(fits, model, ONE.loss(fits, model), data.train)
+
+
+@pytest.mark.parametrize('how, copies', [
+    ({}, 9), ({'optimizer': 'muon'}, None), ({'ema_widths': (0.05,)}, 11),
+    ({'parallel': 'fsdp'}, 9)])
+def test_a_network_that_cannot_fit_is_refused(monkeypatch, how, copies):
+  """On a CPU two states of parameters, average and two moments, a gradient."""
+  settings, data = _resolved(8)
+  settings = dataclasses.replace(settings, **how)
+  model = ONE.build(settings)
+  objective = ONE.loss(settings, model)
+  held = measure.state_memory(settings, model, objective)
+  params = sum(x.size * 4 for x in jax.tree.leaves(
+      weight_shapes(settings, model)['params']))
+  assert params > 10_000
+  if copies is None:  # of matrices one moment
+    assert 7 * params <= held < 9 * params
+  else:
+    assert 0 <= held - copies * params < 100  # and the optimizer's counts
+  monkeypatch.setattr(measure, 'room', lambda: held - 1)
+  with pytest.raises(ValueError, match='^batch_size: is too large, and so is '
+                     'any: the network must be smaller, got 8: parameters'):
+    measure.check_batch(settings, model, objective, data.train)
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(
