@@ -12,8 +12,8 @@ from typing import Any, Callable, Collection, Iterator
 from absl import app
 from absl import flags
 from absl import logging
-import jax
 
+from genjax import allocator
 from genjax import user_cache
 from genjax.runs.fit import Stopped
 
@@ -34,7 +34,9 @@ def run(
     argv: its name and flags; those of the command line where None.
     words: of which main takes one, that stands among the flags.
   """
-  argv = sys.argv if argv is None else argv
+  if argv is None:  # of a process that is all ours
+    allocator.keep_freed_memory()
+    argv = sys.argv
   name = os.path.splitext(os.path.basename(argv[0]))[0]
 
   def guarded(argv: list[str]) -> None:
@@ -45,7 +47,7 @@ def run(
     if given and not words:
       _fail(name, f'stray argument {given[0]!r}: flags are written '
             '--name=value')
-    _use_compile_cache()
+    user_cache.keep_programs()
     if not logging.level_debug():
       # jax tells every user of absl's logs which accelerators it has not.
       std_logging.getLogger('jax').setLevel(std_logging.WARNING)
@@ -134,16 +136,3 @@ def _leaving_at_once(name: str) -> Iterator[None]:
     yield
   finally:
     signal.signal(signal.SIGINT, before)
-
-
-def _use_compile_cache() -> None:
-  """Keeps compiled programs between runs, so that the next starts at once."""
-  if jax.config.values['jax_compilation_cache_dir'] is None:
-    folder = user_cache.folder()
-    try:
-      os.makedirs(folder, exist_ok=True)
-    except OSError:
-      return  # nothing is lost but time
-    jax.config.update('jax_compilation_cache_dir', folder)
-  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-  jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)

@@ -16,6 +16,7 @@ from tests.faults import own_images
 from tests.faults import runs
 from tests.faults import scoring
 from tests.faults import special
+from tests.faults import speed
 from tests.faults import training
 from tests.faults import vae
 from tests.faults import wiring
@@ -27,4 +28,4 @@ FAULTS: tuple[Fault, ...] = (
     *experiments.FAULTS, *families.FAULTS, *fits.FAULTS,
     *interpolation.FAULTS, *metrics.FAULTS, *models.FAULTS, *networks.FAULTS,
     *own_images.FAULTS, *runs.FAULTS, *scoring.FAULTS, *special.FAULTS,
-    *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)
+    *speed.FAULTS, *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)
