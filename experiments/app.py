@@ -13,7 +13,6 @@ from absl import app
 from absl import flags
 from absl import logging
 
-from genjax import allocator
 from genjax import user_cache
 from genjax.runs.fit import Stopped
 
@@ -34,9 +33,7 @@ def run(
     argv: its name and flags; those of the command line where None.
     words: of which main takes one, that stands among the flags.
   """
-  if argv is None:  # of a process that is all ours
-    allocator.keep_freed_memory()
-    argv = sys.argv
+  argv = sys.argv if argv is None else argv
   name = os.path.splitext(os.path.basename(argv[0]))[0]
 
   def guarded(argv: list[str]) -> None:

@@ -40,8 +40,6 @@ MEMORY: Sequence[tables.Column | str] = (
 _OURS = """
 import time; start = time.perf_counter()
 import json, resource
-from genjax import allocator
-allocator.keep_freed_memory()
 import jax
 from genjax.reports import benchmark_pairs as pairs
 took = dict.fromkeys({parts}, 0.0)

@@ -138,14 +138,3 @@ app.run(main, ['script'])
 
 def test_sides_of_an_image_are_read_with_an_x_between_them(values):
   assert chosen(values, '--width=32x64') == {'width': (32, 64)}
-
-
-def test_a_command_keeps_the_memory_that_it_frees(monkeypatch):
-  """Before anything else; not a caller that brings an argv of its own."""
-
-  def keep():
-    raise KeyError('kept')
-
-  monkeypatch.setattr(app.allocator, 'keep_freed_memory', keep)
-  with pytest.raises(KeyError, match='kept'):
-    app.run(lambda: None)

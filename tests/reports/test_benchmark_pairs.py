@@ -118,3 +118,15 @@ def test_both_sides_are_one_network(name):
 
   with pytest.raises(ValueError, match='both sides must agree'):
     pairs.check_nets(name, net, params, Other)
+
+
+def test_own_step_is_what_is_left_of_the_calls_of_the_network(monkeypatch):
+  """Of 50 steps, 6 ms less 1 ms, and 60 less 10: 0.1 and 1 ms a step."""
+  monkeypatch.setattr(pairs, 'in_rounds', lambda calls, rounds: {
+      name: np.full(rounds, ms) for name, ms in zip(calls, (6., 1., 60., 10.))})
+
+  class Other:
+    make_draw = make_calls = staticmethod(lambda *args: None)
+
+  row = pairs.own_step(benchmark.Settings(rounds=3), 'ddim', Other)
+  np.testing.assert_allclose(row[1:6], [.1, 1, 10, 10, 10], rtol=1e-6)
