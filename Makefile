@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 WORKDIR ?= runs/digits
+ROUNDS ?= 7
 
 BIN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
@@ -17,7 +18,8 @@ PYTEST := $(TESTS) -m pytest -n $(WORKERS) --dist loadfile \
   --no-loadscope-reorder
 SOURCES := genjax experiments tests
 
-.PHONY: help venv demo test test-all lint mutants quality certificate clean
+.PHONY: help venv demo test test-all lint mutants quality certificate \
+  benchmarks clean
 
 help:
 	@echo 'make venv      install everything into $(VENV)'
@@ -28,6 +30,7 @@ help:
 	@echo 'make mutants   plant known faults: the tests must see each of them'
 	@echo 'make quality   the demo over three seeds, judged'
 	@echo 'make certificate  measure every sampler against the exact answer'
+	@echo 'make benchmarks   time all beside PyTorch and diffusers, for docs/'
 	@echo 'make clean     remove what was built; keeps $(VENV) and runs/'
 
 venv: $(STAMP)
@@ -58,6 +61,13 @@ quality: $(STAMP)
 certificate: $(STAMP)
 	@JAX_PLATFORMS=cpu $(BIN) -m experiments.certify --out=docs \
 	  --workers=$(WORKERS)
+
+# Needs the extra `bench`, a quiet machine and half an hour.
+benchmarks: $(STAMP)
+	@for suite in training sampling startup memory; do \
+	  $(BIN) -m experiments.benchmark $$suite --rounds=$(ROUNDS) \
+	    --workdir=runs/benchmarks/$$suite || exit 1; done
+	@$(BIN) -m experiments.benchmark page --workdir=runs/benchmarks
 
 test: $(STAMP)
 	@$(PYTEST)

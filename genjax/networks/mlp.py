@@ -8,7 +8,9 @@ import jax.numpy as jnp
 
 from genjax import checks
 from genjax.networks import embeddings
+from genjax.networks.blocks import stack
 from genjax.networks.init import fan_avg_uniform
+from genjax.networks.normalization import layer_norm
 from genjax.types import Array
 from genjax.types import Cond
 
@@ -24,7 +26,7 @@ ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
 
 
 class _Block(nn.Module):
-  """One residual block, a step of a scan: the carry is h [B, F]."""
+  """One residual block of a stack: the carry is h [B, F]."""
 
   dropout: float
   train: bool
@@ -40,7 +42,7 @@ class _Block(nn.Module):
 
     scale, shift = jnp.split(
         dense(2 * features, 'film', _ZEROS)(embedding), 2, axis=-1)
-    y = nn.LayerNorm(use_bias=False, use_scale=False, dtype=self.dtype)(h)
+    y = layer_norm(h, self.dtype)
     y = dense(features, 'dense_1')(y * (1 + scale) + shift)
     y = nn.Dropout(self.dropout, deterministic=not self.train)(nn.swish(y))
     return h + dense(features, 'dense_2', _ZEROS)(y), None
@@ -50,9 +52,9 @@ class MLP(nn.Module):
   """A residual MLP over all of x flattened: [B, ...] to the same.
 
   Pre-normalised residual blocks, scaled and shifted by the embedding of noise
-  level and class (FiLM, arXiv:1709.07871). The blocks run under one scan, so
-  that the time to compile does not grow with `depth`. A new network is exactly
-  zero, and each of its blocks the identity.
+  level and class (FiLM, arXiv:1709.07871). The params of all blocks are
+  stacked, see `blocks.stack`. A new network is exactly zero, and each of its
+  blocks the identity.
 
   Attributes:
     features: width F of every block.
@@ -109,11 +111,7 @@ class MLP(nn.Module):
     h = nn.Dense(self.features, kernel_init=fan_avg_uniform, dtype=self.dtype,
                  name='dense_in')(x.reshape(-1, size))
     h = h.astype(jnp.result_type(h, embedding))
-    block = nn.remat(_Block, prevent_cse=False) if self.remat else _Block
-    blocks = nn.scan(
-        block, length=self.depth, in_axes=nn.broadcast,
-        variable_axes={'params': 0},
-        split_rngs={'params': True, 'dropout': True})
+    blocks = stack(_Block, self.depth, remat=self.remat)
     h, _ = blocks(self.dropout, train, self.dtype, name='blocks')(h, embedding)
     h = nn.swish(nn.LayerNorm(dtype=self.dtype, name='norm_out')(h))
     h = nn.Dense(size, kernel_init=_ZEROS, dtype=self.dtype,

@@ -1,4 +1,4 @@
-"""Group normalisation, in the form that is cheapest to compile and run."""
+"""Normalisations, in the form that is cheapest to compile and run."""
 
 import math
 from typing import Any
@@ -58,3 +58,16 @@ class GroupNorm(nn.Module):
     per_channel = (len(x), *(1 for _ in spatial), channels)
     y = wide * scale.reshape(per_channel) + shift.reshape(per_channel)
     return y.astype(self.dtype or y.dtype)
+
+
+def layer_norm(x: Array, dtype: Any = None, *, epsilon: float = 1e-6) -> Array:
+  """Every x [..., F] with mean 0 and variance 1 over F, dimensionless.
+
+  Ba et al. 2016, arXiv:1607.06450, without scale and bias. Statistics are
+  float32 at least; the variance is that of x - E[x], which a gradient needs
+  anyway. The result is of `dtype`, or that of x where it is None.
+  """
+  wide = x.astype(jnp.result_type(x, jnp.float32))
+  centred = wide - jnp.mean(wide, -1, keepdims=True)
+  variance = jnp.mean(jnp.square(centred), -1, keepdims=True)
+  return (centred * jax.lax.rsqrt(variance + epsilon)).astype(dtype or x.dtype)

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 from genjax import checks
 from genjax.networks import embeddings
 from genjax.networks.attention import SelfAttention
+from genjax.networks.blocks import stack
 from genjax.networks.init import fan_avg_uniform
+from genjax.networks.normalization import layer_norm
 from genjax.types import Array
 from genjax.types import Cond
 
@@ -30,17 +32,12 @@ def unpatchify(tokens: Array, size: int, height: int, width: int) -> Array:
   return x.swapaxes(2, 3).reshape(len(tokens), height, width, channels)
 
 
-def _norm(h: Array, dtype: Any) -> Array:
-  return nn.LayerNorm(epsilon=1e-6, use_bias=False, use_scale=False,
-                      dtype=dtype)(h)
-
-
 def _modulate(h: Array, shift: Array, scale: Array) -> Array:
   return h * (1 + scale[:, None]) + shift[:, None]
 
 
 class _Block(nn.Module):
-  """One adaLN-Zero block, a step of a scan: the carry is h [B, N, F]."""
+  """One adaLN-Zero block of a stack: the carry is h [B, N, F]."""
 
   head_dim: int
   mlp_ratio: float
@@ -58,14 +55,17 @@ class _Block(nn.Module):
 
     (shift_1, scale_1, gate_1, shift_2, scale_2, gate_2) = jnp.split(
         dense(6 * features, 'modulation', _ZEROS)(embedding), 6, axis=-1)
-    y = _modulate(_norm(h, self.dtype), shift_1, scale_1)
+    y = _modulate(layer_norm(h, self.dtype), shift_1, scale_1)
     y = SelfAttention(self.head_dim, fan_avg_uniform, fan_avg_uniform,
                       self.dtype, name='attention')(y, self.train)
     h += gate_1[:, None] * y
-    y = _modulate(_norm(h, self.dtype), shift_2, scale_2)
-    y = nn.gelu(dense(int(self.mlp_ratio * features), 'dense_1')(y))
-    y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
-    return h + gate_2[:, None] * dense(features, 'dense_2')(y), None
+    y = _modulate(layer_norm(h, self.dtype), shift_2, scale_2)
+    # As one matrix of tokens, see `SelfAttention`.
+    y = dense(int(self.mlp_ratio * features), 'dense_1')(
+        y.reshape(-1, features))
+    y = nn.Dropout(self.dropout, deterministic=not self.train)(nn.gelu(y))
+    y = dense(features, 'dense_2')(y).reshape(h.shape)
+    return h + gate_2[:, None] * y, None
 
 
 class DiT(nn.Module):
@@ -73,9 +73,9 @@ class DiT(nn.Module):
 
   Peebles and Xie 2022, arXiv:2212.09748, with adaLN-Zero blocks: noise level
   and class shift, scale and gate every branch, and every gate starts at zero,
-  so that a new network is exactly zero. The blocks run under one scan, so that
-  the time to compile does not grow with `depth`. Positions are fixed sines and
-  cosines, so any H and W divisible by the patch size will do.
+  so that a new network is exactly zero. The params of all blocks are stacked,
+  see `blocks.stack`. Positions are fixed sines and cosines, so any H and W
+  divisible by the patch size will do.
 
   Attributes:
     features: width F of a token.
@@ -153,11 +153,7 @@ class DiT(nn.Module):
     h += jnp.asarray(embeddings.position_features(
         height // size, width // size, self.features), h.dtype)
     h = h.astype(jnp.result_type(h, embedding))
-    block = nn.remat(_Block, prevent_cse=False) if self.remat else _Block
-    blocks = nn.scan(
-        block, length=self.depth, in_axes=nn.broadcast,
-        variable_axes={'params': 0},
-        split_rngs={'params': True, 'dropout': True})
+    blocks = stack(_Block, self.depth, remat=self.remat)
     h, _ = blocks(self.head_dim, self.mlp_ratio, self.dropout, train,
                   self.dtype, name='blocks')(h, embedding)
     shift, scale = jnp.split(
@@ -165,7 +161,7 @@ class DiT(nn.Module):
                  name='modulation_out')(embedding), 2, axis=-1)
     h = nn.Dense(size * size * x.shape[-1], kernel_init=_ZEROS,
                  dtype=self.dtype, name='patch_out')(
-                     _modulate(_norm(h, self.dtype), shift, scale))
+                     _modulate(layer_norm(h, self.dtype), shift, scale))
     return unpatchify(h, size, height, width).astype(jnp.result_type(x, float))
 
 

@@ -1,17 +1,15 @@
 """How fast it is: ratios of times, side by side in one process.
 
-Machines are noisy and differ: only ratios are reported. Every round times all
-libraries in turn, and a ratio is the median over the rounds of the time of the
-faster of the others over ours: above 1 ours is faster. First calls, which trace
-and compile, are timed in processor seconds, which other programs stretch less
-than those on the wall. Before anything is timed, the libraries must agree on
-the numbers.
+Of distributions only ratios are reported: machines are noisy and differ. Every
+round times all libraries in turn, and a ratio is the median over the rounds of
+the time of the faster of the others over ours: above 1 ours is faster. First
+calls, which trace and compile, are timed in processor seconds, which other
+programs stretch less than those on the wall. Before anything is timed, the
+libraries must agree on the numbers. Networks are in `benchmark_pairs`.
 """
 
 import dataclasses
 import importlib
-import os
-import platform
 import time
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
@@ -21,7 +19,6 @@ import numpy as np
 
 from genjax import distributions as d
 from genjax.checks import check
-from genjax.files import write_json
 from genjax.reports import table as tables
 from genjax.runs import fields
 from genjax.runs import keys
@@ -29,7 +26,6 @@ from genjax.runs.settings import setting
 
 _OURS = 'genjax'
 _DIM, _COMPONENTS = 8, 8
-_COMPILATIONS = 25
 _LARGE = 1e8
 
 
@@ -42,6 +38,15 @@ class Settings:
   rounds: int = setting(15, low=3, high=10**6, help='Number of rounds, in each '
                         'of which every library is timed.')
   seed: int = fields.seed()
+  torch_compile: bool = setting(False, help='Whether PyTorch is timed as '
+                                'torch.compile makes it, too: minutes of '
+                                'compiling for each network.')
+  peak: float | None = setting(
+      None, above=0.0, high=1e6, help='What the device does at most, in '
+      'TFLOP/s, of which the share is told that training reaches; absent, none '
+      'is told.')
+  only: str = setting('', help='Part of the names of the networks that are '
+                      'timed; empty, all of them are.')
 
 
 class Case(NamedTuple):
@@ -59,7 +64,7 @@ def distribution_cases(num_points: int, seed: int) -> dict[str, Case]:
   Raises:
     ValueError: the other libraries are not installed.
   """
-  distrax, numpyro = map(_library, ('distrax', 'numpyro.distributions'))
+  distrax, numpyro = map(library, ('distrax', 'numpyro.distributions'))
   rng = np.random.default_rng(seed)
 
   def array(*shape):
@@ -111,7 +116,12 @@ def distribution_cases(num_points: int, seed: int) -> dict[str, Case]:
   return cases
 
 
-def _library(name: str) -> Any:
+def library(name: str) -> Any:
+  """A module, of which ValueError says how to install it if it is not there.
+
+  Raises:
+    ValueError: it cannot be imported.
+  """
   try:
     return importlib.import_module(name)
   except ImportError as error:
@@ -159,23 +169,6 @@ def cdf_cases(num_points: int, seed: int) -> dict[str, Case]:
   return cases
 
 
-class Suite(NamedTuple):
-  """A table of the benchmark."""
-
-  cases: Callable[[int, int], dict[str, Case]]  # of number of points and seed
-  caption: str
-  compilations: int  # first calls that are timed
-
-
-SUITES = {
-    'distributions': Suite(
-        distribution_cases,
-        'ratios to the faster of the others, above 1 ours is faster',
-        _COMPILATIONS),
-    'cdf': Suite(cdf_cases, 'ratios of the first named to the second', 3),
-}
-
-
 def check_agreement(name: str, case: Case) -> None:
   """Raises ValueError unless all libraries compute the same numbers."""
   if case.rtol is None:
@@ -191,7 +184,7 @@ def check_agreement(name: str, case: Case) -> None:
 def measure(
     case: Case, rounds: int, clock: Callable[[], float] = time.perf_counter,
     cpu_clock: Callable[[], float] = time.process_time,
-    compilations: int = _COMPILATIONS
+    compilations: int = 25
 ) -> tuple[float, float, float, float]:
   """Times every library of `case` in turn, `rounds` times over.
 
@@ -209,18 +202,24 @@ def measure(
     jax.clear_caches()  # what one library traced would help the next
     return timed(jax.jit(call), cpu_clock)
 
-  compiling = _ratios(_in_turn(first, case.calls, compilations))
+  compiling = _ratios(in_turn(first, case.calls, compilations))
   jitted = {name: jax.jit(call) for name, call in case.calls.items()}
   for call in jitted.values():
     timed(call)
-  speed = _ratios(_in_turn(timed, jitted, rounds))
+  speed = _ratios(in_turn(timed, jitted, rounds))
   return (float(np.median(speed)), float(speed.min()), float(speed.max()),
           float(np.median(compiling)))
 
 
-def _in_turn(
-    timed: Callable[[Callable], float], calls: Mapping[str, Callable],
-    rounds: int
+def seconds(call: Callable[[], Any]) -> float:
+  """That a call takes, on the wall."""
+  start = time.perf_counter()
+  call()
+  return time.perf_counter() - start
+
+
+def in_turn(
+    timed: Callable[[Any], float], calls: Mapping[str, Any], rounds: int
 ) -> dict[str, list[float]]:
   """Seconds of every call in every round, each other round in reverse."""
   times: dict[str, list[float]] = {name: [] for name in calls}
@@ -237,17 +236,16 @@ def _ratios(times: Mapping[str, Sequence[float]]) -> np.ndarray:
   return np.asarray(fastest) / np.asarray(times[_OURS])
 
 
-def report(
-    settings: Settings, suite: str, cases: Mapping[str, Case], workdir: str,
+def cases_table(
+    cases: Mapping[str, Case], settings: Settings, compilations: int,
     say: Callable[[str], Any]
 ) -> tables.Table:
-  """Writes report.json; a row a case.
+  """A row a case.
 
   Args:
-    settings: of the benchmark.
-    suite: a name in SUITES.
     cases: what is timed.
-    workdir: the folder.
+    settings: of the benchmark.
+    compilations: first calls that are timed.
     say: is told in a line what is being timed.
 
   Raises:
@@ -258,13 +256,8 @@ def report(
     say(f'timing {name}')
     check_agreement(name, case)
     rows.append((name, *measure(case, settings.rounds,
-                                compilations=SUITES[suite].compilations)))
-  table = tables.make_table(
+                                compilations=compilations)))
+  return tables.make_table(
       ['case', *(tables.Column(name, title, '.2f') for name, title in (
           ('speed', 'median'), ('low', 'least'), ('high', 'most'),
           ('compile', 'compile')))], rows)
-  write_json(os.path.join(workdir, 'report.json'), {
-      'suite': suite, 'device': jax.devices()[0].device_kind,
-      'machine': platform.machine(), 'jax': jax.__version__,
-      'cases': tables.records(table)})
-  return table

@@ -171,10 +171,10 @@ def least_memory(
 ) -> int:
   """Bytes that a step surely needs beside the state; nothing is compiled.
 
-  Of each device, those of its batch, and half of what convolutions and matrix products give
-  out on the way to the loss: the way back wants that, or as much that follows
-  from it, but where two are added. A batch of less than 2^-16 of a device's
-  memory is taken for nothing.
+  Of each device, those of its batch, and half of what convolutions and matrix
+  products give out on the way to the loss: the way back wants that, or as much
+  that follows from it, but where two are added. A batch of less than 2^-16 of a
+  device's memory is taken for nothing.
   """
   devices = mesh_of(settings, objective).shape['data']
   example = pipeline.batch_at(source, 1, 0, seed=settings.seed,

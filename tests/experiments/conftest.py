@@ -128,7 +128,7 @@ def run_script(cache, module: types.ModuleType, *args: Any) -> Result:
       own = set(flags.FLAGS) - before
       app.run(module.main, [f'{module.__name__.split(".")[-1]}.py',
                                *map(str, args)],
-                 words=tuple(getattr(module, 'SUITES', ())))
+                 words=tuple(getattr(module, 'WORDS', ())))
   except SystemExit as error:
     code = error.code
   finally:

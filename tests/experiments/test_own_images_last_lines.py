@@ -13,6 +13,7 @@ import pytest
 
 from experiments import benchmark
 from genjax.reports import benchmark as report
+from genjax.reports.benchmark_suites import SUITES
 from tests.experiments import last_lines
 
 HERE = pathlib.Path(__file__).parent
@@ -68,8 +69,9 @@ def test_a_benchmark_is_written(run, tmp_path, monkeypatch):
   """Of one sum, by two libraries that are one."""
   case = report.Case(dict.fromkeys(('genjax', 'other'), jnp.sum), [
       jnp.ones(8)], rtol=1e-6)
-  monkeypatch.setitem(report.SUITES, 'cdf', report.SUITES['cdf']._replace(
-      cases=lambda num, seed: {'sum': case}, compilations=1))
+  monkeypatch.setitem(SUITES, 'cdf', SUITES['cdf']._replace(
+      prepare=lambda settings: lambda say: report.cases_table(
+          {'sum': case}, settings, 1, say)))
   try:
     result = run(benchmark, 'cdf', f'--workdir={tmp_path}/run', '--rounds=3')
   finally:

@@ -18,6 +18,7 @@ from tests.faults import processes
 from tests.faults import runs
 from tests.faults import scoring
 from tests.faults import special
+from tests.faults import speed
 from tests.faults import training
 from tests.faults import vae
 from tests.faults import wiring
@@ -28,5 +29,5 @@ FAULTS: tuple[Fault, ...] = (
     *discriminative.FAULTS, *experiments.FAULTS, *families.FAULTS,
     *fits.FAULTS, *interpolation.FAULTS, *loop.FAULTS, *metrics.FAULTS,
     *models.FAULTS, *networks.FAULTS, *own_images.FAULTS, *processes.FAULTS,
-    *runs.FAULTS, *scoring.FAULTS, *special.FAULTS, *training.FAULTS,
-    *vae.FAULTS, *wiring.FAULTS)
+    *runs.FAULTS, *scoring.FAULTS, *special.FAULTS, *speed.FAULTS,
+    *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)

@@ -77,8 +77,7 @@ FAULTS = (
           'genjax/networks/mp_unet.py', 'self.remat) else mp.Block',
           'False) else mp.Block', room('networks/remat')),
     Fault('remat: blocks of a DiT are kept', 'genjax/networks/transformer.py',
-          'if self.remat else _Block', 'if False else _Block',
-          room('networks/remat')),
+          'remat=self.remat)', 'remat=False)', room('networks/remat')),
     Fault('remat: a setting that is not heard', 'genjax/diffusion/named.py',
           'remat=parts.remat,', 'remat=False,', room('runs/fingerprint')),
     Fault('preset: as many blocks in DiT-XL as in DiT-L', 'genjax/runs/'
