@@ -16,17 +16,20 @@ class Ahead:
 
   Args:
     read: gives the next batch, placed.
+    most: how many are asked for; none is read beyond.
   """
 
-  def __init__(self, read: Callable[[], Batch]):
+  def __init__(self, read: Callable[[], Batch], most: int):
     self._read = read
+    self._left = most
     # (batch or what it raised), at most two.
     self._held: collections.deque[Batch | Exception] = collections.deque()
 
   def next(self) -> Batch:
     """The next batch."""
-    while len(self._held) < 2 and not (
+    while self._left and len(self._held) < 2 and not (
         self._held and isinstance(self._held[-1], Exception)):
+      self._left -= 1
       try:
         self._held.append(self._read())
       except Exception as error:  # of a file, say, that broke in the meantime

@@ -142,7 +142,8 @@ def fit(
     same_batch.check(batch)
     return compiled.place(batch)
 
-  ahead, same_batch = Ahead(read), leaves.Steady('a batch')
+  ahead = Ahead(read, (num_steps - start) // steps_per_call)
+  same_batch = leaves.Steady('a batch')
   same_state = leaves.Steady('the state')
   clock = Clock(start, num_steps, {'save': save_every, **{
       f'hook {i}': hook.every for i, hook in enumerate(hooks)}})

@@ -224,7 +224,8 @@ def stop_at(monkeypatch):
     def interrupted(*args, start_step, **kwargs):
       inner = batches(*args, start_step=start_step, **kwargs)
       for number, batch in enumerate(inner, start_step + 1):
-        if number == step:  # the step is finished and saved all the same
+        # Read ahead of the step, which is finished and saved all the same.
+        if number == step + 1:
           signal.raise_signal(signal.SIGTERM)
         yield batch
 

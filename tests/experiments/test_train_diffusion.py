@@ -42,7 +42,8 @@ def losses_of(workdir):
 
 
 def without_clock(workdir):
-  clock = ('steps_per_second', 'data_share')
+  clock = ('steps_per_second', 'examples_per_second', 'flop_per_second',
+           'data_share')
   return [{k: v for k, v in record.items() if k not in clock}
           for record in read_metrics(workdir / 'metrics.jsonl')]
 

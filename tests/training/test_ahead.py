@@ -28,7 +28,7 @@ def broken(number, error):
 @pytest.mark.parametrize('error', [OSError('broken'), ValueError('broken')])
 def test_what_is_read_ahead_comes_in_order_and_errors_in_their_place(
     number, error):
-  ahead = Ahead(broken(number, error).__next__)
+  ahead = Ahead(broken(number, error).__next__, number)
   assert [ahead.next() for _ in range(number - 1)] == list(range(1, number))
   with pytest.raises(type(error), match='^broken$'):
     ahead.next()
@@ -41,9 +41,9 @@ def test_one_is_read_ahead_and_no_more():
     read.append(len(read))
     return read[-1]
 
-  ahead = Ahead(append)
-  for i in range(4):
-    assert ahead.next() == i and len(read) == i + 2
+  ahead = Ahead(append, 5)
+  for i in range(5):
+    assert ahead.next() == i and len(read) == min(i + 2, 5)
 
 
 @pytest.mark.parametrize('num_devices', [1, 8])
@@ -70,7 +70,7 @@ def test_a_batch_is_placed_before_the_step_before_it_begins(
                problem.key, problem.batches_from, num_steps=NUM_STEPS).state
 
   placed = train(compiled._replace(place=place, step=step))
-  assert events == ['place', *['place', 'step'] * NUM_STEPS]
+  assert events == ['place', *['place', 'step'] * (NUM_STEPS - 1), 'step']
   chex.assert_trees_all_equal(placed, train(compiled))
 
 
