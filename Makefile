@@ -19,7 +19,7 @@ PYTEST := $(TESTS) -m pytest -n $(WORKERS) --dist loadfile \
 SOURCES := genjax experiments tests
 
 .PHONY: help venv demo test test-all lint mutants quality certificate \
-  benchmarks clean
+  benchmarks gpu-check clean
 
 help:
 	@echo 'make venv      install everything into $(VENV)'
@@ -31,6 +31,7 @@ help:
 	@echo 'make quality   the demo over three seeds, judged'
 	@echo 'make certificate  measure every sampler against the exact answer'
 	@echo 'make benchmarks   time all beside PyTorch and diffusers, for docs/'
+	@echo 'make gpu-check    promises of a run, and speed, on the GPUs at hand'
 	@echo 'make clean     remove what was built; keeps $(VENV) and runs/'
 
 venv: $(STAMP)
@@ -68,6 +69,14 @@ benchmarks: $(STAMP)
 	  $(BIN) -m experiments.benchmark $$suite --rounds=$(ROUNDS) \
 	    --workdir=runs/benchmarks/$$suite || exit 1; done
 	@$(BIN) -m experiments.benchmark page --workdir=runs/benchmarks
+
+# XLA's sums on a GPU come in any order unless it is told otherwise.
+gpu-check: $(STAMP)
+	@XLA_FLAGS=--xla_gpu_deterministic_ops=true \
+	  $(BIN) -m experiments.check_devices --workdir=runs/gpu/devices
+	@for suite in training sampling; do \
+	  $(BIN) -m experiments.benchmark $$suite --torch_compile \
+	    --rounds=$(ROUNDS) --workdir=runs/gpu/$$suite || exit 1; done
 
 test: $(STAMP)
 	@$(PYTEST)

@@ -277,7 +277,8 @@ def test_in_blocks_is_the_function_of_all():
     return 2 * block
 
   np.testing.assert_array_equal(discriminative.in_blocks(twice, x), 2 * x)
-  assert sizes == [500, 500, 203]
+  # Filled up to what the eight devices divide.
+  assert sizes == [504, 504, 208]
   assert discriminative.in_blocks(twice, x[:0]).shape == (0, 1)
 
 

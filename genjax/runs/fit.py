@@ -103,7 +103,8 @@ def fit_run(
                             data.train) if unfinished else (0, None))
     run = _create(workdir, task.kind, settings, identity)
     # A device has no room for it beside that of training.
-    state = jax.tree.map(np.asarray, state)
+    state = jax.tree.map(
+        lambda x: np.asarray(x) if isinstance(x, jax.Array) else x, state)
     # Closed whatever happens: TensorBoard's events wait in a buffer.
     with (contextlib.closing(MetricsWriter(workdir)) as writer,
           contextlib.closing(_checkpointer(
