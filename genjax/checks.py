@@ -55,13 +55,16 @@ def check_order(where: str, name: str, x: Array, *, falling: bool) -> Array:
   Raises:
     ValueError: it is known, and does not strictly fall, or else rise.
   """
-  fine = jnp.diff(x) < 0 if falling else jnp.diff(x) > 0
-  if (values := known(fine)) is not None and not np.all(values):
-    at = np.argmin(values)
+  sign = -1 if falling else 1
+  if (values := known(x)) is None:
+    return jnp.where(jnp.all(sign * jnp.diff(x) > 0), x, jnp.nan)
+  fine = sign * np.diff(values) > 0
+  if not np.all(fine):
+    at = np.argmin(fine)
     check(False, where, f'{name} must strictly '
           f'{"decrease" if falling else "increase"}',
-          f'{x[at]:g}, then {x[at + 1]:g}')
-  return jnp.where(jnp.all(fine), x, jnp.nan)
+          f'{values[at]:g}, then {values[at + 1]:g}')
+  return x
 
 
 def check_betas(where: str, betas: Array) -> Array:

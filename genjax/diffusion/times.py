@@ -253,13 +253,15 @@ def check_grid(process: Process, times: Array) -> Array:
   sigma = _known(process.sigma, 0.0)
   noiseless = (process.sigma(jnp.zeros(())) if sigma is None else sigma) == 0
   low, high = (times.dtype.type(end) for end in (process.t_min, process.t_max))
-  inside = (times <= high) & ((times >= low) | (
-      (times == 0) & (noiseless & (jnp.arange(len(times)) == len(times) - 1))))
-  if (values := known(inside)) is not None:
-    check(bool(np.all(values)), where,
-          f'times must be within [{process.t_min:g}, {process.t_max:g}]'
-          + ' or end at 0' * bool(noiseless), f'{times[np.argmin(values)]:g}')
-  return jnp.where(jnp.all(inside), times, jnp.nan)
+  numbers = times if (values := known(times)) is None else values
+  inside = (numbers <= high) & ((numbers >= low) | (
+      (numbers == 0) & (noiseless & (np.arange(len(times)) == len(times) - 1))))
+  if (fine := known(inside)) is None:
+    return jnp.where(jnp.all(inside), times, jnp.nan)
+  check(bool(np.all(fine)), where,
+        f'times must be within [{process.t_min:g}, {process.t_max:g}]'
+        + ' or end at 0' * bool(noiseless), f'{numbers[np.argmin(fine)]:g}')
+  return times
 
 
 def _known(f: Callable[[Array], Array], x: Any) -> np.ndarray | None:

@@ -7,7 +7,6 @@ held-out part is the sample: no threshold is chosen by hand.
 import math
 
 import numpy as np
-import scipy.stats
 
 from genjax.checks import check
 from genjax.checks import check_positive
@@ -51,6 +50,7 @@ def data_copying(
     ValueError: rows of unequal size, a set without a row, or no cell.
   """
   # Slow to import.
+  from scipy import stats
   from sklearn.cluster import KMeans
 
   samples, train, test = map(as_rows, (samples, train, test))
@@ -70,7 +70,7 @@ def data_copying(
     ours, theirs = near[near_cell == cell], fresh[fresh_cell == cell]
     n, m = len(ours), len(theirs)
     if min(n, m) >= LEAST:
-      pairs = scipy.stats.mannwhitneyu(ours, theirs).statistic
+      pairs = stats.mannwhitneyu(ours, theirs).statistic
       scores.append((pairs - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12))
       weights.append(m)
   if not weights:

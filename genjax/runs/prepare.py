@@ -3,6 +3,7 @@
 from typing import Any, Iterator
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import Mesh
 import numpy as np
 
@@ -107,12 +108,14 @@ def first_state(
   """The state before the first step; `seed` is of the order of the data."""
   # A network runs for the first time here, on little: compiling it well would
   # take longer than that.
-  init = jax.jit(model.init, compiler_options={
-      'xla_backend_optimization_level': 0}
-      if jax.default_backend() == 'cpu' else None)
+  @jax.jit(compiler_options={'xla_backend_optimization_level': 0}
+           if jax.default_backend() == 'cpu' else None)
+  def init(key: Key, batch: Batch) -> State:
+    return init_state(model.init(key, batch), objective.tx, model.averages)
+
   batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
-  return init_state(init(key, batch), objective.tx, model.averages,
-                    objective.frozen)
+  return init(key, batch)._replace(
+      frozen=jax.tree.map(jnp.array, objective.frozen))
 
 
 def batches_from(
