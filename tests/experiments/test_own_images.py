@@ -61,6 +61,8 @@ SHAPES = {
                          (16, 8, 4), 'RGBA'),
 }
 
+FAST = ('not square', 'transparent')
+
 
 def _write(folder, modes, num=6, side=16):
   """Pictures that vary, in each of the modes in turn."""
@@ -73,7 +75,9 @@ def _write(folder, modes, num=6, side=16):
   return folder
 
 
-@pytest.mark.parametrize('name', SHAPES)
+@pytest.mark.parametrize('name', [
+    pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
+    for name in SHAPES])
 def test_images_of_any_shape_are_trained_on_drawn_and_read_back(
     name, run, tmp_path, caplog, digits_run):
   row = SHAPES[name]

@@ -87,6 +87,7 @@ def test_photographs_are_sampled_in_colour(trained, draw):
   assert labels is None
 
 
+@pytest.mark.slow
 def test_photographs_resume_bitwise(
     run, flags, trained, state_of, stop_at, tmp_path):
   workdir = tmp_path / 'run'

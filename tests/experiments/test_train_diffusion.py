@@ -268,6 +268,7 @@ def alone(cache, *, hastily=True):
           'JAX_DISABLE_MOST_OPTIMIZATIONS': str(int(hastily))}
 
 
+@pytest.mark.slow
 def test_what_users_compile_gives_the_same_losses(rings, cache, tmp_path):
   """On one device, where the tests have eight and compile in haste."""
   result = subprocess.run(
