@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from genjax import checks
+from genjax import machine
 from genjax.networks.init import fan_avg_uniform
 from genjax.types import Array
 
@@ -42,7 +43,7 @@ def is_fused(dtype: Any, head_dim: int) -> bool:
   from compute capability 9 (Hopper) on. What is asked is the default device
   when a program is traced.
   """
-  device = jax.local_devices()[0]
+  device = machine.devices()[0]
   if 'cuda' not in device.client.platform_version:
     return False
   capability = float(device.compute_capability)

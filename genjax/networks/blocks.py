@@ -3,7 +3,8 @@
 from typing import Any
 
 import flax.linen as nn
-import jax
+
+from genjax import machine
 
 
 def stack(block: Any, depth: int, *, remat: bool = False) -> Any:
@@ -37,4 +38,4 @@ def stack(block: Any, depth: int, *, remat: bool = False) -> Any:
 
 def is_unrolled() -> bool:
   """Whether blocks stand in the program one by one: on a CPU."""
-  return jax.default_backend() == 'cpu'
+  return machine.platform() == 'cpu'

@@ -47,6 +47,9 @@ class Settings:
       'is told.')
   only: str = setting('', help='Part of the names of the networks that are '
                       'timed; empty, all of them are.')
+  topology: str = setting('', help='TPU slice for which sizes are computed, '
+                          'such as v5e:4x4, which need not be there but needs '
+                          'the package libtpu; empty, the devices at hand.')
 
 
 class Case(NamedTuple):

@@ -5,6 +5,7 @@ from typing import Any, Callable, Mapping, NamedTuple
 from genjax.reports import benchmark
 from genjax.reports import benchmark_pairs
 from genjax.reports import benchmark_processes
+from genjax.reports import benchmark_sizes
 from genjax.reports.table import Table
 
 Say = Callable[[str], Any]
@@ -57,4 +58,8 @@ SUITES: Mapping[str, Suite] = {
     'memory': Suite(
         _beside(benchmark_processes.memory),
         'most memory of a process that trains, beside PyTorch'),
+    'sizes': Suite(
+        lambda settings: lambda say: benchmark_sizes.sizes(settings, say),
+        'computed, not measured: what a training step of each preset takes, '
+        f'of a batch of {benchmark_sizes.EACH} on each device'),
 }

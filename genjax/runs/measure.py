@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from genjax import machine
 from genjax.checks import check
 from genjax.data import pipeline
 from genjax.runs import keys
@@ -159,7 +160,7 @@ def state_memory(
   shapes = weight_shapes(settings, model)
   state = [shapes['params'], shapes['averages'], jax.eval_shape(
       objective.tx.init, shapes['params'])]
-  kept = [*state * (1 + (jax.default_backend() == 'cpu')), shapes['params']]
+  kept = [*state * (1 + (machine.platform() == 'cpu')), shapes['params']]
   split = settings.parallel == 'fsdp' or settings.tensor_parallel > 1
   return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(kept)) // (
       mesh_of(settings, objective).size if split else 1)
@@ -261,4 +262,4 @@ def _parts_save() -> bool:
   There they are no loop, see `training.step`, and the compiler lets go of none
   before the others are done: of a U-Net 1.78 GiB in four parts, 1.81 in one.
   """
-  return jax.default_backend() != 'cpu'
+  return machine.platform() != 'cpu'

@@ -21,6 +21,7 @@ from jax.sharding import PartitionSpec
 import numpy as np
 import optax
 
+from genjax import machine
 from genjax.checks import check
 from genjax.checks import check_positive
 from genjax.training.averages import Decay
@@ -73,7 +74,7 @@ def make_mesh(num_devices: int | None = None, model: int = 1) -> Mesh:
   Raises:
     ValueError: if there are not that many devices, or they cannot be split so.
   """
-  devices = jax.devices()
+  devices = machine.devices()
   if num_devices is None:
     num_devices = len(devices)
   check(1 <= num_devices <= len(devices), 'make_mesh',
@@ -136,8 +137,7 @@ def compile_step(
 
   def program(state, key, batch):
     state = jax.tree.map(lambda x, sharding: jax.ShapeDtypeStruct(
-        np.shape(x), np.asarray(x).dtype, sharding=sharding),
-                         state, shardings(state))
+        np.shape(x), x.dtype, sharding=sharding), state, shardings(state))
     traced = run.trace(state, key, place(batch))
     return Program(traced.lower().compile(), traced.jaxpr.jaxpr)
 
@@ -208,7 +208,8 @@ def pmap_step(
     state = jax.tree.map(np.asarray, state)
     traced = jax.make_jaxpr(step, axis_env=[(_DATA, mesh.size)])(
         state, key, one)
-    return Program(run.lower(state, key, shards).compile(), traced.jaxpr)
+    return Program(run.lower(state, key, shards).compile(), traced.jaxpr,
+                   mesh.size)
 
   return Compiled(
       put=lambda state: jax.tree.map(
@@ -326,6 +327,8 @@ def _place(x: Any, mesh: Mesh) -> Any:
   if isinstance(x, jax.Array):
     return x
   x, sharding = np.asarray(x), NamedSharding(mesh, PartitionSpec(_DATA))
+  if not machine.is_at_hand():
+    return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
   if jax.process_count() == 1:
     # On a CPU jit itself places it, four times faster.
     return x if mesh.devices.flat[0].platform == 'cpu' else jax.device_put(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from genjax import machine
 from genjax.checks import check
 from genjax.checks import check_positive
 from genjax.numerics import scaled
@@ -144,7 +145,7 @@ def several(step: Step, count: int) -> Step:
 
   def call(state, key, batch):
     batches = _rows_in_turn(batch, count)
-    if jax.default_backend() == 'cpu':  # not a scan, as of micro-batches
+    if machine.platform() == 'cpu':  # not a scan, as of micro-batches
       metrics = []
       for j in range(count):
         state, found = step(state, key, jax.tree.map(
@@ -230,7 +231,7 @@ def _sum_of_parts(part_of: Any, batch: Batch, count: int) -> _Part:
   def add(a: PyTree, b: PyTree) -> PyTree:
     return jax.tree.map(jnp.add, a, b)
 
-  if count == 1 or jax.default_backend() == 'cpu':
+  if count == 1 or machine.platform() == 'cpu':
     # Not a scan: a CPU takes 33 times as long for convolutions in one.
     total = one(jax.tree.map(lambda x: x[:, 0], parts))
     for j in range(1, count):

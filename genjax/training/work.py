@@ -6,6 +6,8 @@ from typing import Any, Collection, Iterator, Mapping, NamedTuple
 import jax
 from jax.extend.core import jaxprs_in_params
 
+from genjax import machine
+
 # Published peaks of one device in FLOP/s, of dense matrices: in bfloat16, and
 # in float32 as XLA multiplies it unless it is told otherwise, which is TF32 on
 # NVIDIA since the A100 and one pass of bfloat16 on a TPU. Data sheets that
@@ -52,7 +54,8 @@ class Program(NamedTuple):
   """A step, compiled but not run."""
 
   executable: jax.stages.Compiled
-  jaxpr: Any  # of the step, on one device under pmap
+  jaxpr: Any  # of the step
+  copies: int = 1  # of it that run at once: the devices under pmap
 
 
 class Work(NamedTuple):
@@ -70,7 +73,9 @@ def work_of(
   XLA counts the program of one device, and the body of a loop once. Its count
   is multiplied by the ratio of the matrix products and convolutions with those
   in a `lax.scan` as often as they run to the same with each once; a
-  `lax.while_loop`, whose length is not known, counts once.
+  `lax.while_loop`, whose length is not known, counts once. It is never less
+  than these products: where devices exchange what they multiply, TPU's compiler
+  makes loops of its own.
 
   Args:
     program: of the step.
@@ -84,10 +89,11 @@ def work_of(
     return None
   counted = [(_flop(equation), times)
              for equation, times in products(program.jaxpr)]
-  once = sum(flop for flop, _ in counted)
-  repeated = sum(flop * times for flop, times in counted)
-  peak = PEAKS.get(jax.local_devices()[0].device_kind, {}).get(dtype)
-  return Work(flop * num_devices / steps * (repeated / once if once else 1.0),
+  once = program.copies * sum(flop for flop, _ in counted)
+  repeated = program.copies * sum(flop * times for flop, times in counted)
+  peak = PEAKS.get(machine.devices()[0].device_kind, {}).get(dtype)
+  flop = max(flop * num_devices * (repeated / once if once else 1.0), repeated)
+  return Work(flop / steps,
               None if peak is None else peak * num_devices)
 
 

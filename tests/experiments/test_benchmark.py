@@ -11,8 +11,8 @@ from genjax.reports.table import make_table
 
 @pytest.mark.parametrize('words, said', [
     ([], 'must be told one of distributions, cdf, training, sampling, startup, '
-         'memory, page, got nothing'),
-    (['diffusion'], 'memory, page, got diffusion'),
+         'memory, sizes, page, got nothing'),
+    (['diffusion'], 'memory, sizes, page, got diffusion'),
     (['distributions', 'fast'], 'got distributions fast'),
 ])
 def test_benchmark_wants_the_name_of_a_suite(run, tmp_path, words, said):

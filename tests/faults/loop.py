@@ -12,7 +12,7 @@ FAULTS = (
           'yield found, times * length', 'yield found, times',
           room('training/work')),
     Fault('work: of one device', WORK,
-          'Work(flop * num_devices', 'Work(flop', room('training/work')),
+          'max(flop * num_devices', 'max(flop', room('training/work')),
     Fault('compiled again: a batch unlike the first', LOOP,
           'same_batch.check(batch)', 'pass',
           room('training/layout')),
@@ -41,7 +41,12 @@ FAULTS = (
     Fault('several steps: across a checkpoint', LOOP,
           'value % steps_per_call == 0', 'True', room('training/several')),
     Fault('several steps: the work of all', 'genjax/training/work.py',
-          'num_devices / steps *', 'num_devices *', room('training/work')),
+          'Work(flop / steps,', 'Work(flop,', room('training/work')),
+    Fault('work: what the compiler leaves out', WORK,
+          'flop = max(flop * num_devices * (repeated / once if once else 1.0), '
+          'repeated)',
+          'flop = flop * num_devices * (repeated / once if once else 1.0)',
+          room('training/work')),
     Fault('profile: lost with a signal', LOOP,
           'stack.callback(profile.close)', 'pass', room('training/profile')),
 )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from genjax import machine
 from genjax.networks import attention
 from genjax.networks.attention import SelfAttention
 from genjax.networks.transformer import DiT
@@ -64,7 +65,7 @@ def _device(monkeypatch):
     found = types.SimpleNamespace(
         client=types.SimpleNamespace(platform_version=version),
         compute_capability=capability)
-    monkeypatch.setattr(jax, 'local_devices', lambda: [found])
+    monkeypatch.setattr(machine, 'devices', lambda: [found])
     # As jax's own checks ask for it.
     monkeypatch.setattr(cudnn, 'check_compute_capability', lambda least:
                         float(capability) >= float(least))

@@ -100,6 +100,20 @@ def test_a_compiler_that_tells_nothing_is_believed():
   assert work.work_of(work.Program(Silent(), None), 1, 'float32') is None
 
 
+@pytest.mark.parametrize('f, copies, flop', [
+    (lambda x: x @ x, 1, 2 * D**3), (lambda x: x @ x, 8, 16 * D**3),
+    (lambda x: x + x, 1, 8.0)])
+def test_products_that_a_compiler_leaves_out_are_counted(f, copies, flop):
+  class Sparing:
+
+    def cost_analysis(self):
+      return {'flops': 1.0}
+
+  jaxpr = jax.make_jaxpr(f)(np.ones((D, D))).jaxpr
+  found = work.work_of(work.Program(Sparing(), jaxpr, copies), 8, 'float32')
+  assert found.flop == flop
+
+
 @pytest.mark.parametrize('kind', work.PEAKS)
 def test_peaks_are_of_dense_products(kind):
   """A narrower type is up to twice as fast, but for their rounding."""
