@@ -70,11 +70,11 @@ def _table(settings: benchmark.Settings, say: Callable[[str], Any]
   names = [name for name in _SIZES if settings.only in name]
   check(bool(names), 'only', f'must be a part of one of {", ".join(_SIZES)}',
         repr(settings.only))
-  rows = []
+  rows, where = [], f', {settings.topology}' if settings.topology else ''
   for name in names:
     for layout in _SIZES[name][2][:len(machine.devices())]:
       say(f'compiling {name}, {layout}')
-      rows.append((f'{name}, {layout}', *_row(name, layout)))
+      rows.append((f'{name}, {layout}{where}', *_row(name, layout)))
   return tables.make_table(COLUMNS, rows)
 
 
