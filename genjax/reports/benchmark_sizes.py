@@ -21,10 +21,8 @@ from genjax.reports import table as tables
 from genjax.runs import keys
 from genjax.runs.diffusion import TASK
 from genjax.runs.diffusion_settings import choose
-from genjax.runs.diffusion_settings import Settings
-from genjax.runs.open import weight_shapes
 from genjax.runs.prepare import prepare
-from genjax.training.state import init_state
+from genjax.runs.prepare import state_shapes
 from genjax.training.work import work_of
 
 SHARE = 0.4  # of the peak, at which times are told
@@ -98,12 +96,10 @@ def _row(name: str, layout: str) -> tuple[float | None, ...]:
           None if work is None else work.flop / settings.batch_size / 1e9, rate)
 
 
-def _compiled(settings: Settings) -> tuple[Any, Any]:
+def _compiled(settings: Any) -> tuple[Any, Any]:
   """(shapes of the state, the program); None of what does not fit."""
   model, objective, compiled = prepare(TASK, settings)
-  state = jax.eval_shape(lambda params: init_state(
-      params, objective.tx, model.averages),
-                         weight_shapes(settings, model)['params'])
+  state = state_shapes(settings, model, objective)
   key = jax.eval_shape(lambda: keys.key(0, 'training'))
   size = settings.batch_size
   batch = pipeline.batch_at(ArraySource({

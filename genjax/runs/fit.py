@@ -1,5 +1,6 @@
 """The loop of every script: a kind, its settings and data to a trained run."""
 
+from concurrent import futures
 import contextlib
 import os
 from typing import Any, Callable
@@ -22,12 +23,15 @@ from genjax.runs.prepare import batches_from
 from genjax.runs.prepare import check_calls
 from genjax.runs.prepare import first_state
 from genjax.runs.prepare import prepare
+from genjax.runs.prepare import state_shapes
 from genjax.runs.snapshots import make_snapshots
 from genjax.runs.start import begin
 from genjax.runs.start import saved_steps
+from genjax.runs.start import Start
 from genjax.runs.start import started
 from genjax.runs.task import Data
 from genjax.runs.task import MakeHooks
+from genjax.runs.task import Model
 from genjax.runs.task import no_hooks
 from genjax.runs.task import Objective
 from genjax.runs.task import Session
@@ -44,6 +48,7 @@ from genjax.training.profile import Profile
 from genjax.training.profile import profiled_steps
 from genjax.training.state import init_state
 from genjax.training.state import State
+from genjax.training.work import Work
 from genjax.types import Key
 from genjax.types import Params
 from genjax.types import Source
@@ -94,13 +99,8 @@ def fit_run(
     unfinished = max(saved_steps(workdir), default=0) < settings.steps
     if unfinished:
       check_batch(settings, model, objective, data.train)
-    state = first_state(
-        keys.key(settings.seed, 'init', *objective.stream), settings, model,
-        objective, data.train, settings.seed)
-    if start is not None:
-      state = started(state, start, settings.class_names)
-    _, work = (check_memory(compiled, state, key, settings, objective,
-                            data.train) if unfinished else (0, None))
+    state, work = _first(compiled, settings, model, objective, data.train, key,
+                         start, unfinished)
     run = _create(workdir, task.kind, settings, identity)
     # A device has no room for it beside that of training.
     state = jax.tree.map(
@@ -128,6 +128,34 @@ def fit_run(
   parallel.together('fitted')  # what one has written the others may read
   if outcome.stopped is not None:
     raise Stopped(outcome.stopped)
+
+
+def _first(
+    compiled: parallel.Compiled, settings: Any, model: Model,
+    objective: Objective, source: Source, key: Key, start: Start | None,
+    unfinished: bool
+) -> tuple[State, Work | None]:
+  """The first state, and the work of a step, where one is to be taken.
+
+  The step is compiled beside what makes the state: shapes are enough for it,
+  but under pmap.
+
+  Raises:
+    ValueError: see `started` and `check_memory`.
+  """
+  with futures.ThreadPoolExecutor(1) as background:
+    made = background.submit(
+        first_state, keys.key(settings.seed, 'init', *objective.stream),
+        settings, model, objective, source, settings.seed)
+    state = None
+    if start is not None:
+      state = started(made.result(), start, settings.class_names)
+    if not unfinished:
+      return state or made.result(), None
+    shapes = (state or made.result() if settings.parallel == 'pmap' else
+              state_shapes(settings, model, objective))
+    _, work = check_memory(compiled, shapes, key, settings, objective, source)
+    return state or made.result(), work
 
 
 def keep_run(

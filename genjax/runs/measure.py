@@ -18,6 +18,7 @@ from genjax.runs.prepare import first_state
 from genjax.runs.prepare import mesh_of
 from genjax.runs.prepare import prepare
 from genjax.runs.prepare import rows_of
+from genjax.runs.prepare import state_shapes
 from genjax.runs.task import Model
 from genjax.runs.task import Objective
 from genjax.runs.task import Task
@@ -157,10 +158,8 @@ def state_memory(
   Where arrays are split over devices, an even share. On a CPU the state before
   the first step stays in memory beside that of training. Nothing is computed.
   """
-  shapes = weight_shapes(settings, model)
-  state = [shapes['params'], shapes['averages'], jax.eval_shape(
-      objective.tx.init, shapes['params'])]
-  kept = [*state * (1 + (machine.platform() == 'cpu')), shapes['params']]
+  state = state_shapes(settings, model, objective)._replace(frozen={})
+  kept = [*[state] * (1 + (machine.platform() == 'cpu')), state.params]
   split = settings.parallel == 'fsdp' or settings.tensor_parallel > 1
   return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(kept)) // (
       mesh_of(settings, objective).size if split else 1)

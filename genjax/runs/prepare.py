@@ -11,6 +11,7 @@ from genjax.checks import check
 from genjax.data import pipeline
 from genjax.networks.partition import partition
 from genjax.runs import settings as run_settings
+from genjax.runs.open import weight_shapes
 from genjax.runs.task import Model
 from genjax.runs.task import Objective
 from genjax.runs.task import Task
@@ -116,6 +117,16 @@ def first_state(
   batch = pipeline.batch_at(source, settings.batch_size, 0, seed=seed)
   return init(key, batch)._replace(
       frozen=jax.tree.map(jnp.array, objective.frozen))
+
+
+def state_shapes(
+    settings: TrainingSettings, model: Model, objective: Objective
+) -> State:
+  """Shapes and dtypes of the training state; nothing is computed."""
+  return jax.eval_shape(
+      lambda params: init_state(params, objective.tx, model.averages,
+                                objective.frozen),
+      weight_shapes(settings, model)['params'])
 
 
 def batches_from(

@@ -181,6 +181,13 @@ def test_any_process_may_be_killed_at_any_time(cache, tmp_path):
     time.sleep(draw.uniform(0, 1))
     for who in draw.choice([[0], [1], [0, 1]]):
       processes[who].send_signal(signal.SIGKILL)
+    start = time.monotonic()
+    while any(one.poll() is None for one in processes):
+      time.sleep(0.1)
+      if time.monotonic() - start > 60:
+        # It waits five minutes for one that never joined it.
+        for one in processes:
+          one.kill()
     for one in ended(processes):
       assert one.code in (0, 1, -signal.SIGKILL, -signal.SIGABRT), one.err
       if one.code not in (0, -signal.SIGKILL):

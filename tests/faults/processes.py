@@ -29,7 +29,7 @@ FAULTS = (
           "batch['index'] = np.arange(len(rows), dtype=np.int32)",
           room('data/pipeline')),
     Fault('memory: the optimizer keeps nothing', 'genjax/runs/measure.py',
-          'objective.tx.init, shapes[', 'lambda params: (), shapes[',
+          'kept = [*[state]', 'kept = [*[state._replace(opt_state=())]',
           room('runs/measure')),
     Fault('processes: all write', 'genjax/files.py',
           'if jax.process_index() > 0:', 'if jax.process_index() > 1:',

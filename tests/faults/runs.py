@@ -128,7 +128,7 @@ FAULTS = (
           'dropout=parts.dropout,', 'dropout=0.0,',
           room('runs/fingerprint')),
     Fault('weights of another run not taken', 'genjax/runs/fit.py',
-          'state = started(state, start, settings.class_names)', 'pass',
+          'state = started(made.result(), start, settings.class_names)', 'pass',
           room('runs/start')),
     Fault('embedding of other classes taken', 'genjax/runs/start.py',
           'same = start.class_names == class_names', 'same = True',
