@@ -32,6 +32,8 @@ from genjax.reports import table as tables
 from genjax.runs import keys
 from genjax.training.averages import ema
 from genjax.training.optimizers import make_optimizer
+from genjax.training.parallel import compiler_options
+from genjax.training.parallel import make_mesh
 from genjax.training.state import init_state
 from genjax.training.step import make_step
 from genjax.types import Process
@@ -120,7 +122,8 @@ def make_training(net: Net, params: Any, x: np.ndarray) -> Any:
       averages={'ema': ema(0.999)})
   batch = {'x': x, 'index': np.arange(len(x), dtype=np.int32), 'cond': {}}
   state, key = init_state(init_model(params), tx, ['ema']), jax.random.key(0)
-  program = jax.jit(step, donate_argnums=0).lower(state, key, batch).compile()
+  program = jax.jit(step, donate_argnums=0).lower(state, key, batch).compile(
+      compiler_options=compiler_options(make_mesh(1)))
   held = [state]
 
   def call() -> None:

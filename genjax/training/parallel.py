@@ -119,7 +119,7 @@ def compile_step(
   batch_sharding = NamedSharding(mesh, PartitionSpec(_DATA))
 
   @jax.jit(donate_argnums=0, in_shardings=(None, None, batch_sharding),
-           compiler_options=_options(mesh))
+           compiler_options=compiler_options(mesh))
   def run(state, key, batch):
     state, metrics = step(state, key, batch)
     # Left to itself the compiler may return the state in another layout,
@@ -219,6 +219,18 @@ def pmap_step(
       place=lambda batch: batch,
       program=program,
   )
+
+
+def compiler_options(mesh: Mesh) -> dict[str, Any] | None:
+  """How a step is compiled for these devices, in words of XLA.
+
+  On a CPU the first of LLVM's levels makes as fast a program as the highest, in
+  four fifths of the time. Who wants no optimisation has none.
+  """
+  if (mesh.devices.flat[0].platform != 'cpu'
+      or jax.config.read('jax_disable_most_optimizations')):
+    return None
+  return {'xla_backend_optimization_level': 1}
 
 
 def local_rows(mesh: Mesh, size: int) -> np.ndarray:
@@ -350,18 +362,6 @@ def _check_divides(where: str, batch: Batch, mesh: Mesh) -> None:
   devices = len(local_rows(mesh, mesh.shape[_DATA]))
   check(size > 0 and size % devices == 0, where,
         f'batch size must be a multiple of the {devices} devices', size)
-
-
-def _options(mesh: Mesh) -> dict[str, Any] | None:
-  """How well a step is compiled.
-
-  On a CPU the first of LLVM's levels makes as fast a program as the highest, in
-  four fifths of the time. Who wants no optimisation has none.
-  """
-  if (mesh.devices.flat[0].platform != 'cpu'
-      or jax.config.read('jax_disable_most_optimizations')):
-    return None
-  return {'xla_backend_optimization_level': 1}
 
 
 def _paced(step: Step, mesh: Mesh) -> Step:
