@@ -14,7 +14,7 @@ from genjax.reports import table as tables
 from genjax.runs.workdir import write_json
 
 _LIBRARIES = ('jax', 'jaxlib', 'flax', 'optax', 'torch', 'diffusers')
-# A machine is quiet if fewer programs than this wanted to run, beside this one.
+# A machine was quiet before if fewer programs than this wanted to run.
 _QUIET = 1.3
 
 _INTRODUCTION = """# How fast it is
@@ -87,8 +87,8 @@ def _section(report: Mapping[str, Any]) -> str:
       f'{name} {version}' for name, version in report['versions'].items())
   load = report['load']
   others = ('The machine was quiet.' if load < _QUIET else
-            f'Other programs ran at the time (load {load:.1f}): the times are '
-            'longer than on a quiet machine, and the ratios less sure.')
+            f'Load of the minute before: {load:.1f}, that of a table measured '
+            'just before among it.')
   caption = report['caption']
   return (f'## {report["suite"].capitalize()}\n\n'
           f'{caption[0].upper()}{caption[1:]}.\n\n'

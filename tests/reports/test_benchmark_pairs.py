@@ -87,7 +87,7 @@ def test_a_page_says_when_and_on_what_and_leaves_out_empty_columns(tmp_path):
                        where)
   text = benchmark_page.page(str(tmp_path))
   assert '## Training' in text and 'net' in text and '2' in text
-  assert 'compiled' not in text and 'Other programs ran' in text
+  assert 'compiled' not in text and 'Load of the minute before' in text
   assert jax.__version__ in text and where['date'] in text
   path = tmp_path / 'training' / 'report.json'
   kept = json.loads(path.read_text())
