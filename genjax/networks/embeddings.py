@@ -102,6 +102,20 @@ def position_features(height: int, width: int, dim: int) -> np.ndarray:
   return np.concatenate(features, axis=1).astype(np.float32)
 
 
+def check_images(network: Any, x: Array, noise: Array, cond: Cond | None
+                 ) -> None:
+  """Raises ValueError unless a U-Net takes these inputs, and has its levels."""
+  where, last = type(network).__name__, len(network.channels) - 1
+  checks.check_rank(where, 'x', x, 4)
+  checks.check(not any(size % network.factor for size in x.shape[1:3]), where,
+               f'image height and width must be multiples of {network.factor}',
+               f'{x.shape[1]} x {x.shape[2]}')
+  check_inputs(network, x, noise, cond)
+  checks.check(set(network.attention_levels) <= set(range(last + 1)), where,
+               f'attention_levels must be within 0..{last}',
+               tuple(network.attention_levels))
+
+
 def check_inputs(network: Any, x: Array, noise: Array, cond: Cond | None
                  ) -> None:
   """Raises ValueError unless the inputs are what `network` says it takes."""

@@ -5,7 +5,6 @@ from typing import Any, Sequence
 import flax.linen as nn
 import jax.numpy as jnp
 
-from genjax import checks
 from genjax.networks import embeddings
 from genjax.networks.attention import SelfAttention
 from genjax.networks.init import fan_avg_uniform
@@ -181,15 +180,8 @@ class UNet(nn.Module):
       ValueError: if H or W is no multiple of `factor`, a level is named that
         does not exist, or `groups` or `head_dim` does not divide.
     """
-    checks.check_rank('UNet', 'x', x, 4)
-    checks.check(not any(size % self.factor for size in x.shape[1:3]), 'UNet',
-                 f'image height and width must be multiples of {self.factor}',
-                 f'{x.shape[1]} x {x.shape[2]}')
-    embeddings.check_inputs(self, x, noise, cond)
+    embeddings.check_images(self, x, noise, cond)
     levels = range(len(self.channels))
-    checks.check(set(self.attention_levels) <= set(levels), 'UNet',
-                 f'attention_levels must be within 0..{levels[-1]}',
-                 tuple(self.attention_levels))
 
     def level(i, layers, name, attentions=None):
       if attentions is None:
