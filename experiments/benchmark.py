@@ -13,6 +13,9 @@ the ratio of the processor times to a first result, which is compiled.
 
 `training`, `sampling`, `startup` and `memory` compare networks, and all that is
 done with them, with PyTorch and diffusers. The table is in report.json too.
+`sizes` computes, and measures nothing: memory, arithmetic and time of a step of
+each preset on the devices at hand, or on a TPU that need not be there
+(--topology=v5e:4x4).
 `page` measures nothing: it writes docs/benchmarks.md, or --out, of the reports
 in the folders of --workdir. `make benchmarks` does all five.
 """
@@ -22,6 +25,7 @@ import jax
 
 from experiments import app
 from experiments import flags as shared
+from genjax.checks import check
 from genjax.reports import benchmark as report
 from genjax.reports import benchmark_page
 from genjax.reports.benchmark_suites import SUITES
@@ -50,7 +54,11 @@ def main(suite: str) -> None:
     return
   settings = report.Settings(**shared.chosen(report.Settings))
   check_settings(settings)
+  check(suite == 'sizes' or not settings.topology, 'topology',
+        'must be absent but of sizes', repr(settings.topology))
   where = benchmark_page.facts()
+  if settings.topology:
+    where['device'] = settings.topology
   measure, caption = SUITES[suite].prepare(settings), SUITES[suite].caption
   create_or_check(workdir, f'benchmark_{suite}', settings)
   # What is kept on disk would not be compiled.
@@ -58,7 +66,7 @@ def main(suite: str) -> None:
   table = measure(print)
   benchmark_page.write(workdir, suite, caption, table, where)
   print(f"""
-{suite} on {jax.devices()[0].device_kind}; {caption}
+{suite} on {where['device']}; {caption}
 
 {as_text(table)}
 

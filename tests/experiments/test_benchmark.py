@@ -21,6 +21,12 @@ def test_benchmark_wants_the_name_of_a_suite(run, tmp_path, words, said):
   assert said in result.err
 
 
+def test_a_slice_is_for_sizes_alone(run, tmp_path):
+  run(benchmark, 'cdf', '--topology=v5e:4x4', f'--workdir={tmp_path}/x'
+      ).check_refusal('benchmark', ['--topology: must be absent but of sizes, '
+                                    "got 'v5e:4x4'"])
+
+
 @pytest.mark.parametrize('suite, library', [
     ('distributions', 'distrax'), ('training', 'torch'), ('memory', 'torch')])
 def test_benchmark_says_what_to_install(run, tmp_path, monkeypatch, suite,

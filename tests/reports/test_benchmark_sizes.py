@@ -1,6 +1,9 @@
 """What presets take, on the devices at hand."""
 
+import types
+
 import jax
+from jax.experimental import topologies
 import pytest
 
 from genjax.reports import benchmark
@@ -13,15 +16,32 @@ DIT = {'network': 'dit', 'width': (64,), 'depth': 2, 'patch_size': 4}
 
 
 @pytest.fixture
-def rows(monkeypatch):
-  """Of a small preset on eight devices."""
+def small(monkeypatch):
+  """A small preset, and a device of a known peak."""
   monkeypatch.setattr(benchmark_sizes, '_SIZES', {
       'small': (4, 10, ('jit', 'fsdp'))})
   monkeypatch.setattr(diffusion_settings, 'RECIPES', {'small': DIT})
   kind = jax.devices()[0].device_kind
   monkeypatch.setattr(work, 'PEAKS', {kind: {'float32': 1e12}})
+
+
+def _rows(**settings):
   return records(benchmark_sizes.sizes(
-      benchmark.Settings(only='sma'), lambda line: None))
+      benchmark.Settings(only='sma', **settings), lambda line: None))
+
+
+@pytest.fixture
+def rows(small):
+  """On eight devices."""
+  return _rows()
+
+
+def test_sizes_are_those_of_the_slice_that_is_described(small, monkeypatch):
+  monkeypatch.setattr(topologies, 'get_topology_desc', lambda name, platform:
+                      types.SimpleNamespace(devices=jax.devices()[:2]))
+  found = _rows(topology='v5e:1x2')
+  whole, split = found['small, jit, v5e:1x2'], found['small, fsdp, v5e:1x2']
+  assert split['state'] == pytest.approx(whole['state'] / 2, rel=0.05)
 
 
 def test_a_state_is_four_arrays_a_parameter_and_split_by_fsdp(rows):
