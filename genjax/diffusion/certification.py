@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from genjax.checks import check
 from genjax.diffusion import exact
 from genjax.diffusion import samplers
 from genjax.numerics import widen
 from genjax.types import Array
 from genjax.types import Key
 from genjax.types import Process
+from genjax.types import Shape
 
 ROWS = 512  # points that a program moves at a time
 _NUMBERS = 2**20  # noises that a step may number
@@ -118,7 +120,11 @@ def solve(
     return truth.denoiser(x, t)
 
   def noise_of(step: Array) -> samplers.Noise:
-    def noise(number: int | Array = 0) -> Array:
+    def noise(
+        number: int | Array = 0, shape: Shape | None = None
+    ) -> Array:
+      check(shape is None, 'certification', 'noise must be of the shape of x',
+            shape)
       code = step * _NUMBERS + number
       codes[draws[...]] = code
       draws[...] += 1

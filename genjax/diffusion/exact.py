@@ -118,8 +118,11 @@ def gaussian_mixture(
   return _exact(process, denoise, log_prob, move)
 
 
-def finite_dataset(process: Process, data: Array, *, chunk: int = 128) -> Exact:
-  """The truth for data drawn uniformly from N given points.
+def finite_dataset(
+    process: Process, data: Array, logits: Array | None = None, *,
+    chunk: int = 128
+) -> Exact:
+  """The truth for data drawn from N given points.
 
   The denoiser that a network of unlimited capacity, trained for ever, would
   become: a softmax-weighted mean of the training set (arXiv:2206.00364,
@@ -131,15 +134,23 @@ def finite_dataset(process: Process, data: Array, *, chunk: int = 128) -> Exact:
   Args:
     process: the noise process.
     data: [N, ...].
+    logits: [N] unnormalised log weights of the points; equal where absent.
     chunk: how many points are compared at a time.
+
+  Raises:
+    ValueError: there is no point, or logits is not [N].
   """
   num, event_ndims = data.shape[0], data.ndim - 1
   check(num >= 1, 'finite_dataset', 'data must hold a point', data.shape)
+  logits = jnp.zeros(num) if logits is None else widen(logits)
+  check(logits.shape == (num,), 'finite_dataset', f'logits must be [{num}]',
+        f'shape {logits.shape}')
+  log_weights = jax.nn.log_softmax(logits)
   chunk = min(chunk, num)
   padding = -num % chunk
   points = jnp.pad(widen(data), [(0, padding)] + [(0, 0)] * event_ndims)
   points = points.reshape(-1, chunk, *data.shape[1:])
-  log_mask = jnp.where(jnp.arange(num + padding) < num, 0.0, -jnp.inf)
+  log_mask = jnp.pad(log_weights, (0, padding), constant_values=-jnp.inf)
   log_mask = log_mask.reshape(-1, chunk)
   axes = tuple(range(2, 2 + event_ndims))
 
@@ -179,12 +190,12 @@ def finite_dataset(process: Process, data: Array, *, chunk: int = 128) -> Exact:
   def log_prob(x: Array, t: Array) -> Array:
     sigma, dims = process.sigma(t), data[0].size
     top, total, _ = scan(x, process.alpha(t), sigma)
-    return (top + jnp.log(total) - math.log(num)
+    return (top + jnp.log(total)
             - 0.5 * dims * jnp.log(2 * math.pi * jnp.square(sigma)))
 
   if data.shape[1:] == (1,):
     move = exact_flow.on_the_line(
-        jnp.full(num, -math.log(num)), widen(data)[:, 0], jnp.zeros(num))
+        log_weights, widen(data)[:, 0], jnp.zeros(num))
   else:
     move = exact_flow.numerical(moments)
   return _exact(process, denoise, log_prob, move)

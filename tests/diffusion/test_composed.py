@@ -17,7 +17,7 @@ _STAY = samplers.Sampler(
     lambda x: None, lambda noise, carry, x, denoiser, span: (carry, x))
 
 
-def _numbered(number=0):
+def _numbered(number=0, shape=None):
   """Noise that says which it is."""
   return jnp.full((1, 1), 1 + .01 * number)
 

@@ -17,7 +17,7 @@ _COEFFICIENTS = (.3, -.5, .2, .4, -.1)  # of a polynomial, the constant first
 def _no_noise(step):
   del step
 
-  def noise(number=0):
+  def noise(number=0, shape=None):
     raise AssertionError(f'a deterministic sampler drew noise {number}')
 
   return noise

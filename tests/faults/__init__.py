@@ -8,6 +8,7 @@ from tests.faults import discriminative
 from tests.faults import experiments
 from tests.faults import families
 from tests.faults import fits
+from tests.faults import guided
 from tests.faults import interpolation
 from tests.faults import loop
 from tests.faults import metrics
@@ -27,7 +28,7 @@ from tests.faults.fault import Fault
 FAULTS: tuple[Fault, ...] = (
     *augment.FAULTS, *certificate.FAULTS, *data.FAULTS, *diffusion.FAULTS,
     *discriminative.FAULTS, *experiments.FAULTS, *families.FAULTS,
-    *fits.FAULTS, *interpolation.FAULTS, *loop.FAULTS, *metrics.FAULTS,
-    *models.FAULTS, *networks.FAULTS, *own_images.FAULTS, *processes.FAULTS,
-    *runs.FAULTS, *scoring.FAULTS, *special.FAULTS, *speed.FAULTS,
+    *fits.FAULTS, *guided.FAULTS, *interpolation.FAULTS, *loop.FAULTS,
+    *metrics.FAULTS, *models.FAULTS, *networks.FAULTS, *own_images.FAULTS,
+    *processes.FAULTS,    *runs.FAULTS, *scoring.FAULTS, *special.FAULTS, *speed.FAULTS,
     *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)

@@ -46,8 +46,8 @@ def predictor_corrector(
 
   def step(noise, carry, x, denoiser, span):
     s = span.s
-    carry, x = first.step(_every(noise, 2, 0), carry, x, denoiser, span)
-    own, length = _every(noise, 2, 1), 2 * jnp.square(snr * process.sigma(s))
+    carry, x = first.step(every(noise, 2, 0), carry, x, denoiser, span)
+    own, length = every(noise, 2, 1), 2 * jnp.square(snr * process.sigma(s))
 
     def correct(i, x):
       slope = fields.score(process, denoiser, x, s)
@@ -104,7 +104,7 @@ def restart(
       def body(state, j):
         carry, x = state
         return solver.step(
-            _every(noise, draws, first + 1 + j), carry, x, denoiser,
+            every(noise, draws, first + 1 + j), carry, x, denoiser,
             Span(times[j], times[j + 1], j, num_steps)), None
 
       x = scale * x + std * noise(first)
@@ -116,16 +116,19 @@ def restart(
 
   def step(noise, carry, x, denoiser, span):
     t, s = span.t, span.s
-    carry, x = solver.step(_every(noise, 2, 0), carry, x, denoiser, span)
+    carry, x = solver.step(every(noise, 2, 0), carry, x, denoiser, span)
     crossed = (process.log_snr(t) < log_snr_low) & (
         process.log_snr(s) >= log_snr_low) & (process.sigma(s) > 0)
-    own = _every(noise, 2, 1)
+    own = every(noise, 2, 1)
     return carry, jax.lax.cond(
         crossed, lambda x: again(own, x, denoiser, s), lambda x: x, x)
 
   return Sampler(solver.init, step, solver.needs_alpha)
 
 
-def _every(noise: Noise, stride: int, first: int | Array) -> Noise:
-  """Those of `noise` whose numbers are `first` more than a multiple."""
-  return lambda number=0: noise(stride * number + first)
+def every(noise: Noise, stride: int, first: int | Array) -> Noise:
+  """Those of `noise` whose numbers are `first` more than a multiple.
+
+  So one noise serves `stride` parts of a method, which never share a draw.
+  """
+  return lambda number=0, shape=None: noise(stride * number + first, shape)

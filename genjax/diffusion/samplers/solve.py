@@ -20,6 +20,7 @@ from genjax.types import Array
 from genjax.types import Denoiser
 from genjax.types import Key
 from genjax.types import Process
+from genjax.types import Shape
 
 
 class Span(NamedTuple):
@@ -36,10 +37,12 @@ class Noise(Protocol):
   """The standard normal noise of one step, [B, ...] like x: its `number`-th.
 
   Each number is drawn independently of the others, and row i of a sample's own
-  stream, whatever the batch size.
+  stream, whatever the batch size. `shape` is of a row, where it is not x's.
   """
 
-  def __call__(self, number: int | Array = 0) -> Array:
+  def __call__(
+      self, number: int | Array = 0, shape: Shape | None = None
+  ) -> Array:
     ...
 
 
@@ -135,10 +138,12 @@ def _solve(where: str, key: Key, sampler: Sampler, denoiser: Denoiser, x: Array,
   keys, dtype = fold_in_each(key, index), widen(x).dtype
 
   def noise_of(step: Array) -> Noise:
-    def noise(number: int | Array = 0) -> Array:
+    def noise(
+        number: int | Array = 0, shape: Shape | None = None
+    ) -> Array:
       own = jax.vmap(lambda k: jax.random.fold_in(
           jax.random.fold_in(k, step), number))(keys)
-      return normal_each(own, x.shape[1:], dtype)
+      return normal_each(own, x.shape[1:] if shape is None else shape, dtype)
 
     return noise
 

@@ -1,0 +1,83 @@
+"""Faults in guidance, restoration and sequential Monte Carlo."""
+
+from tests.faults.fault import Fault
+from tests.faults.fault import room
+
+GUIDANCE = 'genjax/diffusion/guidance.py'
+OPERATORS = 'genjax/diffusion/operators.py'
+INVERSE = 'genjax/diffusion/inverse.py'
+SMC = 'genjax/diffusion/smc.py'
+GUIDED = 'genjax/diffusion/exact_guided.py'
+RANKS = 'genjax/metrics/ranks.py'
+KINDS = room('diffusion/guidance_kinds')
+
+FAULTS = (
+    Fault('classifier guidance: sigma, not its square', GUIDANCE,
+          'jnp.square(sigma) / jnp.where(told, alpha, 1.0)',
+          'sigma / jnp.where(told, alpha, 1.0)', KINDS),
+    Fault('rescaled: the other ratio', GUIDANCE,
+          'was_std / jnp.where(is_std > 0, is_std, 1)',
+          'is_std / jnp.where(is_std > 0, is_std, 1)', KINDS),
+    Fault('projected: along the difference', GUIDANCE,
+          'kept = difference - (1 - eta) * along',
+          'kept = difference - eta * along', KINDS),
+    Fault('projected: no limit', GUIDANCE,
+          'jnp.where(norm > limit, limit', 'jnp.where(norm < 0, limit', KINDS),
+    Fault('momentum: of the difference alone', GUIDANCE,
+          'return (remembered, now + push), x', 'return (remembered, now), x',
+          KINDS),
+    Fault('zero_star: unprojected', GUIDANCE,
+          'without *= jnp.sum(told * without, axes, keepdims=True) / jnp.where(',
+          'without *= jnp.sum(square, axes, keepdims=True) / jnp.where(',
+          KINDS),
+    Fault('zero_star: still below', GUIDANCE, 't > still_above',
+          't < still_above', KINDS),
+    Fault('operators: noise_std for its square', OPERATORS,
+          'variances = noise_std**2 +', 'variances = noise_std +',
+          room('diffusion/operators')),
+    Fault('operators: means over squares of A A^T 1 / f', OPERATORS,
+          'factor**-2.0, shape', 'factor**-1.0, shape',
+          room('diffusion/operators')),
+    Fault('pigdm: variance of noise alone', INVERSE,
+          '(known + jnp.square(sigma))', 'jnp.square(sigma)',
+          room('diffusion/inverse')),
+    Fault('dps: scale forgotten', INVERSE, '(x0 + scale * shift)',
+          '(x0 + shift)', room('diffusion/inverse')),
+    Fault('replacement: no noise', INVERSE,
+          'alpha * y + sigma * operator.apply(every(noise, 2, 1)())',
+          'alpha * y', room('diffusion/inverse')),
+    Fault('repaint: never again', INVERSE, 'more = (i < repeats - 1) & ~last',
+          'more = (i < 0) & ~last', room('diffusion/inverse')),
+    Fault('twisted: proposals unweighed', SMC, 'owed = ratio - value',
+          'owed = -value', room('diffusion/smc')),
+    Fault('twisted: the last twist unweighed', SMC,
+          '+ scaled(end, twist(x, span.s))', '', room('diffusion/smc')),
+    Fault('resampling: the largest only', SMC,
+          'places = (uniform[:, None] + jnp.arange(num)) / num',
+          'places = uniform[:, None] + 0 * jnp.arange(num)',
+          room('diffusion/smc')),
+    Fault('resampling: weights kept', SMC,
+          'jnp.where(wanted[:, None], 0.0, log_weights),', 'log_weights,',
+          room('diffusion/smc')),
+    Fault('kernel: no spread', SMC,
+          '1 / (jnp.square(alpha * data_std) + jnp.square(sigma))',
+          '1 / jnp.square(sigma)', room('diffusion/smc')),
+    Fault('composed: not narrowed', SMC,
+          'jnp.where(first, x / math.sqrt(total), x)', 'x',
+          room('diffusion/smc')),
+    Fault('composed: precision forgotten', SMC,
+          '- jnp.log1p(total * prior / back)', '', room('diffusion/smc')),
+    Fault('guided: mean of half the noise', GUIDED, 'mean = 0.25 * last',
+          'mean = 0.5 * last', room('diffusion/exact_guided')),
+    Fault('points of a posterior: weights forgotten',
+          'genjax/diffusion/exact.py',
+          'log_weights = jax.nn.log_softmax(logits)\n  chunk',
+          'log_weights = jax.nn.log_softmax(0 * logits)\n  chunk',
+          room('diffusion/inverse')),
+    Fault('ranks: ties below', RANKS,
+          'below + np.floor(share * (equal + 1)).astype(int)',
+          'below + equal', room('metrics/ranks')),
+    Fault('ranks: spread of the samples', RANKS,
+          'squares[np.asarray(found)], axis=1) / squares.mean()',
+          'squares[np.asarray(found)], axis=1)', room('metrics/ranks')),
+)
