@@ -30,5 +30,5 @@ FAULTS: tuple[Fault, ...] = (
     *discriminative.FAULTS, *experiments.FAULTS, *families.FAULTS,
     *fits.FAULTS, *guided.FAULTS, *interpolation.FAULTS, *loop.FAULTS,
     *metrics.FAULTS, *models.FAULTS, *networks.FAULTS, *own_images.FAULTS,
-    *processes.FAULTS,    *runs.FAULTS, *scoring.FAULTS, *special.FAULTS, *speed.FAULTS,
-    *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)
+    *processes.FAULTS, *runs.FAULTS, *scoring.FAULTS, *special.FAULTS,
+    *speed.FAULTS, *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)
