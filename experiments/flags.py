@@ -39,6 +39,15 @@ def define_settings(
       _define(rule)
 
 
+def define_anew(Settings: type, names: Collection[str]) -> None:
+  """A flag for each of these settings of a run; absent, it is the run's own.
+  """
+  for name in names:
+    rule = rules(Settings)[name]
+    said = rule.help.removesuffix('.').partition('; absent, ')[0]
+    _define(rule._replace(help=f"{said}; the run's own where absent."))
+
+
 def _define(rule: Rule) -> None:
   name, said = rule.name, rule.help
   if rule.many:

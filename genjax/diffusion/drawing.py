@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.diffusion import guidance
 from genjax.diffusion import process
 from genjax.diffusion import samplers
+from genjax.diffusion.guided import Guidance
+from genjax.diffusion.guided import guide
+from genjax.diffusion.guided import is_none
 from genjax.diffusion.model import MakeDenoiser
 from genjax.diffusion.model import ProcessOf
 from genjax.diffusion.times import check_grid
@@ -18,7 +20,6 @@ from genjax.numerics import labels_each
 from genjax.training import parallel
 from genjax.types import Array
 from genjax.types import Cond
-from genjax.types import Denoiser
 from genjax.types import Key
 from genjax.types import Params
 from genjax.types import Process
@@ -47,14 +48,6 @@ class Draw(NamedTuple):
   times: Callable[[Params], Array]  # params -> [T + 1]
 
 
-class Guidance(NamedTuple):
-  """Classifier-free guidance within an interval of the log-SNR."""
-
-  scale: float  # 1 is none
-  log_snr_low: float
-  log_snr_high: float
-
-
 def make_draw(
     denoiser: MakeDenoiser, process_of: ProcessOf,
     make_sampler: Callable[[Process], samplers.Sampler],
@@ -72,7 +65,6 @@ def make_draw(
     data_std: standard deviation of the data.
     guided: how a condition is followed.
   """
-  scale, low, high = guided
 
   def times_of(params: Params) -> Array:
     proc = process_of(params)
@@ -83,14 +75,13 @@ def make_draw(
            scale: float, trajectory: bool) -> Array:
     proc, times = process_of(params), times_of(params)
     key_prior, key_steps = jax.random.split(key)
-    denoise: Denoiser = denoiser(params, cond)
-    if guided.scale != 1:
-      denoise = guidance.limited_interval(
-          proc, guidance.classifier_free(denoise, denoiser(params), scale),
-          denoise, log_snr_low=low, log_snr_high=high)
+    sampler, denoise = make_sampler(proc), denoiser(params, cond)
+    if not is_none(guided):
+      sampler, denoise = guide(guided, proc, sampler, denoise, denoiser(params),
+                               scale, times)
     x = process.prior_sample(key_prior, proc, (index.shape[0], *shape),
                              data_std, time=times[0], index=index)
-    sampled = samplers.sample(key_steps, make_sampler(proc), denoise, x, times,
+    sampled = samplers.sample(key_steps, sampler, denoise, x, times,
                               index=index, trajectory=trajectory)
     return sampled.x if sampled.states is None else sampled.states
 
@@ -98,7 +89,7 @@ def make_draw(
            cond: Cond | None = None) -> Array:
 
     def examples(params: Params, key: Key, index_and_cond: Any) -> Array:
-      return draw(params, key, *index_and_cond, scale, trajectory)
+      return draw(params, key, *index_and_cond, guided.scale, trajectory)
 
     # Samples are independent: the devices share them.
     return parallel.on_every_device(examples, axis=int(trajectory))(

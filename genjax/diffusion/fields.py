@@ -33,6 +33,26 @@ def velocity(process: Process, denoiser: Denoiser, x: Array, t: Array) -> Array:
   return flow_velocity(process, denoiser(x, t), x, t)
 
 
+def on_process(
+    process: Process, other: Process, denoiser: Denoiser
+) -> Denoiser:
+  """A denoiser of the process `other` as one of `process`.
+
+  x_t of one is a multiple of x_t of the other at the time of the same
+  log-SNR. Beyond the times of `other` it is asked at its ends.
+  """
+  if process is other:
+    return denoiser
+
+  def denoise(x: Array, t: Array) -> Array:
+    there = jnp.clip(other.time(process.log_snr(t)), other.t_min, other.t_max)
+    size, others_size = (jnp.hypot(*coefficients(p, time, x.ndim))
+                         for p, time in ((process, t), (other, there)))
+    return denoiser((x * (others_size / size)).astype(x.dtype), there)
+
+  return denoise
+
+
 def divergence(
     field: Callable[[Array, Array], Array], x: Array, t: Array
 ) -> Array:

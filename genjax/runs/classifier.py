@@ -2,14 +2,16 @@
 
 import functools
 import math
-from typing import Any
+from typing import Any, Callable
 
 import jax
 import jax.numpy as jnp
 
 from genjax import discriminative
+from genjax import noisy_inputs
 from genjax.checks import check
 from genjax.data import pipeline
+from genjax.diffusion.process import coefficients
 from genjax.networks.cnn import ResNet
 from genjax.networks.mlp import Perceptron
 from genjax.runs.classifier_settings import RECIPES
@@ -22,12 +24,40 @@ from genjax.runs.task import Task
 from genjax.training.averages import ema
 from genjax.training.loop import Hook
 from genjax.training.optimizers import make_optimizer
+from genjax.types import Array
 from genjax.types import Batch
+from genjax.types import Key
+from genjax.types import Params
+from genjax.types import Process
 
 
 def inputs(settings: Settings, x: Any) -> Any:
   """What the network is given of x: all, or all but the last coordinate."""
   return x[:, :-1] if settings.task == 'regression' else x
+
+
+def make_log_prob(model: Model, settings: Settings) -> Callable[..., Array]:
+  """(params, process, x [B, ...], t, label [B]) -> log p(label | x_t) [B].
+
+  Of a classifier of noisy inputs, on any noise process.
+
+  Raises:
+    ValueError: it is none.
+  """
+  check(settings.noise > 0, 'classifier', 'must have been trained on noisy '
+        'images: train_classifier --noise=50', 'one of images without noise')
+
+  def log_prob(
+      params: Params, process: Process, x: Array, t: Array, label: Array
+  ) -> Array:
+    alpha, sigma = coefficients(process, t, x.ndim)
+    level = jnp.minimum(-0.5 * process.log_snr(t), math.log(settings.noise))
+    logits = model.parts.logits(params, noisy_inputs.with_level(
+        x / jnp.hypot(alpha, sigma), level))
+    return jnp.take_along_axis(
+        jax.nn.log_softmax(logits), label[:, None], axis=1)[:, 0]
+
+  return log_prob
 
 
 def build(settings: Settings) -> Model:
@@ -41,9 +71,16 @@ def build(settings: Settings) -> Model:
     extractor = ResNet(settings.width, features=settings.features,
                        groups=math.gcd(settings.groups, *settings.width),
                        dtype=settings.dtype, dropout=settings.dropout)
+  check(settings.noise == 0 or not regression, 'noise',
+        'must be 0 where a number is told', settings.noise)
+  check(settings.noise == 0 or math.log(settings.noise)
+        > noisy_inputs.LEAST, 'noise', 'must be 0, or more than '
+        f'{math.exp(noisy_inputs.LEAST):g}', settings.noise)
   network = discriminative.make_discriminative(
       extractor, 1 if regression else max(len(settings.class_names), 1),
       num_constants=1 if regression else 0)
+  if settings.noise:
+    network = noisy_inputs.told_noise(network, shape[-1])
   logits = jax.jit(network.logits)
   return Model(
       lambda key, _: network.init(key, inputs(settings, jnp.ones((1, *shape)))),
@@ -58,13 +95,31 @@ def loss(settings: Settings, model: Model) -> Objective:
   else:
     loss_fn = discriminative.make_classification_loss(
         model.parts, label_smoothing=settings.label_smoothing,
-        mixup=settings.mixup, augment=functools.partial(
-            discriminative.shift_images, most=settings.shift)
-        if settings.shift else None)
+        mixup=settings.mixup, augment=_augment(settings))
   tx = make_optimizer(settings.learning_rate, settings.steps, name='adamw',
                       b2=settings.b2, weight_decay=settings.weight_decay,
                       warmup_steps=min(settings.warmup, settings.steps - 1))
   return Objective(loss_fn, tx, init_from=settings.init_from)
+
+
+def _augment(settings: Settings) -> Callable[[Key, Array], Array] | None:
+  """How training images are changed: moved, then given noise."""
+  changes: list[Callable[[Key, Array], Array]] = []
+  if settings.shift:
+    changes.append(functools.partial(
+        discriminative.shift_images, most=settings.shift))
+  if settings.noise:
+    changes.append(functools.partial(
+        noisy_inputs.add_noise, most=settings.noise))
+
+  def augment(keys: Key, x: Array) -> Array:
+    for number, change in enumerate(changes):
+      # The first has the keys themselves, as it had when it was alone.
+      x = change(keys if number == 0 else jax.vmap(
+          lambda key, n=number: jax.random.fold_in(key, n))(keys), x)
+    return x
+
+  return augment if changes else None
 
 
 def hooks(session: Session) -> list[Hook]:

@@ -54,6 +54,10 @@ class Settings:
                          'weights that mix two examples; 0 mixes none.')
   shift: int = setting(1, low=0, high=4096, help='Largest number of pixels by '
                        'which a training image is moved at random.')
+  noise: float = setting(0.0, low=0.0, high=1e4, help='Largest noise over '
+                         'signal of training images, so that the classifier '
+                         'can guide a diffusion model: 50, say; 0 trains on '
+                         'images as they are.')
   shape: tuple[int, ...] = fields.shape((8, 8, 1))
   class_names: tuple[str, ...] = fields.class_names()
   num_examples: int = fields.num_examples()

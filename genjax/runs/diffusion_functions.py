@@ -26,6 +26,8 @@ from genjax.diffusion import guidance
 from genjax.diffusion import named
 from genjax.diffusion import samplers
 from genjax.diffusion import times
+from genjax.diffusion.guided import check_guidance
+from genjax.diffusion.guided import Guidance
 from genjax.diffusion.model import Diffusion
 from genjax.diffusion.model import make_denoiser
 from genjax.diffusion.model import MakeDenoiser
@@ -56,15 +58,19 @@ def make_draw(
   check(settings.guidance == 1 or is_told(settings), 'guidance',
         'must be 1 for an unconditional model', settings.guidance)
   low, high = settings.guidance_log_snr
-  check(low < high, 'guidance_log_snr', 'must be two numbers that rise',
-        settings.guidance_log_snr)
+  guided = Guidance(
+      settings.guidance, low, high, settings.guidance_method,
+      settings.guidance_eta, settings.guidance_limit,
+      settings.guidance_momentum, settings.guidance_share,
+      settings.guidance_still)
+  check_guidance('guidance_log_snr', guided)
   check(settings.rho is None or settings.process not in named.LEARNED, 'rho',
         'must be absent for a learned process', settings.rho)
   return drawing.make_draw(
       denoiser, process_of, functools.partial(sampler_of, settings),
       functools.partial(_grid_of, settings), settings.shape,
       data_std=settings.data_std,
-      guided=drawing.Guidance(settings.guidance, low, high))
+      guided=guided if is_told(settings) else guided._replace(still=0))
 
 
 def sampler_of(settings: Settings, process: Process) -> samplers.Sampler:

@@ -10,6 +10,7 @@ from genjax.data import named
 from genjax.data import sources
 from genjax.data.levels import levels_of
 from genjax.data.scaled import TYPES
+from genjax.diffusion.guided import METHODS
 from genjax.diffusion.named import LEARNED
 from genjax.diffusion.named import NETWORKS
 from genjax.diffusion.named import Parts
@@ -157,11 +158,30 @@ class Settings:
       None, low=0.0, high=10.0, free=True, help='Scale of the noise of the '
       'samplers whose name ends in sde, 0 for none; absent, 1.')
   guidance: float = setting(1.15, low=0.0, high=1e3, free=True, help='Scale of '
-                            'classifier-free guidance of samples; 1 is none.')
+                            'the guidance of samples; 1 is none.')
   guidance_log_snr: tuple[float, ...] = setting(
       (-4.0, 4.0), low=-40.0, high=40.0, lengths=(2, 2), free=True,
       help='Least and largest logarithm of signal over noise, in nats, at '
       'which samples are guided, such as -4,4.')
+  guidance_method: str = setting(
+      'classifier_free', choices=tuple(METHODS), free=True, help='How samples '
+      'are guided: ' + '; '.join(f'{name}, {what}' for name, what in
+                                 METHODS.items()) + '.')
+  guidance_eta: float = setting(
+      0.0, low=0.0, high=1.0, free=True, help='Share of the part of guidance '
+      'along the image that projected guidance keeps; 1 keeps all.')
+  guidance_limit: float | None = setting(
+      None, above=0.0, high=1e6, free=True, help='Largest norm of the '
+      'difference by which projected guidance moves an image; absent, none.')
+  guidance_momentum: float = setting(
+      0.0, low=-0.99, high=0.99, free=True, help='Share of the difference of '
+      'the step before that projected guidance adds; below 0 it is taken off.')
+  guidance_share: float = setting(
+      0.7, low=0.0, high=1.0, free=True, help='How far rescaled guidance goes '
+      'to the standard deviation of the unguided image: 1 all the way.')
+  guidance_still: int = setting(
+      1, low=0, high=10**5, free=True, help='Number of first steps that '
+      'zero_star guidance does not make.')
   shape: tuple[int, ...] = fields.shape((8, 8, 1))
   class_names: tuple[str, ...] = fields.class_names()
   vector_names: tuple[str, ...] = setting(

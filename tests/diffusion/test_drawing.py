@@ -8,6 +8,7 @@ from scipy import stats
 from genjax.diffusion import drawing
 from genjax.diffusion import process as processes
 from genjax.diffusion import samplers
+from genjax.diffusion.guided import Guidance
 
 
 def test_without_a_class_labels_are_drawn_from_all_alike():
@@ -33,7 +34,7 @@ def test_x_begins_with_the_law_of_the_first_time():
   draw = drawing.make_draw(
       lambda params, cond=None: lambda x, t: 0 * x, lambda params: process,
       samplers.ddim, lambda process: grid, (1,), data_std=40.,
-      guided=drawing.Guidance(1., -1., 1.))
+      guided=Guidance(1., -1., 1.))
   states = draw.trajectory({}, jax.random.key(0), jnp.arange(4000))
   variance = 30.**2 + 40.**2
   # 4 standard errors of the variance of normal numbers.

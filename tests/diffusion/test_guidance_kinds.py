@@ -100,10 +100,10 @@ def test_momentum_adds_what_was_there_a_step_before():
   sampler = guidance.momentum(
       keep, _COND, _UNCOND, lambda push: guidance.projected(
           _COND, _UNCOND, 2.0, eta=1.0, push=push), -.5)
-  times, x = jnp.asarray([.9, .6, .2]), jnp.asarray(_X)
+  times, x = jnp.asarray([.9, .6, .4, .2]), jnp.asarray(_X)
   got = samplers.sample(jax.random.key(0), sampler, _COND, x, times).x
   before = np.zeros_like(_X)
-  for t in times[:2]:
+  for t in times[:3]:
     difference = _COND(x, t) - _UNCOND(x, t) - .5 * before
     x, before = _COND(x, t) + difference, np.asarray(difference)
   np.testing.assert_allclose(got, x, rtol=1e-9)

@@ -111,6 +111,23 @@ def test_where_alpha_is_zero_a_model_is_not_guided():
     np.testing.assert_allclose(guided(x, jnp.asarray(1.0)), 0, atol=1e-6)
 
 
+@pytest.mark.parametrize('name', _NAMES)
+def test_replacement_puts_the_measured_with_noise_in_its_place(name):
+  """A x_s is alpha y + sigma A z, the rest of x is as it was."""
+  p, span = PROCESSES[name], samplers.Span(
+      jnp.asarray(.6), jnp.asarray(.3), jnp.asarray(0), 1)
+  x, z, y = (jnp.asarray(_RNG.normal(size=(4, n))) for n in (2, 2, 1))
+  keep = samplers.Sampler(lambda x: None, lambda noise, carry, x, denoiser,
+                          span: (carry, x))
+  told = _measured(y, .2)
+  _, got = inverse.replacement(p, keep, told).step(
+      lambda number=0, shape=None: number * z, None, x, None, span)
+  want = p.alpha(.3) * y + p.sigma(.3) * z @ _A.T
+  np.testing.assert_allclose(got @ _A.T, want, rtol=1e-4, atol=1e-5)
+  across = np.array([[.5], [-1.0]])
+  np.testing.assert_allclose(got @ across, x @ across, rtol=1e-4, atol=1e-5)
+
+
 def _drawn(make, p, denoiser, num, steps=50):
   """Samples [num, 2] with the first entry measured, 1 without noise."""
   told = _measured(np.ones((num, 1)), 0.0, np.array([[1.0, 0.0]]))

@@ -43,7 +43,9 @@ def test_sample_writes_images_and_labels_in_turn(run, digits_run, tmp_path):
   assert json.loads(out.with_suffix('.json').read_text()) == {
       'workdir': str(digits_run), 'step': 6, 'weights': 'raw', 'seed': 5,
       'sampler': 'ddim', 'sampling_steps': 3, 'guidance': 1.5, 'num_samples': 7,
-      'labels': ['3', '7', '0']}
+      'labels': ['3', '7', '0'], 'guidance_log_snr': [-4.0, 4.0],
+      'guidance_method': 'classifier_free', 'guidance_eta': 0.0,
+      'guidance_momentum': 0.0, 'guidance_share': 0.7, 'guidance_still': 1}
   assert sorted(p.name for p in out.parent.iterdir()) == ['x.json', 'x.npz']
 
 

@@ -144,6 +144,12 @@ KINDS = {
          'horizontal_flip': _IMAGES, 'crop': _IMAGES, 'augment': _IMAGES,
          'head_dim': _DIT, 'patch_size': _DIT,
          'guidance_log_snr': {'guidance': 2.0},
+         'guidance_method': {'guidance': 2.0},
+         **{f'guidance_{name}': {'guidance': 2.0, 'guidance_method': method}
+            for name, method in (
+                ('eta', 'projected'), ('limit', 'projected'),
+                ('momentum', 'projected'), ('share', 'rescaled'),
+                ('still', 'zero_star'))},
          'vector_mean': _NUMBERS, 'vector_std': _NUMBERS,
          'dequantise': {**_IMAGES, 'levels': 4},
          'levels': {**_IMAGES, 'dequantise': True, 'levels': 4},
