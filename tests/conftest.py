@@ -4,7 +4,7 @@ There are eight virtual CPU devices: arrays live on the first of them unless a
 test says otherwise. Programs are compiled without most optimisations, as each
 runs a few times only, and by the emitter of LLVM code that is quickest to
 compile, in one part each; JAX_DISABLE_MOST_OPTIMIZATIONS=0 in the environment
-compiles them as users do. They are forgotten after every module. Python looks
+compiles them as users do. They are forgotten after every room. Python looks
 for cycles of garbage seldom, and never among what was imported. Rooms whose
 modules take longest come first, so that no worker is left alone with one.
 """
@@ -73,11 +73,16 @@ def own_cache_folder(tmp_path_factory):
     yield
 
 
+def pytest_runtest_teardown(item, nextitem):
+  """Programs of one room are of little use to the next, and fill the memory."""
+  if nextitem is None or nextitem.path.parent != item.path.parent:
+    jax.clear_caches()
+
+
 @pytest.fixture(scope='module', autouse=True)
-def forget_programs():
-  """Those of one module are of little use to the next, and fill the memory."""
+def forget_context():
+  """That in which the programs of a module were written down."""
   yield
-  jax.clear_caches()
   _one_context.cache_clear()
   if trim := getattr(ctypes.CDLL(None), 'malloc_trim', None):
     trim(0)  # glibc keeps what was freed

@@ -148,4 +148,5 @@ def scores(settings: Settings, batch: Batch, predict: Any) -> dict[str, float]:
   return discriminative.classification_scores(outputs, batch['cond']['label'])
 
 
-TASK = Task('classifier', Settings, RECIPES, build, loss, hooks)
+TASK = Task('classifier', Settings, RECIPES, functools.lru_cache(4)(build),
+            loss, hooks)

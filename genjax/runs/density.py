@@ -5,6 +5,7 @@ scores is in the unit of the data. `density_fits` fits each of the models.
 """
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -144,5 +145,5 @@ def hooks(session: Session) -> list[Hook]:
   return [Hook(session.settings.save_every, test_loss)]
 
 
-TASK = Task('density', Settings, {'default': {}}, build, loss, hooks,
-            opens_best=True)
+TASK = Task('density', Settings, {'default': {}}, functools.lru_cache(4)(build),
+            loss, hooks, opens_best=True)

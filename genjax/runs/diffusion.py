@@ -3,6 +3,7 @@
 What a trained one can do is `diffusion_functions`'s to say.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -127,4 +128,5 @@ def loss(settings: Settings, model: Model) -> Objective:
       augment=settings.augment, init_from=settings.init_from)
 
 
-TASK = Task('diffusion', Settings, RECIPES, build, loss, hooks)
+TASK = Task('diffusion', Settings, RECIPES, functools.lru_cache(4)(build), loss,
+            hooks)

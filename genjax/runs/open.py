@@ -95,11 +95,10 @@ def _replaced(settings: Any, given: Mapping[str, Any], kind: str) -> Any:
 
 def weight_shapes(settings: Any, model: Model) -> dict[str, Any]:
   """{'params', 'averages'} of a model, their shapes; nothing is computed."""
-  def init():
-    return init_state(model.init(keys.key(settings.seed, 'init'), None),
-                      optax.identity(), model.averages)
-
-  state = jax.eval_shape(init)
+  # jax traces a function that it has seen only once.
+  params = jax.eval_shape(model.init, keys.key(settings.seed, 'init'), None)
+  state = jax.eval_shape(lambda params: init_state(
+      params, optax.identity(), model.averages), params)
   return {'params': state.params, 'averages': state.averages}
 
 

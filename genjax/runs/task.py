@@ -89,6 +89,9 @@ class Functions(NamedTuple):
   density: str | None = None  # what log_prob returns, in words
 
 
+MakeFunctions = Callable[[Params], Functions]
+
+
 class Model(NamedTuple):
   """A model without its params: all that sampling and scoring need."""
 
@@ -96,7 +99,7 @@ class Model(NamedTuple):
   # training data; None where only the shapes of the params are asked for, and
   # nothing is computed.
   init: Callable[[Key, Batch | None], Params]
-  functions: Callable[[Params], Functions]  # of params, which may be traced
+  functions: MakeFunctions  # of params, which may be traced
   averages: Mapping[str, Decay]  # of the params, kept beside them, by name
   parts: Any = None  # what the kind's own loss, hooks and reports use
 
@@ -140,6 +143,8 @@ class Task(NamedTuple):
   """A kind of model.
 
   `build` and `loss` raise ValueError for settings that do not fit each other.
+  `build` may give a model again to who asks for the same settings again: what
+  it has compiled is then not compiled twice.
   """
 
   kind: str  # its name in settings.json, and that of its file in this room

@@ -22,6 +22,7 @@ from genjax.numerics import log_mean_exp
 from genjax.runs import keys
 from genjax.runs import vae_scores
 from genjax.runs.task import Functions
+from genjax.runs.task import MakeFunctions
 from genjax.runs.task import Model
 from genjax.runs.task import Objective
 from genjax.runs.task import Task
@@ -68,11 +69,11 @@ def build(settings: Settings) -> Model:
     given = inputs(settings, key_inputs, batch)
     return vae.init(key_params, given['x'], given['cond'].get('label'))
 
-  return Model(init, functools.partial(_functions, settings, vae),
+  return Model(init, _functions(settings, vae),
                averages.named(settings.ema_decay, settings.ema_widths), vae)
 
 
-def _functions(settings: Settings, vae: VAE, params: Params) -> Functions:
+def _functions(settings: Settings, vae: VAE) -> MakeFunctions:
   classes = num_classes(settings)
 
   def told(where: str, cond: Cond | None) -> Array | None:
@@ -111,11 +112,10 @@ def _functions(settings: Settings, vae: VAE, params: Params) -> Functions:
   def decoded(params: Params, z: Array, label: Array | None) -> Array:
     return mean_of(vae, vae.decode(params, z, label))
 
-  return Functions(
+  return lambda params: Functions(
       sample=lambda key, shape=(), cond=None: sampled(
           params, key, (cond or {}).get('label'), tuple(shape)),
-      log_prob=lambda x, cond=None: bound(
-          params, x, (cond or {}).get('label')),
+      log_prob=lambda x, cond=None: bound(params, x, (cond or {}).get('label')),
       encode=lambda x, cond=None: encoded(params, x, told('encode', cond)),
       decode=lambda z, cond=None: decoded(params, z, told('decode', cond)),
       density=_density(settings))
@@ -131,11 +131,10 @@ def _density(settings: Settings) -> str:
 
 def loss(settings: Settings, model: Model) -> Objective:
   """The bound that is raised, and the optimizer."""
-  vae = model.parts
   bound = objectives.make_elbo_loss(
-      vae, beta=settings.beta, free_bits=settings.free_bits
+      model.parts, beta=settings.beta, free_bits=settings.free_bits
   ) if settings.objective == 'elbo' else objectives.make_iwae_loss(
-      vae, num_samples=settings.importance_samples)
+      model.parts, num_samples=settings.importance_samples)
 
   def loss_fn(params, key, batch, context):
     key_inputs, key_loss = jax.random.split(key)
@@ -147,4 +146,5 @@ def loss(settings: Settings, model: Model) -> Objective:
   return Objective(loss_fn, tx, init_from=settings.init_from)
 
 
-TASK = Task('vae', Settings, RECIPES, build, loss, vae_scores.hooks)
+TASK = Task('vae', Settings, RECIPES, functools.lru_cache(4)(build), loss,
+            vae_scores.hooks)

@@ -260,7 +260,8 @@ def on_every_device(
 
   Returns:
     The same function. Where the devices do not divide B it computes the last
-    example more than once. Of several processes each gets numpy arrays.
+    example more than once, and returns numpy arrays, as it does to each of
+    several processes.
   """
 
   def shared(params: PyTree, key: Key | None, examples: PyTree) -> PyTree:
@@ -271,7 +272,7 @@ def on_every_device(
     rows = np.minimum(np.arange(-(-size // mesh.size) * mesh.size), size - 1)
     found = function(params, key, jax.tree.map(
         lambda x: _from_host(np.asarray(x)[rows], sharding), examples))
-    if jax.process_count() > 1:
+    if jax.process_count() > 1 or len(rows) > size:
       found = jax.tree.map(to_host, found)
     return found if len(rows) == size else jax.tree.map(
         lambda x: x[(slice(None),) * axis + (slice(size),)], found)

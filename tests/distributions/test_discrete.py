@@ -232,7 +232,7 @@ def test_thresholds_do_not_wrap_where_all_fractions_round_alike():
 
 
 def test_categorical_draws_an_event_of_probability_1e_6_at_its_rate():
-  """Last of the CDF, where floats are multiples of 6e-8; 1e8 draws."""
+  """Last of the CDF, where floats are multiples of 6e-8; 2e7 draws."""
   p = np.array([0.3, 0.25, 0.2, 0.15, 0.1 - 1e-6, 0., 0., 1e-6])
   params = discrete.CategoricalParams(jnp.log(jnp.asarray(p, jnp.float32)))
 
@@ -242,13 +242,14 @@ def test_categorical_draws_an_event_of_probability_1e_6_at_its_rate():
       x = discrete.categorical.sample(key, params, (1_000_000,))
       return jnp.array([jnp.sum(x == 7), jnp.sum((x == 5) | (x == 6))])
 
-    return jnp.sum(jax.lax.map(block, jax.random.split(key, 100)), axis=0)
+    return jnp.sum(jax.lax.map(block, jax.random.split(key, 20)), axis=0)
 
   rare, impossible = map(int, count(jax.random.key(0)))
   assert impossible == 0
-  assert stats.binomtest(rare, 10**8, 1e-6).pvalue > 1e-4
+  assert stats.binomtest(rare, 2 * 10**7, 1e-6).pvalue > 1e-4
   # And its share of all u is right to the rounding of the log in float32.
   c, _ = _THRESHOLDS(jax.nn.softmax(params.logits))
+  assert int(c[4]) == int(c[5]) == int(c[6])
   np.testing.assert_allclose(int(c[7]) - int(c[6]), 1e-6 * 2**32, rtol=2e-3)
 
 

@@ -19,9 +19,10 @@ from experiments import train_diffusion
 from genjax.files import read_json
 from genjax.runs import open_run
 from genjax.training.logs import read_metrics
+from tests.environment import environment
 
 TOY = ('--preset=toy', '--data=toy:moons,points=64', '--width=8', '--depth=1',
-       '--batch_size=8', '--log_every=1')
+       '--batch_size=8', '--log_every=1', '--sampling_steps=2')
 LOST = ('train_diffusion: another of the processes did not start or ended '
         'before its time: start all of them again, and the same command goes '
         'on\n')
@@ -40,17 +41,12 @@ def begun(cache, number, script, *flags, devices=1, own=None):
   with socket.socket() as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
-  # In haste, as in the other tests.
-  environment = {
-      **os.environ, 'JAX_PLATFORMS': 'cpu',
-      'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',
-      'JAX_COMPILATION_CACHE_DIR': str(cache),
-      'XLA_FLAGS': ('--xla_cpu_use_fusion_emitters=false '
-                    f'--xla_force_host_platform_device_count={devices}')}
+  own_environment = environment(devices=devices,
+                                JAX_COMPILATION_CACHE_DIR=str(cache))
   return [subprocess.Popen(
       [sys.executable, '-m', f'experiments.{script}', *map(str, flags),
        f'--coordinator=localhost:{port}', f'--num_processes={number}',
-       f'--process_id={i}', *(own[i] if own else ())], env=environment,
+       f'--process_id={i}', *(own[i] if own else ())], env=own_environment,
       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
           for i in range(number)]
 
@@ -92,24 +88,23 @@ def check_same_run(workdir, other):
       jax.random.key(0), (4,)) for path in (workdir, other)), atol=1e-4)
 
 
-def _alone(cache, workdir, *flags):
-  (one,) = together(cache, 1, 'train_diffusion', f'--workdir={workdir}', *TOY,
-                    *flags)
+def _alone(run, workdir, *flags):
+  one = run(train_diffusion, f'--workdir={workdir}', *TOY, *flags)
   assert one.code == 0, one.err
   return workdir
 
 
 @pytest.fixture(scope='module')
-def alone(cache, tmp_path_factory):
-  """A run of one process."""
-  return _alone(cache, tmp_path_factory.mktemp('processes') / 'alone',
+def alone(run, one_device, tmp_path_factory):
+  """A run of this process, on one device."""
+  return _alone(run, tmp_path_factory.mktemp('processes') / 'alone',
                 '--steps=6', '--save_every=3')
 
 
 @pytest.fixture(scope='module')
-def long(cache, tmp_path_factory):
+def long(run, one_device, tmp_path_factory):
   """A longer one."""
-  return _alone(cache, tmp_path_factory.mktemp('processes') / 'long',
+  return _alone(run, tmp_path_factory.mktemp('processes') / 'long',
                 '--steps=20', '--save_every=10')
 
 

@@ -6,7 +6,6 @@ fast; the U-Net runs in test_photographs.py.
 
 import dataclasses
 import json
-import os
 import re
 import shutil
 import signal
@@ -32,6 +31,7 @@ from genjax.runs.task import Session
 from genjax.training.logs import read_metrics
 from genjax.training.state import init_state
 from genjax.viz.figures import BLUE
+from tests.environment import environment
 from tests.figures import ink
 
 STEPS = 6
@@ -256,39 +256,30 @@ def command(workdir, *args):
           f'--workdir={workdir}', *args]
 
 
-def alone(cache, *, hastily=True):
-  """An environment of one device, for a process of its own.
-
-  It compiles as these tests do, or as users do.
-  """
-  flags = [flag for flag in os.environ['XLA_FLAGS'].split()
-           if 'device_count' not in flag and (hastily or 'cpu_' not in flag)]
-  return {**os.environ, 'XLA_FLAGS': ' '.join(flags),
-          'JAX_PLATFORMS': 'cpu', 'XDG_CACHE_HOME': str(cache),
-          'JAX_DISABLE_MOST_OPTIMIZATIONS': str(int(hastily))}
-
-
 @pytest.mark.slow
-def test_what_users_compile_gives_the_same_losses(rings, cache, tmp_path):
+def test_what_users_compile_gives_the_same_losses(rings, tmp_path):
   """On one device, where the tests have eight and compile in haste."""
   result = subprocess.run(
       command(tmp_path / 'run', *RINGS, '--sampling_steps=2'),
       capture_output=True, text=True, timeout=240,
-      env=alone(cache, hastily=False), check=False)
+      env=environment(hastily=False), check=False)
   assert result.returncode == 0 and result.stdout.startswith('finished')
   np.testing.assert_allclose(losses_of(tmp_path / 'run'), losses_of(rings),
                              rtol=1e-5)
 
 
 def test_process_stopped_by_sigterm_goes_on_as_the_same_run(
-    flags, trained, cache, tmp_path):
-  """A real process, on one device; what it says is all that it says."""
+    run, flags, trained, tmp_path):
+  """A real process, on one device; what it says is all that it says.
+
+  It goes on here, on eight devices.
+  """
   workdir = tmp_path / 'run'
   log = workdir / 'metrics.jsonl'
   args = command(workdir, *flags)
   with subprocess.Popen(
       args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-      env=alone(cache)) as process:
+      env=environment()) as process:
     while process.poll() is None and not (
         log.exists() and log.read_text().count('\n') >= 1):
       time.sleep(0.005)
@@ -299,18 +290,17 @@ def test_process_stopped_by_sigterm_goes_on_as_the_same_run(
   assert out.startswith('stopped: the same command goes on')
   assert 1 <= len(losses_of(workdir)) < STEPS
 
-  result = subprocess.run(args, capture_output=True, text=True, timeout=240,
-                          env=alone(cache), check=False)
-  assert result.returncode == 0 and result.stdout.startswith('finished')
-  assert noted(result.stderr)
+  result = run(train_diffusion, f'--workdir={workdir}', *flags)
+  assert result.code == 0 and result.out.startswith('finished')
+  assert noted(result.err)
   np.testing.assert_allclose(losses_of(workdir), losses_of(trained[0]),
                              rtol=1e-5)
 
 
-def test_process_fails_with_one_line(cache, tmp_path):
+def test_process_fails_with_one_line(tmp_path):
   result = subprocess.run(
       command(tmp_path / 'run', '--data=toy:moon'), capture_output=True,
-      text=True, timeout=120, env=alone(cache), check=False)
+      text=True, timeout=120, env=environment(), check=False)
   assert (result.returncode, result.stdout) == (1, '')
   assert result.stderr.startswith('train_diffusion: ')
   assert result.stderr.count('\n') == 1 and 'moons' in result.stderr

@@ -10,6 +10,7 @@ from setuptools import build_meta
 
 from genjax.runs.open import KINDS
 from genjax.runs.workdir import read
+from tests.environment import environment
 from tests.runs import keep
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -45,6 +46,6 @@ def test_runs_that_were_kept_open_from_the_wheel(tmp_path, monkeypatch):
   (where, *wrong) = subprocess.run(
       [sys.executable, keep.__file__, '--check', *runs], cwd=here, text=True,
       check=True, capture_output=True,
-      env={**os.environ, 'PYTHONPATH': installed}).stdout.split('\n')
+      env=environment(PYTHONPATH=installed)).stdout.split('\n')
   assert where == os.path.join(installed, 'genjax')
   assert not ''.join(wrong)
