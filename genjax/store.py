@@ -28,7 +28,7 @@ import jax
 from genjax.checks import check
 
 # How an address begins -> the package that fsspec takes for it.
-SCHEMES: Mapping[str, str] = {'gs': 'gcsfs'}
+SCHEMES: Mapping[str, str] = {'gs': 'gcsfs', 's3': 's3fs'}
 
 LOCK = 'lock'  # object that says who is at work, see `runs.store_lock`
 _STEP = re.compile(r'(?P<run>.*/)?(?P<kind>checkpoints|snapshots)/'
@@ -350,9 +350,11 @@ def said_of(url: str, done: str) -> Iterator[None]:
   """Says in one line what a store refuses: each has errors of its own."""
   try:
     yield
-  except (FileNotFoundError, FileExistsError):
+  except FileExistsError:
     raise
   except Exception as error:
+    if isinstance(error, FileNotFoundError) and done == 'read':
+      raise
     text = ' '.join(str(error).split())[:200]
     raise OSError(f'workdir: {url} must be a place that can be {done}, got '
                   f'{type(error).__name__}: {text}') from error

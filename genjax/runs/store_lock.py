@@ -115,8 +115,8 @@ def _make_free(copy: store.Copy, path: str, url: str) -> None:
         f'heard of {max(age, 0):.0f} s ago')
   logging.warning('%s: taking over from %s, which did not let go of it', url,
                   _name(held))
-  with (contextlib.suppress(FileNotFoundError),
-        store.said_of(copy.url, 'written')):
+  with (store.said_of(copy.url, 'written'),
+        contextlib.suppress(FileNotFoundError)):
     copy.files.rm_file(path)
 
 

@@ -152,7 +152,7 @@ RUNS = [
      ['--out', '{digits}/settings.json']),
     (sample, '--workdir={digits} --out={digits}', ['--out', '{digits}']),
     (sample, '--workdir=', ['workdir', 'must name a folder']),
-    (train_vae, '--workdir=s3://bucket/run', ['--workdir', 'gs://bucket/run']),
+    (train_vae, '--workdir=az://bucket/run', ['--workdir', 's3://bucket/run']),
     (train_vae, '--workdir=gs://bucket', ['--workdir', 'must name a folder']),
     (sample, '--workdir={digits} --out=s3://bucket/run', ['--out', 'mount']),
     (sample, '--workdir={digits} --out={one}', ['--out', '{one}']),

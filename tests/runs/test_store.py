@@ -3,6 +3,7 @@
 import json
 import os
 import time
+import types
 
 import chex
 import pytest
@@ -54,8 +55,8 @@ def test_a_run_on_a_store_is_that_on_a_disk_bit_for_bit(place, tmp_path):
   for steps in (7, 20):
     fit_run(ONE, Settings(steps=steps), draw(), url)
   fit_run(ONE, Settings(), draw(), str(tmp_path / 'local'))
-  chex.assert_trees_all_equal(weights_of(url),
-                              weights_of(str(tmp_path / 'local')))
+  found = weights_of(url)
+  chex.assert_trees_all_equal(found, weights_of(str(tmp_path / 'local')))
   assert not files.exists(f'{url}/lock')
   steps = {path.split('/checkpoints/')[1].split('/')[0]
            for path in files.find(f'{url}/checkpoints')}
@@ -66,8 +67,7 @@ def test_a_run_on_a_store_is_that_on_a_disk_bit_for_bit(place, tmp_path):
     there = tmp_path / 'got' / path.partition('bucket/run/')[2]
     there.parent.mkdir(parents=True, exist_ok=True)
     there.write_bytes(files.cat_file(path))
-  chex.assert_trees_all_equal(weights_of(str(tmp_path / 'got')),
-                              weights_of(url))
+  chex.assert_trees_all_equal(weights_of(str(tmp_path / 'got')), found)
 
 
 def test_each_checkpoint_is_on_the_store_before_the_next(memory, monkeypatch):
@@ -102,6 +102,21 @@ def test_a_run_at_work_is_refused_and_a_dead_one_taken_over(
       with lock(folder):
         assert json.loads(files.cat_file(f'{url}/lock'))['pid'] == os.getpid()
   assert not files.exists(f'{url}/lock')
+
+
+def test_a_bucket_that_is_not_there_is_one_line(memory):
+  files, url = memory
+
+  def absent(*args, **told):
+    raise FileNotFoundError('bucket')
+
+  with pytest.raises(OSError, match=f'^workdir: {url} must be a place that can '
+                     'be written, got FileNotFoundError: bucket$'):
+    with store.at_hand('workdir', url) as folder:
+      store.find(folder)[0].files = types.SimpleNamespace(
+          pipe_file=absent, find=files.find)
+      with lock(folder):
+        pass
 
 
 def test_a_run_within_a_run_has_a_lock_of_its_own(memory):

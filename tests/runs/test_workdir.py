@@ -311,11 +311,11 @@ def test_output_beside_a_run_is_not(made, tmp_path, name):
     workdirs.check_output])
 def test_a_folder_of_a_store_that_is_not_known_is_refused(
     tmp_path, monkeypatch, use):
-  """Rather than made here, in a folder called s3:."""
+  """Rather than made here, in a folder called az:."""
   monkeypatch.chdir(tmp_path)
   with pytest.raises(ValueError, match='^(workdir|out): must be a folder of '
-                     "this machine[:,] .*, got 's3://bucket/run'$"):
-    use('s3://bucket/run')
+                     "this machine[:,] .*, got 'az://bucket/run'$"):
+    use('az://bucket/run')
   assert not os.listdir(tmp_path)
 
 
