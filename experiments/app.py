@@ -15,6 +15,8 @@ from absl import logging
 import jax
 
 from experiments import processes
+from experiments import stored
+from genjax import store
 from genjax import user_cache
 from genjax.runs.fit import Stopped
 
@@ -52,7 +54,8 @@ def run(
       std_logging.getLogger('jax').setLevel(std_logging.WARNING)
     try:
       processes.start(name)
-      main(*given)
+      with stored.workdir_at_hand():
+        main(*given)
     except Stopped as stopped:
       print('stopped: the same command goes on', flush=True)
       # Who told it to end is told that it did; who pressed a key, that it is
@@ -83,12 +86,13 @@ def run(
 
 def holds(folder: str) -> str:
   """What a folder holds, in the last line of a script that wrote it."""
-  return f'{folder} holds {", ".join(sorted(os.listdir(folder)))}'
+  return (f'{store.shown(folder)} holds '
+          f'{", ".join(sorted(os.listdir(folder)))}')
 
 
 def message_of(error: Exception) -> str:
   """One line on what is wrong; of a library's argument, in words of flags."""
-  lines = str(error).strip().splitlines()
+  lines = store.shown(str(error)).strip().splitlines()
   line = lines[0] if lines else ''
   if not isinstance(error, _EXPECTED):
     return (f'failed on {type(error).__name__}: {line} (--verbosity=1 shows '
@@ -127,6 +131,7 @@ def _leaving_at_once(name: str) -> Iterator[None]:
   def leave(signum: int, frame: Any) -> None:
     del signum, frame
     print(f'\n{name}: interrupted', file=sys.stderr, flush=True)
+    store.discard()
     os._exit(130)
 
   # A shell starts its background jobs deaf to Ctrl-C.

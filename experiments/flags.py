@@ -20,8 +20,8 @@ def define_run(workdir: str, default: str | None = None) -> None:
   flags.DEFINE_string('workdir', default, workdir)
   if default is None:  # of a default absl warns
     flags.mark_flag_as_required('workdir')
-  flags.register_validator('workdir', lambda v: v != '' and '://' not in f'{v}',
-                           'must name a folder; mount a bucket to have one')
+  flags.register_validator('workdir', lambda v: v != '',
+                           'must name a folder')
   flags.DEFINE_integer('seed', 0, 'Seed of everything that is drawn at random.',
                        lower_bound=0, upper_bound=2**31 - 1)
   processes.define_flags()

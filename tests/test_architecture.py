@@ -18,7 +18,7 @@ MAX_LINES, MAX_SCRIPT = 400, 150
 
 # A room is a package or a module directly under genjax/.
 FLOORS = (
-    {'types', 'checks', 'numerics', 'files', 'machine', 'user_cache'},
+    {'types', 'checks', 'numerics', 'files', 'machine', 'store', 'user_cache'},
     {'distributions', 'networks', 'data', 'training', 'metrics', 'mcmc',
      'image_distance', 'interpolation', 'viz'},
     {'discriminative', 'energy', 'densities', 'vae', 'diffusion'},

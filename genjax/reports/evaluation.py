@@ -34,7 +34,7 @@ from genjax.runs import keys
 from genjax.runs.data import scale_of
 from genjax.runs.settings import setting
 from genjax.runs.task import Run
-from genjax.runs.workdir import SETTINGS
+from genjax.runs.workdir import is_run
 from genjax.types import Source
 from genjax.viz.evaluation import save_evaluation
 from genjax.viz.evaluation import Scored
@@ -85,7 +85,7 @@ def open_drawer(settings: Settings) -> Run | None:
     ValueError: it has no such weights, or they are asked of files.
   """
   weights = settings.weights[0]
-  if os.path.isfile(os.path.join(settings.samples, SETTINGS)):
+  if is_run(settings.samples):
     return opened('samples', settings.samples, weights)
   check(settings.weights == ('ema',), 'weights', 'must be absent where samples '
         'are not those of a run', ','.join(settings.weights))

@@ -58,8 +58,7 @@ def open_judge(workdir: str, described: sources.Description) -> Judge:
   must = ('must be the workdir of train_classifier for '
           f'{len(described.class_names)} classes of images of shape '
           f'{described.shape}')
-  check(os.path.isfile(os.path.join(workdir, workdirs.SETTINGS)), 'classifier',
-        must, repr(workdir))
+  check(workdirs.is_run(workdir), 'classifier', must, repr(workdir))
   run = opened('classifier', workdir)
   kind, of = run.task.kind, run.settings
   check(kind == 'classifier', 'classifier', must, f'{workdir!r}, a {kind}')

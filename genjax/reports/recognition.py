@@ -27,7 +27,7 @@ from genjax.reports.judge import Judge
 from genjax.reports.judge import open_judge
 from genjax.reports.judge import width_for
 from genjax.runs.data import scale_of
-from genjax.training import parallel
+from genjax.runs.fit import share
 
 _MOST_STEPS, _PART = 1000, 4  # of the classifier: a quarter of the run's steps
 _TESTED = 5000  # held-out images, at most
@@ -71,7 +71,7 @@ def keep_judge(
   counts = [np.bincount(label, minlength=len(settings.class_names)).tolist()
             for label in (test.label[right], test.label)]
   write_json(_path(workdir), dict(zip(('right', 'held_out'), counts)))
-  parallel.together('judge')  # all of them read it
+  share(workdir, 'judge')
   say(f'it recognises {right.mean():.1%} of {right.size} held-out images, '
       f'after {time.perf_counter() - begun:.0f} s')
 

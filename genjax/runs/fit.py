@@ -3,12 +3,13 @@
 from concurrent import futures
 import contextlib
 import os
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import jax
 import numpy as np
 import optax
 
+from genjax import store
 from genjax.checks import check
 from genjax.data.identity import identify
 from genjax.data.identity import Identity
@@ -76,7 +77,7 @@ def fit_run(
     task: the kind of model.
     settings: of it.
     data: to train on, and what the hooks read.
-    workdir: the run's folder.
+    workdir: the run's folder, or an address as of `store.at_hand`.
     hooks: more of them than the kind's own, such as a report's figures.
 
   Raises:
@@ -90,7 +91,7 @@ def fit_run(
   profiled = profiled_steps(settings.profile_steps, settings.steps)
   check_calls(settings)
   key = keys.key(settings.seed, 'training', *objective.stream)
-  with _alone(workdir):
+  with store.at_hand('workdir', workdir) as workdir, _alone(workdir):
     # What is refused is refused before anything is computed or written.
     settings, start = begin(workdir, task.kind, settings, objective.init_from)
     identity = identify(data.train, workdirs.known_files(workdir))
@@ -125,9 +126,20 @@ def fit_run(
         raise RuntimeError(
             str(error) + _best_kept(workdir, checkpointer, objective.best)
         ) from error
-  parallel.together('fitted')  # what one has written the others may read
+    share(workdir, 'fitted')
   if outcome.stopped is not None:
     raise Stopped(outcome.stopped)
+
+
+def share(workdir: str, name: str) -> None:
+  """What the first process has written in `workdir` the others may read.
+
+  All of them wait for each other, at the call of the same name.
+  """
+  store.push(workdir)
+  parallel.together(name)
+  if jax.process_index() > 0:
+    store.pull(workdir)
 
 
 def _first(
@@ -168,7 +180,7 @@ def keep_run(
     task: the kind of model, of averages none.
     settings: of it.
     params: of the shapes of its `init`.
-    workdir: the run's folder.
+    workdir: the run's folder, or an address as of `store.at_hand`.
     source: what was fitted to, where it is to be identified.
 
   Raises:
@@ -178,13 +190,13 @@ def keep_run(
   run_settings.check_settings(settings)
   model = task.build(settings)
   _check_fit(params, weight_shapes(settings, model)['params'])
-  with _alone(workdir):
+  with store.at_hand('workdir', workdir) as workdir, _alone(workdir):
     identity = None if source is None else identify(source)
     run = _create(workdir, task.kind, settings, identity)
     state = init_state(params, optax.identity(), model.averages)
     with contextlib.closing(_checkpointer(workdir, run)) as checkpointer:
       checkpointer.save(1, jax.tree.map(np.asarray, state))
-  parallel.together('kept')
+    share(workdir, 'kept')
 
 
 def make_trainer(
@@ -224,10 +236,17 @@ def _check_fit(params: Params, shapes: Params) -> None:
           given.get(name, 'absent'))
 
 
-def _alone(workdir: str) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def _alone(workdir: str) -> Iterator[None]:
   """Holds the workdir, for all processes if there are several."""
-  return lock(workdir) if jax.process_index() == 0 else (
-      contextlib.nullcontext())
+  with contextlib.ExitStack() as held:
+    if jax.process_index() == 0:
+      held.enter_context(lock(workdir))
+    if store.find(workdir)[0] is not None:
+      parallel.together('held')  # before that another may have written
+      store.pull(workdir, training=True)
+    held.callback(store.push, workdir)  # before it is let go of
+    yield
 
 
 def _create(

@@ -16,8 +16,10 @@ from typing import Iterator, TextIO
 
 from absl import logging
 
+from genjax import store
 from genjax.checks import check
 from genjax.checks import check_folder
+from genjax.runs import store_lock
 
 LOCK = 'lock'  # file in the workdir: {"host", "pid", "start"} of its holder
 
@@ -34,6 +36,11 @@ def lock(workdir: str) -> Iterator[None]:
     OSError: the folder cannot be made or written.
   """
   check_folder('workdir', workdir)
+  copy, below = store.find(workdir)
+  if copy is not None:
+    with store_lock.hold(copy, below):
+      yield
+    return
   made = not os.path.isdir(workdir)
   os.makedirs(workdir, exist_ok=True)
   path = os.path.join(workdir, LOCK)

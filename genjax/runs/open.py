@@ -9,6 +9,7 @@ from typing import Any, Mapping
 import jax
 import optax
 
+from genjax import store
 from genjax.checks import check
 from genjax.checks import check_choice
 from genjax.runs import keys
@@ -42,7 +43,7 @@ def open_run(
   Its settings and weights are all that is read: the data may be gone.
 
   Args:
-    workdir: the folder of a run.
+    workdir: the folder of a run, or an address as of `store.at_hand`.
     weights: 'ema', or another average that the kind keeps, by its name; 'raw'
       for the params of the last step; 'ema:0.07' and the like for a power
       average of any width, of a run that keeps some (see `snapshots`), at its
@@ -57,6 +58,15 @@ def open_run(
       out of range.
     RuntimeError: every checkpoint is damaged, or a snapshot is.
   """
+  with store.at_hand('workdir', workdir) as folder:
+    return _open(folder, weights, settings, kinds)
+
+
+def _open(
+    workdir: str, weights: str, settings: Mapping[str, Any],
+    kinds: Mapping[str, str]
+) -> Run:
+  """`open_run` of a folder of this machine."""
   written = workdirs.read(workdir)
   check_choice(repr(written.path), 'kind', written.kind, kinds)
   task: Task = importlib.import_module(kinds[written.kind]).TASK

@@ -13,6 +13,7 @@ from typing import Any, Mapping
 import jax
 import numpy as np
 
+from genjax import store
 from genjax.checks import check
 from genjax.training.averages import combination
 from genjax.training.averages import WIDEST
@@ -65,6 +66,7 @@ def reconstruct(
   zero = np.zeros((), np.int32)
   counts = {'step': zero, 'opt_state': (), 'skipped': zero}
   weights = {'params': {}, 'averages': dict.fromkeys(widths, shapes)}
+  store.pull(os.path.join(workdir, 'snapshots'))
   with contextlib.closing(make_snapshots(workdir, run)) as snapshots:
     steps = [s for s in snapshots.steps() if s <= step] if widths else []
     check(bool(steps), 'weights', 'must be ema or raw: the run has kept no '

@@ -232,6 +232,11 @@ def check_output(path: str) -> None:
         'take another name', repr(path))
 
 
+def is_run(path: str) -> bool:
+  """Whether a folder is that of a run, as one of a store is taken to be."""
+  return '://' in path or os.path.isfile(os.path.join(path, SETTINGS))
+
+
 def _path(workdir: str, name: str) -> str:
   # The empty path would be the current folder.
   check_folder('workdir', workdir)

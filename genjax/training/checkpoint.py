@@ -7,14 +7,10 @@ its own and says of which run and step it is. A checkpoint holds the weights
 needs no optimizer. Arrays lie there by the paths of their leaves.
 """
 
-import contextlib
-import glob
-import json
-import logging as std_logging
+from concurrent import futures
 import math
 import os
 import shutil
-import sys
 import tempfile
 import time
 from typing import Any, Mapping
@@ -23,8 +19,10 @@ from absl import logging
 import jax
 import numpy as np
 
+from genjax import store
 from genjax.checks import check
 from genjax.training import leaves
+from genjax.training import orbax_ways
 from genjax.training.state import State
 from genjax.types import PyTree
 
@@ -62,6 +60,7 @@ class Checkpointer:
     self._opened: tuple[Any, Any] | None = None
     self._link: tempfile.TemporaryDirectory[str] | None = None
     self._proven = False  # whether a save of this process has been read back
+    self._sent: futures.Future[None] | None = None
 
   def save(self, step: int, state: State, metric: float | None = None) -> None:
     """Starts to write `state`, and forgets checkpoints of `step` and later.
@@ -80,8 +79,10 @@ class Checkpointer:
       OSError: the disk has no room for it, or what has been written first
         cannot be read back.
     """
+    self.wait()
+    if store.find(self._directory)[0] is not None and jax.process_index() > 0:
+      return  # the first one has it, and sends it
     manager, ocp = self._manager()
-    manager.wait_until_finished()
     self._check_room(step, state)
     for later in [s for s in manager.all_steps() if s >= step]:
       manager.delete(later)
@@ -110,6 +111,10 @@ class Checkpointer:
         raise OSError(f'save: checkpoint {step} in {self._directory} cannot be '
                       f'read back ({fault})')
       self._proven = True
+    if store.find(self._directory)[0] is not None:
+      sender = futures.ThreadPoolExecutor(1)
+      self._sent = sender.submit(self._send)
+      sender.shutdown(wait=False)
 
   def _check_room(self, step: int, state: State) -> None:
     """Raises OSError where the disk is too full: orbax would say it in pages.
@@ -177,24 +182,42 @@ class Checkpointer:
     return self._manager()[0].best_step() if self.steps() else None
 
   def wait(self) -> None:
-    """Returns once the last `save` is whole on disk."""
+    """Returns once the last `save` is whole on disk, and on its store."""
+    sent, self._sent = self._sent, None
+    if sent is not None:
+      sent.result()
     if self._opened is not None:
       self._opened[0].wait_until_finished()
 
   def close(self) -> None:
     """Waits, and frees the threads; the next call opens it again."""
-    if self._opened is not None:
-      self._opened[0].close()
-    if self._link is not None:
-      self._link.cleanup()
-    self._opened = self._link = None
+    try:
+      self.wait()
+    finally:
+      if self._opened is not None:
+        self._opened[0].close()
+      if self._link is not None:
+        self._link.cleanup()
+      self._opened = self._link = None
+
+  def _send(self) -> None:
+    """Sends the last save to the store."""
+    self._manager()[0].wait_until_finished()
+    store.push(self._directory)
+
+  def _processes(self, ocp: Any) -> Any:
+    """Which processes share the directory: each has its own copy of a store."""
+    here = jax.process_index()
+    return ocp.options.MultiprocessingOptions() if (
+        store.find(self._directory)[0] is None) else (
+            ocp.options.MultiprocessingOptions(here, {here}, f'of_{here}'))
 
   def _manager(self):
     """The orbax manager and module, made at first use."""
     if self._opened is None:
-      logging.get_absl_logger().addFilter(_silence_orbax)
+      logging.get_absl_logger().addFilter(orbax_ways.silence)
       import orbax.checkpoint as ocp
-      _drop_damaged_metrics(self._directory)
+      orbax_ways.drop_damaged_metrics(self._directory)
       policies = ocp.checkpoint_managers
 
       def metric_of(metrics):
@@ -206,8 +229,12 @@ class Checkpointer:
                          keep_checkpoints_without_metrics=False)]
       if self.every:
         staying.append(policies.EveryNSteps(interval_steps=self.every))
+      processes = self._processes(ocp)
+      if processes.active_processes:  # orbax makes none for some of them
+        os.makedirs(self._directory, exist_ok=True)
       options = ocp.CheckpointManagerOptions(
-          best_fn=metric_of, best_mode='min',
+          create=not processes.active_processes,
+          multiprocessing_options=processes, best_fn=metric_of, best_mode='min',
           preservation_policy=policies.AnyPreservationPolicy(staying))
       self._opened = ocp.CheckpointManager(self._plain_path(),
                                            options=options), ocp
@@ -287,10 +314,11 @@ class Checkpointer:
       return {}
     manager, ocp = self._manager()
     empty = {name: np.empty(x.shape, x.dtype) for name, x in wanted.items()}
-    with _stragglers_ignored():
+    with orbax_ways.stragglers_ignored():
       try:
         if part == _FROZEN:
-          with ocp.StandardCheckpointer() as reader:
+          with ocp.StandardCheckpointer(multiprocessing_options=(
+              self._processes(ocp))) as reader:
             read = reader.restore(self._frozen_path(), empty)
         else:
           read = manager.restore(step, args=ocp.args.Composite(
@@ -314,7 +342,8 @@ class Checkpointer:
     except Exception:  # nothing, unreadable, or of other arrays
       logging.debug('what is frozen is written', exc_info=True)
     _, ocp = self._manager()
-    with ocp.StandardCheckpointer() as writer:
+    with ocp.StandardCheckpointer(multiprocessing_options=(
+        self._processes(ocp))) as writer:
       writer.save(self._frozen_path(), frozen, force=True)
 
 
@@ -336,35 +365,3 @@ def _place(x: np.ndarray, target: Any) -> Any:
 def _one_line(error: Exception) -> str:
   text = ' '.join(str(error).split())
   return f'{type(error).__name__}: {text[:60]}...'
-
-
-@contextlib.contextmanager
-def _stragglers_ignored():
-  """Drops tracebacks of reads that end after another has failed.
-
-  There is one an array, and they bury the line that says what is wrong.
-  """
-  hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-  try:
-    yield
-  finally:
-    sys.unraisablehook = hook
-
-
-def _drop_damaged_metrics(directory: str) -> None:
-  """Removes unreadable metrics: orbax would refuse the whole directory."""
-  for path in glob.glob(os.path.join(glob.escape(directory), '*', 'metrics')):
-    if not os.path.basename(os.path.dirname(path)).isdigit():
-      continue  # being written, perhaps by a run that goes on elsewhere
-    try:
-      with open(os.path.join(path, 'metrics')) as file:
-        float(json.load(file)['metric'])
-    except (OSError, ValueError, KeyError, TypeError):
-      logging.warning('metrics in %s are damaged: it is not ranked', path)
-      shutil.rmtree(path)
-
-
-def _silence_orbax(record: std_logging.LogRecord) -> bool:
-  """Drops what orbax tells of its progress into the log of every absl user."""
-  return (record.levelno >= std_logging.ERROR
-          or f'{os.sep}orbax{os.sep}' not in record.pathname)

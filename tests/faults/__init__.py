@@ -20,6 +20,7 @@ from tests.faults import runs
 from tests.faults import scoring
 from tests.faults import special
 from tests.faults import speed
+from tests.faults import stores
 from tests.faults import training
 from tests.faults import vae
 from tests.faults import wiring
@@ -31,4 +32,4 @@ FAULTS: tuple[Fault, ...] = (
     *fits.FAULTS, *guided.FAULTS, *interpolation.FAULTS, *loop.FAULTS,
     *metrics.FAULTS, *models.FAULTS, *networks.FAULTS, *own_images.FAULTS,
     *processes.FAULTS, *runs.FAULTS, *scoring.FAULTS, *special.FAULTS,
-    *speed.FAULTS, *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)
+    *speed.FAULTS, *stores.FAULTS, *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)
