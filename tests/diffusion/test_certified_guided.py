@@ -15,8 +15,9 @@ _W = np.array(guidance.SCALES)
 
 @pytest.fixture
 def few(monkeypatch):
-  monkeypatch.setattr(guidance, 'STARTS', 64)
-  monkeypatch.setattr(guidance, 'CHAINS', 300)
+  monkeypatch.setattr(guidance, 'STARTS', 16)
+  monkeypatch.setattr(guidance, '_TOLERANCE', 1e-8)
+  monkeypatch.setattr(guidance, 'CHAINS', 250)
   monkeypatch.setattr(guidance, 'PARTICLES', 128)
   monkeypatch.setattr(guidance, 'CHAIN_STEPS', 50)
 
