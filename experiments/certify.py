@@ -1,8 +1,9 @@
-"""Measures every sampler on every process against the exact answer.
+"""Measures every sampler, guidance and restoration against the exact answer.
 
   python -m experiments.certify --out=docs
   python -m experiments.certify --out=runs/mine --methods=ddim,heun \\
       --processes=edm
+  python -m experiments.certify --out=runs/mine --methods=guidance
 
 Writes certificate.md, certificate.json, in which rows are kept beside what they
 were measured of, and figures in certificate/. Exit status 1 where an order that
@@ -23,9 +24,11 @@ def define_flags() -> None:
   """The script's flags."""
   flags.DEFINE_string('out', None, 'Folder where everything is written.')
   flags.mark_flag_as_required('out')
-  flags.DEFINE_list('methods', [], 'Methods, and roads to the '
-                    'likelihood, that are measured; all if absent.')
-  flags.DEFINE_list('processes', [], 'Processes on which; all if absent.')
+  flags.DEFINE_list('methods', [], 'Methods, roads to the likelihood, '
+                    'and sections on guidance and restoration, that are '
+                    'measured; all if absent.')
+  flags.DEFINE_list('processes', [], 'Processes on which methods and roads '
+                    'are measured; all if absent.')
   flags.DEFINE_integer('workers', 1, 'Number of methods that are measured at a '
                        'time.', lower_bound=1)
 

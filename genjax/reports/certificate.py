@@ -1,12 +1,12 @@
-"""The certificate of samplers: every method on every process, measured.
+"""The certificate: every method on every process, and guidance, measured.
 
-Rows are made by running the tables of `diffusion.certified`. They are kept in
+Rows are made by running the tables of `diffusion.certified`, and those of
+guidance and restoration by `certificate_guided`. They are kept in
 certificate.json beside a hash of their inputs, and measured again only where it
 is another: the program of the method on that process alone, the grids, and the
 code that measures.
 """
 
-import ast
 import concurrent.futures
 import functools
 import json
@@ -24,6 +24,7 @@ from genjax.diffusion import certified
 from genjax.diffusion import certified_laws as laws
 from genjax.diffusion import certified_roads as roads
 from genjax.files import write_text
+from genjax.reports import certificate_guided as guided
 from genjax.training import programs
 from genjax.types import Process
 
@@ -34,7 +35,8 @@ _OF_COMPILE_CACHE = ('jax_compilation_cache_dir',
                      'jax_persistent_cache_min_entry_size_bytes')
 
 Row = dict[str, Any]
-Rows = Mapping[tuple[str, str], Row]  # (method, process) -> facts
+# (method, process) -> facts; of guidance (a section, what is measured).
+Rows = Mapping[tuple[str, str], Row]
 
 
 def measure(
@@ -46,47 +48,50 @@ def measure(
   Args:
     out: the folder.
     say: is told in a line what has been measured.
-    methods: names, of roads to the likelihood too, all where none is given;
-      rows of others are left out.
-    processes: likewise.
+    methods: names, of roads to the likelihood and of sections of guidance and
+      restoration too, all where none is given; rows of others are left out.
+    processes: likewise; sections have none.
     workers: how many methods are measured at a time, each in a process of its
       own where there is more than one.
 
   Raises:
     ValueError: an unknown name.
   """
-  names, every = (*_methods(), *roads.ROADS), tuple(certified.PROCESSES)
+  names = (*_methods(), *roads.ROADS, *guided.SECTIONS)
+  every = tuple(certified.PROCESSES)
   for name in methods:
     check_choice('methods', 'each', name, names)
   for name in processes:
     check_choice('processes', 'each', name, every)
   wanted = [name for name in names if not methods or name in methods]
-  at = [name for name in every if not processes or name in processes]
+  chosen = [name for name in every if not processes or name in processes]
+  at = {name: guided.SECTIONS.get(name, chosen) for name in wanted}
   path = os.path.join(out, 'certificate.json')
   kept = _read(path)
   rows: dict[tuple[str, str], Row] = {}
 
   def keep(name: str, found: Mapping[str, Row]) -> None:
-    rows.update({(name, p): found[p] for p in at})
+    rows.update({(name, p): found[p] for p in at[name]})
     if found != kept.get(name):
       say(f'measured {name}')
-      kept[name] = {p: found[p] for p in every if p in found}
+      kept[name] = {p: found[p] for p in guided.SECTIONS.get(name, every)
+                    if p in found}
       _write(path, {n: kept[n] for n in names if n in kept})
 
   before = [kept.get(name, {}) for name in wanted]
   if workers == 1:
     for name, old in zip(wanted, before):
-      keep(name, _measured(name, at, old))
+      keep(name, _measured(name, at[name], old))
   else:
     cache = {name: jax.config.values[name] for name in _OF_COMPILE_CACHE}
     with concurrent.futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context('spawn'), _configure, (cache,)
     ) as pool:
-      jobs = {pool.submit(_measured, name, at, old): name
+      jobs = {pool.submit(_measured, name, at[name], old): name
               for name, old in zip(wanted, before)}
       for job in concurrent.futures.as_completed(jobs):
         keep(jobs[job], job.result())
-  return {(name, p): rows[name, p] for name in wanted for p in at}
+  return {(name, p): rows[name, p] for name in wanted for p in at[name]}
 
 
 def _configure(values: Mapping[str, Any]) -> None:
@@ -98,10 +103,13 @@ def _measured(
     name: str, processes: Collection[str], old: Mapping[str, Row]
 ) -> dict[str, Row]:
   """Rows of a method or a road, by process: `old` ones if they are not stale.
+
+  Of a section, by what is measured there.
   """
   every, found = certified.processes(), dict(old)
   with jax.enable_x64(True):
-    inputs = {p: _inputs(name, every[p]) for p in processes}
+    inputs = {p: guided.inputs(name, p) if name in guided.SECTIONS
+              else _inputs(name, every[p]) for p in processes}
     stale = [p for p in processes
              if found.get(p, {}).get('inputs') != inputs[p]]
     for p, row in _rows_of(name, stale).items():
@@ -143,6 +151,8 @@ def _write(path: str, kept: Mapping[str, Mapping[str, Row]]) -> None:
 
 def _rows_of(name: str, processes: Collection[str]) -> dict[str, Row]:
   """Facts of a method, or of a road, on each of these processes."""
+  if name in guided.SECTIONS:
+    return {what: _rounded(guided.facts(name, what)) for what in processes}
   every = certified.processes()
   if name in roads.ROADS:
     return {p: {'likelihood': _rounded(roads.errors(
@@ -218,14 +228,4 @@ def _answer(process: Process) -> str:
 
 @functools.cache
 def _instruments() -> str:
-  """What measures, without comments and docstrings."""
-  texts = []
-  for module in (certification, laws, roads):
-    with open(str(module.__file__), encoding='utf-8') as file:
-      tree = ast.parse(file.read())
-    for node in ast.walk(tree):
-      if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and (
-          ast.get_docstring(node) is not None):
-        del node.body[0]
-    texts.append(ast.dump(tree))
-  return programs.digest(texts)
+  return programs.sources(certification, laws, roads)

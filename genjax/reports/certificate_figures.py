@@ -24,8 +24,8 @@ FIGURES: Mapping[str, str] = {
 }
 
 
-def draw(folder: str, rows: Rows) -> dict[str, str]:
-  """Writes every figure to `folder`; name -> what it shows."""
+def draw(folder: str, rows: Rows) -> None:
+  """Writes every figure to `folder`."""
   shown = [p for p in _SHOWN if any(p == at for _, at in rows)] or list(
       dict.fromkeys(p for _, p in rows))[:1]
   save_panels(os.path.join(folder, 'orders.png'), [[
@@ -40,7 +40,6 @@ def draw(folder: str, rows: Rows) -> dict[str, str]:
     save_panels(os.path.join(folder, f'{name}.png'), [
         [_spending(rows, p, group, label, value, log) for group in (
             'one step', 'multistep', 'draws')] for p in shown], height=3.6)
-  return dict(FIGURES)
 
 
 def _group(name: str, row: Row) -> str:

@@ -2,26 +2,35 @@
 
 import math
 import os
-import textwrap
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Sequence
 
 from genjax.diffusion import certified
 from genjax.diffusion import certified_laws as laws
 from genjax.diffusion import certified_roads as roads
 from genjax.files import write_text
 from genjax.reports import certificate_figures as figures
+from genjax.reports import certificate_guided as guided
+from genjax.reports import certificate_guided_figures as guided_figures
+from genjax.reports import certificate_guided_page as guided_page
 from genjax.reports import table as tables
 from genjax.reports.certificate import GRIDS
 from genjax.reports.certificate import Row
 from genjax.reports.certificate import Rows
+from genjax.reports.certificate_guided_page import prose
 
 TOLERANCE = 0.15  # of an order that is claimed
 _BUDGET = 20  # evaluations, of the table of variances
 _SHOWN = ('edm', 'vp_linear')  # processes whose distances are tables
+_BEGINNING = ('# Certificate', prose("""
+    Every method of drawing on every process, every guidance and every way of
+    restoration, against the exact answer, in float64. The denoiser is that of
+    data that are known, so that what is measured is the method alone. `make
+    certificate` writes this page, and `certificate.json`, which holds all
+    numbers; rows whose program has not changed are kept."""))
 
 
 def write(out: str, rows: Rows) -> list[str]:
-  """Writes certificate.md and its figures; the paths, and what does not hold.
+  """Writes certificate.md and its figures; what does not hold.
 
   Args:
     out: the folder.
@@ -30,12 +39,33 @@ def write(out: str, rows: Rows) -> list[str]:
   Returns:
     What is claimed and not found, a line each.
   """
-  os.makedirs(os.path.join(out, 'certificate'), exist_ok=True)
-  names = figures.draw(os.path.join(out, 'certificate'), rows)
-  broken = check(rows)
-  path = os.path.join(out, 'certificate.md')
-  write_text(path, page(rows, names, broken))
-  return broken
+  folder = os.path.join(out, 'certificate')
+  os.makedirs(folder, exist_ok=True)
+  ours, theirs = _parted(rows)
+  if ours:
+    figures.draw(folder, ours)
+  guided_figures.draw(folder, theirs)
+  write_text(os.path.join(out, 'certificate.md'), page(rows))
+  return check(ours)
+
+
+def _parted(rows: Rows) -> tuple[Rows, Rows]:
+  """Rows of methods, and those of guidance and restoration."""
+  ours = {key: row for key, row in rows.items()
+          if key[0] not in guided.SECTIONS}
+  return ours, {key: row for key, row in rows.items() if key not in ours}
+
+
+def page(rows: Rows) -> str:
+  """The text of certificate.md."""
+  ours, theirs = _parted(rows)
+  titles = {**figures.FIGURES, **guided_figures.FIGURES}
+
+  def image(name: str) -> str:
+    return f'![{titles[name]}](certificate/{name}.png)'
+
+  return '\n\n'.join([*_BEGINNING, *(samplers(ours, image) if ours else ()),
+                      *guided_page.parts(theirs, image)]) + '\n'
 
 
 def methods_of(rows: Rows, key: str) -> list[str]:
@@ -187,11 +217,8 @@ def likelihoods(rows: Rows) -> tables.Table:
       [(p, *(cell(rows[m, p]) for m in names)) for p in processes_of(rows)])
 
 
-def page(rows: Rows, names: Mapping[str, str], broken: Sequence[str]) -> str:
-  """The text of certificate.md."""
-
-  def image(name: str) -> str:
-    return f'![{names[name]}](certificate/{name}.png)'
+def samplers(rows: Rows, image: Callable[[str], str]) -> list[str]:
+  """What the page says of methods."""
 
   def chart(make: Any, *args: Any, **options: Any) -> str:
     return tables.as_markdown(make(rows, *args, **options))
@@ -200,17 +227,12 @@ def page(rows: Rows, names: Mapping[str, str], broken: Sequence[str]) -> str:
   std = math.sqrt(laws.moments(laws.MIXTURE)[1])
   num = len(processes_of(rows))
   claimed = [m for m in methods_of(rows, 'draws') if m in certified.CLAIMS]
+  broken = check(rows)
   verdict = ('Every one of them is found.' if not broken else
              'Not found are: ' + '; '.join(broken) + '.')
   parts = [
-      '# Certificate of the samplers',
-      _prose("""Every method of drawing on every process, against the exact
-             answer, in float64. The denoiser is that of data that are known, so
-             that what is measured is the method alone. `make certificate`
-             writes this page, and `certificate.json`, which holds all numbers;
-             rows whose program has not changed are kept."""),
       '## Order of convergence',
-      _prose(f"""Largest error of x over {laws.ROWS} starts, between sigma /
+      prose(f"""Largest error of x over {laws.ROWS} starts, between sigma /
              alpha = {laws.HIGH:g} and {laws.LOW:g}, on a mixture of two
              Gaussians on the line, whose probability flow is known to a
              rounding. The order is the slope of the error from {laws.STEPS[0]}
@@ -220,7 +242,7 @@ def page(rows: Rows, names: Mapping[str, str], broken: Sequence[str]) -> str:
              {len(claimed)} methods, to {TOLERANCE:g}, on every process and both
              grids. {verdict}"""),
       chart(orders, draws=False), image('orders'),
-      _prose(f"""Of methods that draw, the error is that of the variance,
+      prose(f"""Of methods that draw, the error is that of the variance,
              relative, the largest of Gaussian data of variances
              {", ".join(map(str, laws.VARIANCES))}; every step is affine there,
              so that it is exact. That of `restart` does not shrink with the
@@ -229,14 +251,14 @@ def page(rows: Rows, names: Mapping[str, str], broken: Sequence[str]) -> str:
              way."""),
       chart(orders, draws=True),
       f'## Output law at {_BUDGET} evaluations',
-      _prose(f"""Variance of what is drawn over that of the data, N({mean:g},
+      prose(f"""Variance of what is drawn over that of the data, N({mean:g},
              {variance:g}): 1 is right. On the process's own grid, from N(0,
              alpha^2 {variance:g} + sigma^2), without chance. Evaluations of the
              denoiser are counted. A cell is empty where 2 steps take more of
              them, or x is infinite, as by a drift at alpha = 0."""),
       chart(variances), image('variances'),
       '## Distance to the data',
-      _prose(f"""W2 to the mixture, of standard deviation {std:.3f}, by
+      prose(f"""W2 to the mixture, of standard deviation {std:.3f}, by
              evaluations. Methods that draw nothing move quantiles of the start,
              to 1e-4. Of the others {laws.ROWS * laws.CHUNKS} samples are drawn:
              as many draws of the data themselves are .017 away, in the root of
@@ -248,19 +270,15 @@ def page(rows: Rows, names: Mapping[str, str], broken: Sequence[str]) -> str:
   parts.append(image('distances'))
   if methods_of(rows, 'adapted'):
     parts += ['## Steps of its own',
-              _prose("""Mean evaluations, and the largest error of x as of the
+              prose("""Mean evaluations, and the largest error of x as of the
                      orders above, in one step of the grid."""), chart(adapted)]
   if methods_of(rows, 'likelihood'):
     parts += ['## Likelihood',
-              _prose(f"""Error of log p(x) in nats, a mean over {roads.POINTS}
+              prose(f"""Error of log p(x) in nats, a mean over {roads.POINTS}
                      points of the mixture, from sigma / alpha = .002 up, with
                      its standard error where noise is drawn: of the flow with
                      its exact divergence, of the variational bound of a chain
                      and of its limit, which is one number for all schedules of
                      the same ends, and of the I-MMSE relation."""),
               chart(likelihoods)]
-  return '\n\n'.join(parts) + '\n'
-
-
-def _prose(text: str) -> str:
-  return textwrap.fill(' '.join(text.split()), 80, break_on_hyphens=False)
+  return parts

@@ -8,6 +8,10 @@ CERTIFICATION = 'genjax/diffusion/certification.py'
 LAWS = 'genjax/diffusion/certified_laws.py'
 REPORT = 'genjax/reports/certificate.py'
 PAGE = 'genjax/reports/certificate_page.py'
+GUIDANCE = 'genjax/diffusion/certified_guidance.py'
+RESTORATION = 'genjax/diffusion/certified_restoration.py'
+SECTIONS = 'genjax/reports/certificate_guided_page.py'
+GUIDED = room('diffusion/certified_guided')
 FOUND, SCRIPT = room('diffusion/certification'), room('experiments/certify')
 
 FAULTS = (
@@ -36,6 +40,24 @@ FAULTS = (
           "get('inputs') != inputs[p]]", "get('inputs') is None]", SCRIPT),
     Fault('certificate: own start for exact', PAGE, "start or 'exact', row",
           "start or 'own', row", SCRIPT),
+    Fault('certificate: starts of any variance', GUIDANCE,
+          'return z / z.std(axis=0)', 'return z', GUIDED),
+    Fault('certificate: composed of the conditional model alone', GUIDANCE,
+          '(scale, 1 - scale), data_std=std)', '(1.0, 0.0), data_std=std)',
+          GUIDED),
+    Fault('certificate: noise of the draws is an error', RESTORATION,
+          "- np.einsum('nij,nji->n', whole, covs) / num)", ')', GUIDED),
+    Fault('certificate: each particle for nothing', RESTORATION,
+          'asked[...] += max(1, restorer.particles)', 'asked[...] += 1',
+          GUIDED),
+    Fault('certificate: nobody is over-confident', SECTIONS,
+          "Estimate(*row['spread'][axis]).low > 1",
+          "Estimate(*row['spread'][axis]).low > 9",
+          room('reports/certificate_guided')),
+    Fault('certificate: rows of guidance never stale',
+          'genjax/reports/certificate_guided.py',
+          'programs.fingerprint(functools.partial(run, scale), *start)',
+          'name', room('reports/certificate_guided')),
     Fault('fingerprint: constants unseen', 'genjax/training/programs.py',
           'list(_constants(closed))', '[]', room('training/programs')),
 )
