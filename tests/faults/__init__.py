@@ -32,4 +32,5 @@ FAULTS: tuple[Fault, ...] = (
     *fits.FAULTS, *guided.FAULTS, *interpolation.FAULTS, *loop.FAULTS,
     *metrics.FAULTS, *models.FAULTS, *networks.FAULTS, *own_images.FAULTS,
     *processes.FAULTS, *runs.FAULTS, *scoring.FAULTS, *special.FAULTS,
-    *speed.FAULTS, *stores.FAULTS, *training.FAULTS, *vae.FAULTS, *wiring.FAULTS)
+    *speed.FAULTS, *stores.FAULTS, *training.FAULTS, *vae.FAULTS,
+    *wiring.FAULTS)
