@@ -1,6 +1,6 @@
 """Drawing x given a measurement of it: solvers by name, compiled once."""
 
-from typing import Callable, NamedTuple, Protocol
+from typing import Any, Callable, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -84,6 +84,7 @@ SOLVERS: dict[str, Callable[..., Made]] = {
     'smc': _smc,
 }
 EXACT = ('smc',)  # those that are right in the limit, and estimate log p(y)
+NEEDS_NOISE = ('dps', *EXACT)  # whose likelihood is that of the noise
 
 
 class Restored(NamedTuple):
@@ -106,7 +107,7 @@ def make_restore(
     grid: Callable[[Process], Array], operator: Operator, solver: str, *,
     noise_std: float, options: Options
 ) -> Restore:
-  """One program for all params, keys, measurements and conditions.
+  """Steps that are compiled once for all params, measurements and conditions.
 
   Args:
     denoiser: (params, cond) -> the denoiser of the model.
@@ -121,37 +122,55 @@ def make_restore(
     ValueError: no such solver, or one that needs noise where there is none.
   """
   check_choice('make_restore', 'solver', solver, SOLVERS)
-  check(noise_std > 0 or solver not in ('dps', *EXACT), solver, 'noise_std '
+  check(noise_std > 0 or solver not in NEEDS_NOISE, solver, 'noise_std '
         'must be positive, for its likelihood is that of the noise', noise_std)
   many = options.particles if solver in EXACT else None
 
-  @jax.jit
-  def restore(params: Params, key: Key, index: Array, y: Array,
-              cond: Cond | None) -> Restored:
+  def parts_of(params: Params, key: Key, y: Array, cond: Cond | None):
+    """What is drawn by, from what, when, and the keys."""
     proc = process_of(params)
-    times = check_grid(proc, grid(proc))
-    key_prior, key_steps, key_pick = jax.random.split(key, 3)
-    lead = (index.shape[0],) if many is None else (index.shape[0], many)
-    x = processes.prior_sample(
-        key_prior, proc, (*lead, *operator.event), options.data_std,
-        time=times[0], index=index)
     if many is not None:
       cond = jax.tree.map(lambda c: jnp.repeat(c, many, axis=0), cond)
-    told = operators.measure(solver, operator, y, noise_std)
     sampler, denoise = SOLVERS[solver](
-        proc, denoiser(params, cond), told, options)
-    done = samplers.sample(key_steps, sampler, denoise, x, times, index=index)
+        proc, denoiser(params, cond),
+        operators.measure(solver, operator, y, noise_std), options)
+    return (proc, sampler, denoise, check_grid(proc, grid(proc)),
+            jax.random.split(key, 3))
+
+  @jax.jit
+  def begin(params: Params, key: Key, index: Array, y: Array,
+            cond: Cond | None) -> tuple[Any, Array]:
+    proc, sampler, _, times, keys = parts_of(params, key, y, cond)
+    lead = (index.shape[0],) if many is None else (index.shape[0], many)
+    x = processes.prior_sample(
+        keys[0], proc, (*lead, *operator.event), options.data_std,
+        time=times[0], index=index)
+    return sampler.init(x), x
+
+  @jax.jit
+  def advance(params: Params, key: Key, index: Array, y: Array,
+              cond: Cond | None, state: tuple[Any, Array],
+              step: int) -> tuple[Any, Array]:
+    _, sampler, denoise, times, keys = parts_of(params, key, y, cond)
+    return samplers.advance(keys[1], sampler, denoise, *state, times,
+                            jnp.asarray(step), index=index)
+
+  @jax.jit
+  def finish(key: Key, index: Array, state: tuple[Any, Array]) -> Restored:
+    carry, x = state
     if many is None:
-      return Restored(done.x, jnp.full(index.shape, jnp.nan))
-    return Restored(smc.pick(key_pick, done, index),
-                    smc.log_evidence(done.carry[0]))
+      return Restored(x, jnp.full(index.shape, jnp.nan))
+    done = samplers.Sampled(x, carry, None)
+    return Restored(smc.pick(jax.random.split(key, 3)[2], done, index),
+                    smc.log_evidence(carry[0]))
 
-  def call(params: Params, key: Key, index: Array, y: Array,
-           cond: Cond | None = None) -> Restored:
+  def examples(params: Params, key: Key, each: tuple) -> Restored:
+    count = jax.eval_shape(lambda p: grid(process_of(p)), params).shape[0] - 1
+    state = begin(params, key, *each)
+    for step in range(count):
+      state = advance(params, key, *each, state, step)
+    return finish(key, each[0], state)
 
-    def examples(params: Params, key: Key, each: tuple) -> Restored:
-      return restore(params, key, *each)
-
-    return parallel.on_every_device(examples)(params, key, (index, y, cond))
-
-  return call
+  shared = parallel.on_every_device(examples)
+  return lambda params, key, index, y, cond=None: shared(
+      params, key, (index, y, cond))

@@ -13,6 +13,7 @@ import pytest
 from experiments import demo
 from experiments import forward_reverse
 from experiments import quality
+from experiments import restore
 from experiments import sample
 from experiments import train_diffusion
 from experiments import train_vae
@@ -129,6 +130,18 @@ RUNS = [
     (sample, '--workdir={bare}', ['--workdir', '{bare}', 'checkpoint']),
     (forward_reverse, '--workdir={missing}', ['--workdir', '{missing}']),
     (forward_reverse, '--workdir={bare}', ['{bare}', 'checkpoint']),
+    *((restore, f'--workdir={{digits}} {args}', said) for args, said in (
+        ('--measure=third', ['--measure', 'half', 'blur', "'third'"]),
+        ('--measure=blur:wide', ['--measure', 'number', "'blur:wide'"]),
+        ('--measure=downsample:3', ['downsample', '3']),
+        ('--measure=box:2', ['--measure', 'box', '2']),
+        ('--measure=grey', ['--measure', 'grey', '1 channel']),
+        ('--solvers=ddrm', ['--solvers', 'pigdm', "'ddrm'"]),
+        ('--solvers=dps:1', ['--solvers', 'steps', "'dps:1'"]),
+        ('--noise_std=0', ['--noise_std', 'positive', 'smc']),
+        ('--noise_std=nan', ['noise_std', 'nan']),
+        ('--num_draws=1', ['num_draws', '1']))),
+    (restore, '--workdir={toy}', ['--measure', 'images', '(2,)']),
     (sample, '--workdir={digits} extra', ['stray', "'extra'"]),
     (sample, '--workdir={digits} --labels=3,cat', ['--labels', "'cat'"]),
     (sample, '--workdir={digits} --labels=10', ['--labels', "'10'"]),

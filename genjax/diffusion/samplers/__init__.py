@@ -21,6 +21,7 @@ from genjax.diffusion.samplers.one_step import euler
 from genjax.diffusion.samplers.one_step import euler_maruyama
 from genjax.diffusion.samplers.one_step import heun
 from genjax.diffusion.samplers.one_step import toward
+from genjax.diffusion.samplers.solve import advance
 from genjax.diffusion.samplers.solve import check_start
 from genjax.diffusion.samplers.solve import encode
 from genjax.diffusion.samplers.solve import Noise
@@ -33,8 +34,8 @@ from genjax.diffusion.samplers.solve import Step
 
 __all__ = [
     'History', 'Noise', 'Sampled', 'Sampler', 'Span', 'Step', 'adaptive',
-    'ancestral', 'check_start', 'ddim', 'deis', 'dpm_2', 'dpm_solver_2m',
-    'dpm_solver_2m_sde', 'dpm_solver_2s', 'dpm_solver_3m',
+    'advance', 'ancestral', 'check_start', 'ddim', 'deis', 'dpm_2',
+    'dpm_solver_2m', 'dpm_solver_2m_sde', 'dpm_solver_2s', 'dpm_solver_3m',
     'dpm_solver_3m_sde', 'encode', 'euler', 'euler_maruyama', 'heun',
     'predictor_corrector', 'restart', 'sample', 'solve', 'toward', 'unipc',
 ]

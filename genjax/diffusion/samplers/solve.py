@@ -135,7 +135,13 @@ def _solve(where: str, key: Key, sampler: Sampler, denoiser: Denoiser, x: Array,
   x = jnp.asarray(x, jnp.result_type(x, float))
   index = jnp.arange(x.shape[0]) if index is None else index
   check_index(where, index, x.shape[0])
-  keys, dtype = fold_in_each(key, index), widen(x).dtype
+  return solve(_noise_of(key, index, widen(x)), sampler, denoiser, x, times,
+               trajectory=trajectory)
+
+
+def _noise_of(key: Key, index: Array, x: Array) -> Callable[[Array], Noise]:
+  """The number of a step -> its noise, of the shape and dtype of x."""
+  keys, dtype = fold_in_each(key, index), x.dtype
 
   def noise_of(step: Array) -> Noise:
     def noise(
@@ -147,7 +153,33 @@ def _solve(where: str, key: Key, sampler: Sampler, denoiser: Denoiser, x: Array,
 
     return noise
 
-  return solve(noise_of, sampler, denoiser, x, times, trajectory=trajectory)
+  return noise_of
+
+
+def advance(
+    key: Key, sampler: Sampler, denoiser: Denoiser, carry: Any, x: Array,
+    times: Array, step: Array, *, index: Array
+) -> tuple[Any, Array]:
+  """One step of `sample`, for a loop that is not compiled.
+
+  XLA computes derivatives of convolutions on a CPU tens of times slower within
+  a compiled loop: what differentiates a denoiser is better looped over outside.
+
+  Args:
+    key, sampler, denoiser: of `sample`.
+    carry: what the sampler remembers; at first `sampler.init(x)`.
+    x: [B, ...] at times[step], float32 or wider.
+    times: [T + 1].
+    step: [] int, its number; may be traced.
+    index: [B] sample indices.
+
+  Returns:
+    The next carry, and x at times[step + 1].
+  """
+  times = times.astype(x.dtype)
+  return sampler.step(
+      _noise_of(key, index, x)(step), carry, x, denoiser,
+      Span(times[step], times[step + 1], step, times.shape[0] - 1))
 
 
 def solve(
