@@ -16,6 +16,7 @@ from tests.faults import models
 from tests.faults import networks
 from tests.faults import own_images
 from tests.faults import processes
+from tests.faults import restoring
 from tests.faults import runs
 from tests.faults import scoring
 from tests.faults import special
@@ -31,6 +32,6 @@ FAULTS: tuple[Fault, ...] = (
     *discriminative.FAULTS, *experiments.FAULTS, *families.FAULTS,
     *fits.FAULTS, *guided.FAULTS, *interpolation.FAULTS, *loop.FAULTS,
     *metrics.FAULTS, *models.FAULTS, *networks.FAULTS, *own_images.FAULTS,
-    *processes.FAULTS, *runs.FAULTS, *scoring.FAULTS, *special.FAULTS,
-    *speed.FAULTS, *stores.FAULTS, *training.FAULTS, *vae.FAULTS,
-    *wiring.FAULTS)
+    *processes.FAULTS, *restoring.FAULTS, *runs.FAULTS, *scoring.FAULTS,
+    *special.FAULTS, *speed.FAULTS, *stores.FAULTS, *training.FAULTS,
+    *vae.FAULTS, *wiring.FAULTS)
