@@ -33,6 +33,18 @@ def velocity(process: Process, denoiser: Denoiser, x: Array, t: Array) -> Array:
   return flow_velocity(process, denoiser(x, t), x, t)
 
 
+def before_noise(process: Process, t: Array) -> Array:
+  """t, but short of where alpha is 0 and slopes in x_t say no more of x_0.
+
+  No later than the log-SNR -10. What a slope is multiplied by there, sigma^2 /
+  alpha, is finite, and x_t is still that of t to 1e-4 where a process ends in
+  noise; others are left as they are.
+  """
+  if not process.ends_in_noise:
+    return t
+  return jnp.minimum(t, process.time(jnp.asarray(-10.0, widen(t).dtype)))
+
+
 def on_process(
     process: Process, other: Process, denoiser: Denoiser
 ) -> Denoiser:

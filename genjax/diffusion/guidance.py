@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from genjax.checks import check
 from genjax.checks import check_in_range
 from genjax.checks import check_positive
+from genjax.diffusion import fields
 from genjax.diffusion.model import MakeDenoiser
 from genjax.diffusion.process import coefficients
 from genjax.diffusion.process import flow_velocity
@@ -89,16 +90,14 @@ def classifier(
     scale: a number or [B], one a sample.
 
   Returns:
-    The guided denoiser. Where alpha is 0, x_t tells nothing of x_0, and it is
-    `denoiser`.
+    The guided denoiser. Where alpha is 0 the slope is that of `before_noise`.
   """
 
   def denoise(x: Array, t: Array) -> Array:
-    slope = jax.grad(lambda x: jnp.sum(log_prob(x, t)))(widen(x))
-    alpha, sigma = coefficients(process, t, x.ndim)
-    told = alpha > 0
-    shift = jnp.where(told, jnp.square(sigma) / jnp.where(told, alpha, 1.0)
-                      * slope, 0.0)
+    seen = fields.before_noise(process, t)
+    slope = jax.grad(lambda x: jnp.sum(log_prob(x, seen)))(widen(x))
+    alpha, sigma = coefficients(process, seen, x.ndim)
+    shift = jnp.square(sigma) / alpha * slope
     return (widen(denoiser(x, t)) + _factor(scale, shift) * shift).astype(
         _dtype_of(x))
 

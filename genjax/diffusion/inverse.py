@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from genjax.checks import check
 from genjax.checks import check_positive
+from genjax.diffusion import fields
 from genjax.diffusion import operators
 from genjax.diffusion.operators import Measurement
 from genjax.diffusion.process import coefficients
@@ -99,15 +100,14 @@ def _guided(
 ) -> Denoiser:
   """The denoiser whose score has the gradient of `twist` in x_t beside it.
 
-  Where alpha is 0, x_t tells nothing of x_0, and it is `denoiser`.
+  Where alpha is 0 it is that of `before_noise`.
   """
 
   def denoise(x: Array, t: Array) -> Array:
-    x0, slope, _ = along(denoiser, twist, x, t)
-    alpha, sigma = coefficients(process, t, x.ndim)
-    told = alpha > 0
-    shift = jnp.where(told, jnp.square(sigma) / jnp.where(told, alpha, 1.0)
-                      * slope, 0.0)
+    seen = fields.before_noise(process, t)
+    x0, slope, _ = along(denoiser, twist, x, seen)
+    alpha, sigma = coefficients(process, seen, x.ndim)
+    shift = jnp.square(sigma) / alpha * slope
     return (x0 + scale * shift).astype(jnp.result_type(x, float))
 
   return denoise

@@ -305,6 +305,20 @@ def test_exponents_of_guidance_give_the_law_that_it_is_said_to_sample():
     assert (value > 1e-3) == fits
 
 
+def test_a_particle_is_picked_by_its_weight():
+  """As often as it weighs, to 4 standard errors; the same of both carries."""
+  num, shares = 4000, np.array([.2, .7, .1])
+  weights = smc.Weights(jnp.log(jnp.asarray(np.tile(shares, (num, 1)))),
+                        jnp.zeros(num))
+  x = jnp.broadcast_to(jnp.arange(3.0)[None, :, None], (num, 3, 1))
+  got, again = (smc.pick(jax.random.key(0), samplers.Sampled(x, carry, None))
+                for carry in (weights, (weights, None)))
+  np.testing.assert_array_equal(got, again)
+  counts = np.bincount(np.asarray(got)[:, 0].astype(int), minlength=3)
+  assert np.all(np.abs(counts / num - shares)
+                < 4 * np.sqrt(shares * (1 - shares) / num))
+
+
 def test_a_sample_does_not_depend_on_the_others():
   """Nor on how many there are; its particles are its own."""
   y = np.array([[.4], [1.0], [-.3]])

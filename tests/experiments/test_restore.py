@@ -62,3 +62,8 @@ def test_each_flag_is_told_to_the_report(
     assert run(restore, f'--workdir={digits_run}', *_FEW, *flags,
                f'--classifier={classifier_run}').code == 0
   assert told[0] != told[1]
+
+
+def test_a_solver_may_have_steps_of_its_own():
+  assert restore.parse_solvers(['pigdm', 'dps:1000', 'smc'], 7) == {
+      'pigdm': 7, 'dps': 1000, 'smc': 7}

@@ -13,8 +13,9 @@ KINDS = room('diffusion/guidance_kinds')
 
 FAULTS = (
     Fault('classifier guidance: sigma, not its square', GUIDANCE,
-          'jnp.square(sigma) / jnp.where(told, alpha, 1.0)',
-          'sigma / jnp.where(told, alpha, 1.0)', KINDS),
+          'jnp.square(sigma) / alpha', 'sigma / alpha', KINDS),
+    Fault('guidance: nothing at alpha = 0', 'genjax/diffusion/fields.py',
+          'if not process.ends_in_noise:', 'if True:', KINDS),
     Fault('rescaled: the other ratio', GUIDANCE,
           'was_std / jnp.where(is_std > 0, is_std, 1)',
           'is_std / jnp.where(is_std > 0, is_std, 1)', KINDS),
@@ -59,6 +60,9 @@ FAULTS = (
     Fault('resampling: weights kept', SMC,
           'jnp.where(wanted[:, None], 0.0, log_weights),', 'log_weights,',
           room('diffusion/smc')),
+    Fault('pick: all particles alike', SMC,
+          'fold_in_each(key, index), log_weights)',
+          'fold_in_each(key, index), 0 * log_weights)', room('diffusion/smc')),
     Fault('kernel: no spread', SMC,
           '1 / (jnp.square(alpha * data_std) + jnp.square(sigma))',
           '1 / jnp.square(sigma)', room('diffusion/smc')),
