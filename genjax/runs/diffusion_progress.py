@@ -32,6 +32,7 @@ from genjax.types import Params
 from genjax.types import Source
 
 _MOST = 1000  # training examples that are looked at again
+_TOLD = 0.01  # share of a loss by which an average may lag without a word
 
 
 def with_noise(
@@ -83,7 +84,9 @@ def hooks(session: Session) -> Sequence[Hook]:
     rows = _keep(os.path.join(session.workdir, 'losses.npz'), step,
                  *map(np.asarray, (trained.loss, averaged.loss)))
     if len(seen) > 1:  # a single example tells nothing
-      _say(step, rows, lag(np.asarray(averaged.loss), np.asarray(raw.loss)))
+      last = np.asarray(raw.loss)
+      behind = lag(np.asarray(averaged.loss), last)
+      _say(step, rows, behind, behind.low > _TOLD * last.mean())
     return {'train/loss': summary(trained)['loss'],
             'test/loss_raw': summary(raw)['loss'], **{
                 f'test/{name}': value
@@ -92,12 +95,14 @@ def hooks(session: Session) -> Sequence[Hook]:
   return [Hook(settings.save_every, hook)]
 
 
-def _say(step: int, rows: dict[str, Any], behind: Estimate) -> None:
+def _say(
+    step: int, rows: dict[str, Any], behind: Estimate, lags: bool
+) -> None:
   """Tells in the log what the losses say."""
   if len(rows['step']) > 1:  # a first checkpoint tells nothing yet
     logging.info('step %d: %s', step, sentence(progress(
         rows['step'].tolist(), rows['train'], rows['test'])))
-  if behind.low > 0:
+  if lags:
     logging.info(
         'step %d: the average lags behind: its test loss is %.2g (%.2g to '
         '%.2g) above that of the last weights', step, *behind)
