@@ -52,11 +52,16 @@ def _too_few(least: int, *sets: np.ndarray) -> Reason:
   return '' if few >= least else f'needs {least} images a set, got {few}'
 
 
+def fewest(size: int) -> int:
+  """Fewest images of a set that have a Frechet distance in `size` features."""
+  # A row for each of its groups; of fewer the line to infinity bends.
+  return max(20, 2 * (size + 1))
+
+
 def frechet(a: np.ndarray, b: np.ndarray) -> Score:
   """Squared Frechet distance at infinite sample size."""
-  # A row for each of its groups; of fewer the line to infinity bends.
-  least = max(20, 2 * (a.shape[1] + 1))
-  return _too_few(least, a, b) or frechet_distance_infinity(a, b)
+  return (_too_few(fewest(a.shape[1]), a, b)
+          or frechet_distance_infinity(a, b))
 
 
 def neighbours(a: np.ndarray, b: np.ndarray, num: int) -> dict[str, Score]:

@@ -6,6 +6,7 @@ from tests.faults.fault import room
 SCORING = 'genjax/reports/scoring.py'
 TESTS = room('reports/scoring')
 EVALUATE = room('experiments/evaluate')
+GUIDANCE = 'genjax/reports/guidance_sweep.py'
 
 FAULTS = (
     Fault('scoring: of the last weights', SCORING,
@@ -48,4 +49,16 @@ FAULTS = (
     Fault('evaluate: numbers at their mean', 'genjax/reports/evaluation.py',
           'settings.seed, vector)', 'settings.seed, None)',
           room('reports/evaluation')),
+    Fault('guidance sweep: all at the scale of the run', GUIDANCE,
+          'guidance=arm.scale, guidance_method', 'guidance_method',
+          room('experiments/guide')),
+    Fault('guidance sweep: distance to training images', GUIDANCE,
+          '_features(drawn), _features(test)',
+          '_features(drawn), _features(train)', room('experiments/guide')),
+    Fault('guidance sweep: the most is the least', GUIDANCE,
+          'best = min(distances', 'best = max(distances',
+          room('reports/guidance_sweep')),
+    Fault('guidance sweep: none is near', GUIDANCE,
+          'distances[arm] <= least.high', 'distances[arm] < least.low',
+          room('reports/guidance_sweep')),
 )
