@@ -1,0 +1,99 @@
+"""Flags of products of powers of runs, and draws from them."""
+
+from typing import Any, Sequence
+
+from absl import flags as absl_flags
+import numpy as np
+
+from experiments import drawing
+from experiments import flags
+from genjax.metrics.estimate import of_mean
+from genjax.reports import draws
+from genjax.runs import composition
+from genjax.runs import keys
+from genjax.runs.open import open_run
+from genjax.runs.task import Run
+
+_STEPS, _PARTICLES = 100, 64  # where no flag says otherwise
+# Flags of `drawing` that a composition has no use for.
+_FOREIGN = ('sampler', 'eta', 'churn', 'tau', 'weaker', 'weaker_step',
+            'classifier')
+
+
+def define_flags() -> None:
+  """Flags of a composition."""
+  absl_flags.DEFINE_string('compose', None, 'Folder of another diffusion run '
+                           'of examples like these, under the same condition: '
+                           'samples are of the product of both, by sequential '
+                           'Monte Carlo, in 100 steps where --steps is absent.')
+  absl_flags.DEFINE_list('exponents', None, 'Powers of the run and of that of '
+                         '--compose in their product, with a comma between; 1,1'
+                         ' where absent. One alone, such as 0.5, is of the run '
+                         'without another: it is tempered.')
+  absl_flags.DEFINE_integer('particles', None, 'Number of particles that '
+                            f'--compose weighs for a sample; {_PARTICLES} '
+                            'where absent.', 1, 10**5)
+
+
+def is_asked() -> bool:
+  """Whether a composition is to be drawn from.
+
+  Raises:
+    ValueError: --particles of none.
+  """
+  values = absl_flags.FLAGS
+  if values.compose is None and values.exponents is None:
+    drawing.check_absent(['particles'], 'workdir')
+    return False
+  return True
+
+
+def opened() -> tuple[Run, dict[str, Any]]:
+  """The run of --workdir with the grid of a composition; see `drawing.opened`.
+
+  Raises:
+    ValueError: see `open_run`; flags that mean nothing to a composition.
+  """
+  values = absl_flags.FLAGS
+  drawing.check_absent([*_FOREIGN, *(
+      name for name in drawing.given() if name.startswith('guidance'))],
+                       'exponents' if values.compose is None else 'compose')
+  run = open_run(values.workdir, values.weights, settings={
+      'sampling_steps': _STEPS, **drawing.given()})
+  return run, drawing.used(run, ['rho'])
+
+
+def draw(
+    run: Run, num: int, label: np.ndarray | None,
+    vector: Sequence[float] | None
+) -> tuple[np.ndarray, str, dict[str, Any]]:
+  """Draws of the composition, see `draws.draw`.
+
+  Returns:
+    The draws [N, ...]; a line on the integral of the product; and what they
+    depend on beside what `opened` said.
+
+  Raises:
+    ValueError: see `composition.make_composition`.
+  """
+  values = absl_flags.FLAGS
+  others, told = [], {}
+  if values.compose is not None:
+    others.append(draws.opened('compose', values.compose, values.weights))
+    told = {'compose': values.compose, 'compose_step': others[0].step}
+  exponents = ([1.0] * 2 if values.exponents is None else flags.numbers(
+      'exponents', values.exponents, len(others) + 1))
+  particles = values.particles or _PARTICLES
+  found = composition.make_composition(
+      run, others, exponents, particles=particles)(
+          keys.key(values.seed, 'sample'), num,
+          draws.condition(num, label, vector))
+  interval = ''
+  if num > 1:
+    _, low, high = of_mean(found.log_z)
+    interval = f' (95 % interval {low:.4g} to {high:.4g})'
+  said = (f'log Z {found.log_z.mean():.4g} nats{interval}, mean of {num} runs '
+          f'of {particles} particles, of which {found.effective.mean():.1f} '
+          'are effective')
+  return draws.as_data(run.settings, found.x), said, {
+      **told, 'exponents': exponents, 'particles': particles}
