@@ -7,6 +7,7 @@ import numpy as np
 
 from experiments import drawing
 from experiments import flags
+from genjax.checks import check
 from genjax.metrics.estimate import of_mean
 from genjax.reports import draws
 from genjax.runs import composition
@@ -42,10 +43,10 @@ def is_asked() -> bool:
     ValueError: --particles of none.
   """
   values = absl_flags.FLAGS
-  if values.compose is None and values.exponents is None:
-    drawing.check_absent(['particles'], 'workdir')
-    return False
-  return True
+  asked = values.compose is not None or values.exponents is not None
+  check(asked or values.particles is None, 'particles', 'must be absent '
+        'without --compose or --exponents', values.particles)
+  return asked
 
 
 def opened() -> tuple[Run, dict[str, Any]]:

@@ -84,10 +84,10 @@ def opened() -> tuple[Run, dict[str, Any]]:
     ValueError: see `open_run`, `guides`; flags that mean nothing together.
   """
   values, said = absl_flags.FLAGS, given()
-  if values.weaker is None:
-    check_absent(['weaker_step'], 'workdir')
-  named = {name: values[name].value for name in _SCALES
-           if values[name].value is not None}
+  check(values.weaker is not None or values.weaker_step is None, 'weaker_step',
+        'must be absent without --weaker', values.weaker_step)
+  named = {name: getattr(values, name) for name in _SCALES
+           if getattr(values, name) is not None}
   if not named:
     run = open_run(values.workdir, values.weights, settings=said)
     return run, used(run, _OF_DRAWING)

@@ -2,14 +2,19 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any, Callable
 
+import jax
+import jax.numpy as jnp
+
+from genjax import noisy_inputs
 from genjax.checks import check
 from genjax.diffusion import drawing
 from genjax.diffusion import fields
 from genjax.diffusion import guidance
 from genjax.diffusion.model import make_denoiser
-from genjax.runs import classifier
+from genjax.diffusion.process import coefficients
 from genjax.runs.diffusion_functions import make_draw
 from genjax.runs.diffusion_settings import is_told
 from genjax.runs.diffusion_settings import num_classes
@@ -72,8 +77,7 @@ def by_classifier(run: Run, judge: Run, scale: float) -> Run:
         f'of {len(settings.class_names)}, or of others')
   check(not (own.conditional and own.vector_names), 'classifier', 'must be '
         'absent for a run that is told numbers', 'one')
-  log_prob = classifier.make_log_prob(
-      judge.task.build(settings), settings)
+  log_prob = make_log_prob(judge.task.build(settings), settings)
 
   def guide(process: Process, denoiser: Denoiser, params: Params,
             cond: Cond | None) -> Denoiser:
@@ -86,6 +90,30 @@ def by_classifier(run: Run, judge: Run, scale: float) -> Run:
   return _guided(run, judge.params, guide, scale,
                  classes=len(own.class_names),
                  told=is_told(own) and own.label_dropout == 0)
+
+
+def make_log_prob(model: Model, settings: Any) -> Callable[..., Array]:
+  """(params, process, x [B, ...], t, label [B]) -> log p(label | x_t) [B].
+
+  Of a classifier of noisy inputs, on any noise process.
+
+  Raises:
+    ValueError: it is none.
+  """
+  check(settings.noise > 0, 'classifier', 'must have been trained on noisy '
+        'images: train_classifier --noise=50', 'one of images without noise')
+
+  def log_prob(
+      params: Params, process: Process, x: Array, t: Array, label: Array
+  ) -> Array:
+    alpha, sigma = coefficients(process, t, x.ndim)
+    level = jnp.minimum(-0.5 * process.log_snr(t), math.log(settings.noise))
+    logits = model.parts.logits(params, noisy_inputs.with_level(
+        x / jnp.hypot(alpha, sigma), level))
+    return jnp.take_along_axis(
+        jax.nn.log_softmax(logits), label[:, None], axis=1)[:, 0]
+
+  return log_prob
 
 
 def check_pair(where: str, run: Run, other: Run) -> None:
