@@ -8,8 +8,8 @@ import pytest
 from genjax.diffusion import exact
 from genjax.diffusion import fields
 from tests import laws
-from tests.diffusion.tables import PROCESSES
 from tests.diffusion.tables import gaussian
+from tests.diffusion.tables import PROCESSES
 from tests.diffusion.test_exact import MODELS
 
 _X = np.random.default_rng(0).normal(size=(4, 2)) * 1.5
