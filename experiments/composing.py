@@ -64,6 +64,28 @@ def opened() -> tuple[Run, dict[str, Any]]:
   return run, drawing.used(run, ['rho'])
 
 
+def spread(log_z: np.ndarray, label: np.ndarray | None) -> float:
+  """Standard deviation of log Z [N] over runs of one label [N]; NaN of none."""
+  label = np.zeros(len(log_z)) if label is None else label
+  groups = [log_z[label == one] for one in np.unique(label)]
+  found = [np.var(group, ddof=1) for group in groups if len(group) > 1]
+  return float(np.sqrt(np.mean(found))) if found else float('nan')
+
+
+def _doubt(log_z: np.ndarray, label: np.ndarray | None) -> str:
+  """What is to be said where runs differ so much that they tell little.
+
+  Few particles make log Z too low on average, for it is the estimate of Z that
+  has no bias; few steps may move it either way. How many particles are
+  effective at the end does not tell, as they may just have been drawn anew.
+  """
+  nats = spread(log_z, label)
+  return '' if not nats > 1 else (
+      f'; but runs under one condition differ by {nats:.1f} nats: neither log '
+      'Z nor the samples are to be relied on, see whether more --particles and '
+      'more --steps change them')
+
+
 def draw(
     run: Run, num: int, label: np.ndarray | None,
     vector: Sequence[float] | None
@@ -95,6 +117,6 @@ def draw(
     interval = f' (95 % interval {low:.4g} to {high:.4g})'
   said = (f'log Z {found.log_z.mean():.4g} nats{interval}, mean of {num} runs '
           f'of {particles} particles, of which {found.effective.mean():.1f} '
-          'are effective')
+          f'are effective at the end{_doubt(found.log_z, label)}')
   return draws.as_data(run.settings, found.x), said, {
       **told, 'exponents': exponents, 'particles': particles}

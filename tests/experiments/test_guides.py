@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments import composing
 from experiments import forward_reverse
 from experiments import sample
 from experiments import train_classifier
@@ -126,6 +127,18 @@ def test_a_product_says_what_its_integral_is(run, moons, tmp_path):
                '--exponents=2')
   assert result.code == 0 and 'are effective' in result.out
   assert 'compose' not in json.loads(out.with_suffix('.json').read_text())
+
+
+def test_a_log_z_that_runs_disagree_on_is_said_to_tell_little():
+  """Of runs that differ under one label; not of labels that do."""
+  log_z, label = np.array([5.0, 9.0, 5.5, 12.0]), np.array([0, 1, 0, 1])
+  want = np.sqrt((.125 + 4.5) / 2)
+  np.testing.assert_allclose(composing.spread(log_z, label), want)
+  assert np.isnan(composing.spread(log_z, np.arange(4)))
+  for values, said in ((log_z, True), (np.array([5.0, 9.0, 5.1, 9.1]), False)):
+    assert ('relied on' in composing._doubt(values, label)) == said
+  assert 'differ by 3.3 nats' in composing._doubt(log_z, None)
+  assert composing._doubt(log_z[:1], None) == ''
 
 
 BAD = [
