@@ -14,12 +14,12 @@ import numpy as np
 
 from experiments import app
 from experiments import flags
-from experiments import sample
 from experiments import train_diffusion
 from genjax import viz
 from genjax.files import write_json
 from genjax.reports import forward_reverse
 from genjax.reports import quality
+from genjax.reports.samples import write_samples
 from genjax.reports.table import as_text
 from genjax.runs import open_run
 from genjax.runs.diffusion_choice import resolve
@@ -44,7 +44,7 @@ def main() -> None:
           'sampler': settings.sampler, 'guidance': settings.guidance,
           'sampling_steps': settings.sampling_steps}
   samples = os.path.join(workdir, 'samples.npz')
-  sample.write_samples(samples, images, label, settings.class_names, used)
+  write_samples(samples, images, label, settings.class_names, used)
 
   figures = os.path.join(workdir, 'figures')
   grid = os.path.join(figures, 'samples.png')

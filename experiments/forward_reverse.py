@@ -32,7 +32,7 @@ def define_flags() -> None:
 
 
 def main() -> None:
-  values, run = absl_flags.FLAGS, drawing.opened()
+  values, (run, _) = absl_flags.FLAGS, drawing.opened()
   settings = run.settings
   check(run.task.kind == 'diffusion', 'workdir', 'must be the folder of a run '
         'of train_diffusion', f'a {run.task.kind} in {values.workdir!r}')

@@ -21,13 +21,14 @@ FLOORS = (
     {'types', 'checks', 'numerics', 'files', 'machine', 'store', 'user_cache'},
     {'distributions', 'networks', 'data', 'training', 'metrics', 'mcmc',
      'image_distance', 'interpolation', 'viz'},
-    {'discriminative', 'energy', 'densities', 'vae', 'diffusion'},
+    {'discriminative', 'noisy_inputs', 'energy', 'densities', 'vae',
+     'diffusion'},
     {'runs'},
     {'reports'},
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 NEIGHBOURS = {('mcmc', 'distributions'), ('metrics', 'distributions'),
-              ('densities', 'energy')}
+              ('densities', 'energy'), ('noisy_inputs', 'discriminative')}
 
 # The one file through which a heavy library enters the house.
 DOORS = {

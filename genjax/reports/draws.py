@@ -15,17 +15,20 @@ from genjax.runs.task import Sample
 from genjax.types import Cond
 
 
-def opened(where: str, workdir: str, weights: str = 'ema') -> Run:
-  """`open_run`, whose complaints are of the argument `where`.
+def opened(
+    where: str, workdir: str, weights: str = 'ema', step: int | None = None
+) -> Run:
+  """`open_run`, whose complaints are of the arguments `where`, `where`_step.
 
   Raises:
     ValueError: see `open_run`.
   """
   try:
-    return open_run(workdir, weights)
+    return open_run(workdir, weights, step=step)
   except ValueError as error:
-    raise ValueError(
-        f'{where}: {str(error).removeprefix("workdir: ")}') from error
+    said = str(error)
+    raise ValueError(f'{where}_{said}' if said.startswith('step: ') else
+                     f'{where}: {said.removeprefix("workdir: ")}') from error
 
 
 def classes_of(settings: Any) -> tuple[str, ...]:
@@ -51,6 +54,30 @@ def in_turn(classes: Sequence[str], num: int) -> np.ndarray | None:
                    num) if classes else None
 
 
+def condition(
+    num: int, label: np.ndarray | None,
+    vector: np.ndarray | Sequence[float] | None
+) -> Cond | None:
+  """What N samples are told: labels [N], and numbers [N, V] or [V]."""
+  cond = told(label)
+  if vector is None:
+    return cond
+  rows = np.asarray(vector, np.float32)
+  rows = np.broadcast_to(rows, (num, rows.shape[-1]))
+  return {**(cond or {}), 'vector': jnp.asarray(rows)}
+
+
+def as_data(settings: Any, x: np.ndarray) -> np.ndarray:
+  """What a run gave [N, ...], in the range and of the type of its data.
+
+  Of pixels of 8 bits uint8, of points float32.
+  """
+  scale = scale_of(settings)
+  if scale is not None:
+    return scaled.from_model(scale, x)
+  return pipeline.to_uint8(x) if x.ndim == 4 else x
+
+
 def sampler_of(where: str, run: Run) -> Sample:
   """What draws from a run that the argument `where` named.
 
@@ -67,9 +94,7 @@ def draw(
     where: str, run: Run, num: int, label: np.ndarray | None, seed: int,
     vector: np.ndarray | Sequence[float] | None = None
 ) -> np.ndarray:
-  """Samples of a run [N, ...], in the range and of the type of its data.
-
-  Of pixels of 8 bits uint8, of points float32.
+  """Samples of a run [N, ...], see `as_data`.
 
   Args:
     where: the argument that named the run.
@@ -82,14 +107,5 @@ def draw(
   Raises:
     ValueError: the run is of a kind that does not sample.
   """
-  cond = told(label)
-  if vector is not None:
-    rows = np.asarray(vector, np.float32)
-    rows = np.broadcast_to(rows, (num, rows.shape[-1]))
-    cond = {**(cond or {}), 'vector': jnp.asarray(rows)}
-  x = np.asarray(sampler_of(where, run)(
-      keys.key(seed, 'sample'), (num,), cond))
-  scale = scale_of(run.settings)
-  if scale is not None:
-    return scaled.from_model(scale, x)
-  return pipeline.to_uint8(x) if x.ndim == 4 else x
+  return as_data(run.settings, np.asarray(sampler_of(where, run)(
+      keys.key(seed, 'sample'), (num,), condition(num, label, vector))))

@@ -11,7 +11,6 @@ from genjax import discriminative
 from genjax import noisy_inputs
 from genjax.checks import check
 from genjax.data import pipeline
-from genjax.diffusion.process import coefficients
 from genjax.networks.cnn import ResNet
 from genjax.networks.mlp import Perceptron
 from genjax.runs.classifier_settings import RECIPES
@@ -27,37 +26,11 @@ from genjax.training.optimizers import make_optimizer
 from genjax.types import Array
 from genjax.types import Batch
 from genjax.types import Key
-from genjax.types import Params
-from genjax.types import Process
 
 
 def inputs(settings: Settings, x: Any) -> Any:
   """What the network is given of x: all, or all but the last coordinate."""
   return x[:, :-1] if settings.task == 'regression' else x
-
-
-def make_log_prob(model: Model, settings: Settings) -> Callable[..., Array]:
-  """(params, process, x [B, ...], t, label [B]) -> log p(label | x_t) [B].
-
-  Of a classifier of noisy inputs, on any noise process.
-
-  Raises:
-    ValueError: it is none.
-  """
-  check(settings.noise > 0, 'classifier', 'must have been trained on noisy '
-        'images: train_classifier --noise=50', 'one of images without noise')
-
-  def log_prob(
-      params: Params, process: Process, x: Array, t: Array, label: Array
-  ) -> Array:
-    alpha, sigma = coefficients(process, t, x.ndim)
-    level = jnp.minimum(-0.5 * process.log_snr(t), math.log(settings.noise))
-    logits = model.parts.logits(params, noisy_inputs.with_level(
-        x / jnp.hypot(alpha, sigma), level))
-    return jnp.take_along_axis(
-        jax.nn.log_softmax(logits), label[:, None], axis=1)[:, 0]
-
-  return log_prob
 
 
 def build(settings: Settings) -> Model:

@@ -35,8 +35,8 @@ KINDS: Mapping[str, str] = {
 
 
 def open_run(
-    workdir: str, weights: str = 'ema', *, settings: Mapping[str, Any] = {},
-    kinds: Mapping[str, str] = KINDS
+    workdir: str, weights: str = 'ema', *, step: int | None = None,
+    settings: Mapping[str, Any] = {}, kinds: Mapping[str, str] = KINDS
 ) -> Run:
   """The trained model that `workdir` holds.
 
@@ -48,22 +48,24 @@ def open_run(
       for the params of the last step; 'ema:0.07' and the like for a power
       average of any width, of a run that keeps some (see `snapshots`), at its
       last snapshot. Where a kind keeps no average, 'ema' is 'raw'.
+    step: of a checkpoint that is kept; absent, the last one, or the best where
+      the kind ranks them.
     settings: name -> value of free settings, in place of those of the run:
       the sampler of a diffusion model, and the like.
     kinds: kind -> module that defines its `TASK`.
 
   Raises:
-    ValueError: there is no run, no checkpoint, no such average, the settings
-      are damaged or of an unknown kind, or one that is given is not free or
-      out of range.
+    ValueError: there is no run, no checkpoint, none of `step`, no such average,
+      the settings are damaged or of an unknown kind, or one that is given is
+      not free or out of range.
     RuntimeError: every checkpoint is damaged, or a snapshot is.
   """
   with store.at_hand('workdir', workdir) as folder:
-    return _open(folder, weights, settings, kinds)
+    return _open(folder, weights, step, settings, kinds)
 
 
 def _open(
-    workdir: str, weights: str, settings: Mapping[str, Any],
+    workdir: str, weights: str, step: int | None, settings: Mapping[str, Any],
     kinds: Mapping[str, str]
 ) -> Run:
   """`open_run` of a folder of this machine."""
@@ -81,7 +83,7 @@ def _open(
         f'must be one of {", ".join(["raw", *model.averages])} or ema:<width>',
         repr(weights))
   shapes = weight_shapes(used, model)
-  found, step = _restore(workdir, written.run, task, shapes)
+  found, step = _restore(workdir, written.run, task, shapes, step)
   kept = {'raw': found['params'], **found['averages']}
   if width is not None and weights not in kept:
     kept[weights], step = reconstruct(
@@ -113,11 +115,17 @@ def weight_shapes(settings: Any, model: Model) -> dict[str, Any]:
 
 
 def _restore(
-    workdir: str, run: str, task: Task, target: Mapping[str, Any]
+    workdir: str, run: str, task: Task, target: Mapping[str, Any],
+    step: int | None
 ) -> tuple[dict[str, Any], int]:
   with contextlib.closing(Checkpointer(
       os.path.join(workdir, 'checkpoints'), run=run)) as checkpointer:
-    step = checkpointer.best_step() if task.opens_best else None
+    if step is not None:
+      steps = checkpointer.steps()
+      check(step in steps, 'step', f'must be that of a checkpoint that '
+            f'{workdir!r} keeps, {", ".join(map(str, steps)) or "none"}', step)
+    elif task.opens_best:
+      step = checkpointer.best_step()
     restored = checkpointer.restore_fields(target, step)
   if restored is None:
     raise ValueError(f'workdir: {workdir!r} must hold a checkpoint: train it '

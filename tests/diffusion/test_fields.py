@@ -8,6 +8,7 @@ import pytest
 from genjax.diffusion import exact
 from genjax.diffusion import fields
 from tests import laws
+from tests.diffusion.tables import gaussian
 from tests.diffusion.tables import PROCESSES
 from tests.diffusion.test_exact import MODELS
 
@@ -88,3 +89,24 @@ def test_divergence_is_the_trace_of_every_examples_jacobian():
   want = np.einsum('bi,bii->b', slope, weights)
   np.testing.assert_allclose(got, want, rtol=1e-10)
   assert fields.divergence(lambda x, t: x, x[:0], jnp.zeros(0)).shape == (0,)
+
+
+@pytest.mark.parametrize('name', PROCESSES)
+@laws.float64
+def test_a_denoiser_of_any_process_is_one_of_any_other(name):
+  """E[x_0 | x_t] is the same whatever scale and time x_t is told at."""
+  p, x = PROCESSES[name], jnp.asarray(_X[:3])
+  ratios = jnp.asarray([.1, 1.0, 5.0])
+  t = p.time(-2 * jnp.log(ratios))
+  want = gaussian(p, .7)(x, t)
+  for other in PROCESSES.values():
+    got = fields.on_process(p, other, gaussian(other, .7))(x, t)
+    np.testing.assert_allclose(got, want, rtol=1e-6)
+
+
+def test_beyond_the_times_of_a_process_its_ends_are_asked():
+  p, other = PROCESSES['edm'], PROCESSES['ve']
+  denoiser = fields.on_process(p, other, lambda x, t: x + 0 * t + t)
+  size = np.hypot(1, 50) / np.hypot(1, 70)
+  np.testing.assert_allclose(denoiser(jnp.ones((1, 2)), jnp.asarray(70.0)),
+                             np.full((1, 2), size + 1), rtol=1e-5)

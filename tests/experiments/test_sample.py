@@ -10,6 +10,7 @@ import chex
 import numpy as np
 import pytest
 
+from experiments import asked
 from experiments import sample
 from experiments import train_diffusion
 from genjax.data import folder
@@ -18,6 +19,8 @@ from genjax.data import sample_files
 from genjax.data import sources
 from genjax.diffusion import drawing
 from genjax.diffusion.named import SAMPLERS
+from genjax.reports import draws
+from genjax.reports import samples
 from genjax.runs import density
 from genjax.runs import open_run
 from genjax.runs.density_fits import fit_density
@@ -108,7 +111,7 @@ def test_write_samples_calls_folders_like_the_classes(tmp_path):
   labels = np.array([2, 0, 1, 0])
   images = np.zeros((4, 4, 4, 3), np.uint8) + labels[:, None, None, None]
   images = images.astype(np.uint8)
-  sample.write_samples(str(tmp_path / 'x'), images, labels, names, {})
+  samples.write_samples(str(tmp_path / 'x'), images, labels, names, {})
   assert folder.folder_source(tmp_path / 'x', 4).class_names == (
       '7', 'cat', 'dog')
   read = sample_files.read_samples(
@@ -189,7 +192,7 @@ def test_write_samples_stays_in_its_folder_whatever_the_names(tmp_path):
   images = np.broadcast_to(labels[:, None, None, None], (len(labels), 4, 4, 1)
                            ).astype(np.uint8)
   out = tmp_path / 'out'
-  sample.write_samples(str(out), images, labels, names, {})
+  samples.write_samples(str(out), images, labels, names, {})
   assert os.listdir(tmp_path) == ['out']
   files = [p.relative_to(out) for p in out.rglob('*') if p.is_file()]
   assert all(len(p.parts) == 2 for p in files if p.suffix == '.png')
@@ -211,7 +214,7 @@ def test_write_samples_stays_in_its_folder_whatever_the_names(tmp_path):
 def test_write_samples_refuses_labels_without_a_name_of_their_own(
     tmp_path, labels, names, match):
   with pytest.raises(ValueError, match=match):
-    sample.write_samples(str(tmp_path / 'x'), np.zeros((2, 4, 4, 1), np.uint8),
+    samples.write_samples(str(tmp_path / 'x'), np.zeros((2, 4, 4, 1), np.uint8),
                          np.array(labels), names, {})
 
 
@@ -248,21 +251,21 @@ def test_class_numbers_go_by_one_rule(names, given, want):
   for word, number in zip(given.split(), want):
     assert sample_files.class_numbers([word], names) == [number]
   if all(n is not None and n < len(names) for n in want):
-    assert sample.parse_labels(names, given.split(), len(want)
-                               ).tolist() == want
+    assert asked.parse_labels(
+        names, given.split(), len(want)).tolist() == want
   else:
     with pytest.raises(ValueError, match='labels: must be names of classes'):
-      sample.parse_labels(names, given.split(), 9)
+      asked.parse_labels(names, given.split(), 9)
 
 
 def test_parse_labels_takes_names_and_numbers():
   settings = Settings(class_names=('cat', 'dog', 'emu'))
-  classes, parse = sample.classes_of(settings), sample.parse_labels
+  classes, parse = draws.classes_of(settings), asked.parse_labels
   assert parse(classes, ['emu', '0'], 5).tolist() == [2, 0, 2, 0, 2]
   assert parse(classes, None, 5).tolist() == [0, 1, 2, 0, 1]
-  assert parse(sample.classes_of(Settings()), None, 5) is None
+  assert parse(draws.classes_of(Settings()), None, 5) is None
   untold = dataclasses.replace(settings, conditional=False)
-  assert parse(sample.classes_of(untold), None, 5) is None
+  assert parse(draws.classes_of(untold), None, 5) is None
 
 
 def test_sample_draws_from_a_density_which_knows_no_classes(run, tmp_path):

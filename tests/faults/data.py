@@ -83,7 +83,7 @@ FAULTS = (
           '(vector - center) / scale', 'vector - center',
           room('runs/vectors')),
     Fault('vectors: not drawn under', 'genjax/reports/draws.py',
-          'if vector is not None:', 'if False:', room('runs/vectors')),
+          'if vector is None:', 'if True:', room('runs/vectors')),
     Fault('vectors: of other rows', SOURCES, 'vectors[rows]',
           'vectors[:len(rows)]', room('data/folder_labels')),
     Fault('sources: pixels of any type', SOURCES,

@@ -10,6 +10,8 @@ SMC = 'genjax/diffusion/smc.py'
 GUIDED = 'genjax/diffusion/exact_guided.py'
 RANKS = 'genjax/metrics/ranks.py'
 KINDS = room('diffusion/guidance_kinds')
+GUIDES = 'genjax/runs/guides.py'
+COMPOSITION = 'genjax/runs/composition.py'
 
 FAULTS = (
     Fault('classifier guidance: sigma, not its square', GUIDANCE,
@@ -78,6 +80,26 @@ FAULTS = (
           'log_weights = jax.nn.log_softmax(logits)\n  chunk',
           'log_weights = jax.nn.log_softmax(0 * logits)\n  chunk',
           room('diffusion/inverse')),
+    Fault('on_process: x_t of the other scale', 'genjax/diffusion/fields.py',
+          '(x * (others_size / size)).astype(x.dtype)', 'x',
+          room('runs/guides')),
+    Fault('guides: a classifier of x_t at any scale', GUIDES,
+          'x / jnp.hypot(alpha, sigma), level', 'x, level',
+          room('runs/guides')),
+    Fault('guides: the condition is told beside a classifier', GUIDES,
+          'cond if told else None', 'cond', room('runs/guides')),
+    Fault('noisy inputs: not at unit scale', 'genjax/noisy_inputs.py',
+          '/ jnp.sqrt(1 + jnp.square(noise))', '',
+          ('tests/test_noisy_inputs.py',)),
+    Fault('composition: particles under labels of others', COMPOSITION,
+          'jnp.repeat(c, particles, axis=0)', 'jnp.tile(c, particles)',
+          room('runs/composition')),
+    Fault('composition: the same block again', COMPOSITION,
+          'np.arange(start, start + block)', 'np.arange(block)',
+          room('runs/composition')),
+    Fault('open_run: the last step, whichever is asked for',
+          'genjax/runs/open.py', 'restore_fields(target, step)',
+          'restore_fields(target, None)', room('experiments/guides')),
     Fault('ranks: ties below', RANKS,
           'below + np.floor(share * (equal + 1)).astype(int)',
           'below + equal', room('metrics/ranks')),

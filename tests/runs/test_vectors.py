@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import sample
+from experiments import asked
 from genjax.data import named
 from genjax.data.sources import ArraySource
 from genjax.diffusion import conditions
@@ -135,10 +135,10 @@ def test_what_is_drawn_under_is_the_same_for_all_samples():
     (('a',), ['nan'], 'vector: must be 1 numbers, like'),
 ])
 def test_numbers_that_do_not_fit_are_refused(names, words, said):
-  assert sample.parse_vector(names, None) is None
+  assert asked.parse_vector(names, None) is None
   with pytest.raises(ValueError, match=f'^{said}'):
-    sample.parse_vector(names, words)
+    asked.parse_vector(names, words)
 
 
 def test_numbers_are_read_in_order():
-  assert sample.parse_vector(('a', 'b'), ['0.3', '1.2']) == [0.3, 1.2]
+  assert asked.parse_vector(('a', 'b'), ['0.3', '1.2']) == [0.3, 1.2]
