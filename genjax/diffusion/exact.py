@@ -164,7 +164,9 @@ def finite_dataset(
       block, mask = inputs
       squared = jnp.sum(jnp.square(x[:, None] - alpha * block), axis=axes)
       nats = mask - 0.5 * squared / jnp.square(sigma.reshape(-1, 1))
-      new_top = jnp.maximum(top, jnp.max(nats, axis=1))
+      # A constant: where it is rounded in two ways a slope of max is none.
+      new_top = jax.lax.stop_gradient(
+          jnp.maximum(top, jnp.max(nats, axis=1)))
       weights = jnp.exp(nats - new_top[:, None])
       keep = jnp.exp(top - new_top)
       mean = jnp.tensordot(weights, block, axes=1)

@@ -300,12 +300,13 @@ def same_as_first(value: PyTree) -> PyTree:
   return jax.tree.map(received, value)
 
 
-def to_host(x: jax.Array) -> np.ndarray:
+def to_host(x: jax.Array | np.ndarray) -> np.ndarray:
   """A private numpy copy: a view would be overwritten once `x` is donated.
 
   Where other processes hold parts of `x`, all of them must ask for it.
   """
-  if not (x.is_fully_addressable or x.is_fully_replicated):
+  if isinstance(x, jax.Array) and not (
+      x.is_fully_addressable or x.is_fully_replicated):
     x = multihost_utils.process_allgather(x, tiled=True)
   return np.array(x)
 
