@@ -30,6 +30,7 @@ def found_in(workdir):
   return json.loads((workdir / 'report.json').read_text())['similarity']
 
 
+@pytest.mark.slow
 def test_a_study_that_was_stopped_goes_on_and_is_kept(
     run, tmp_path, stop_at, files_of):
   workdir = tmp_path / 'run'

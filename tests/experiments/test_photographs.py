@@ -53,6 +53,7 @@ def trained(run, flags, tmp_path_factory):
   return workdir, result, watched
 
 
+@pytest.mark.slow
 def test_photographs_train_and_the_loss_falls(trained):
   workdir, result, _ = trained
   assert (result.code, result.err) == (0, '')

@@ -100,6 +100,7 @@ def test_demo_leaves_all_that_it_promises(run, tiny_preset, tmp_path):
     assert part in result.out
 
 
+@pytest.mark.slow
 def test_quality_states_mean_and_range_over_seeds(run, tiny_preset, tmp_path):
   result = run(quality, f'--workdir={tmp_path}', '--num_seeds=2', '--seed=4')
   assert (result.code, result.err) == (0, '')

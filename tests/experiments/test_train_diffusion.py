@@ -162,6 +162,7 @@ def rings(run, tmp_path_factory):
   return workdir
 
 
+@pytest.mark.slow
 def test_every_compilation_gives_the_same_losses(
     run, rings, tmp_path, state_of):
   for how in ('fsdp', 'pmap'):

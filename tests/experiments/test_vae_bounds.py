@@ -26,6 +26,7 @@ def _workdir(run, tmp_path_factory):
   return workdir
 
 
+@pytest.mark.slow  # tests/vae holds the bounds, all others refuse or read
 def test_vae_bounds_writes_what_it_prints(run, workdir):
   args = (f'--workdir={workdir}', '--num_images=6', '--temperatures=9',
           '--num_chains=2')

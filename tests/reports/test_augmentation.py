@@ -1,6 +1,7 @@
 """The study of data augmentation: its choice, its arms, its intervals."""
 
 import numpy as np
+import pytest
 from scipy import stats
 
 from genjax.data import embedded
@@ -115,6 +116,7 @@ def test_verdict_is_what_the_intervals_say():
       'VAE: better at 10; no difference seen at 20, 100; worse at 50')
 
 
+@pytest.mark.slow
 def test_copies_for_samples_leave_the_accuracy_as_it_is(monkeypatch):
   """In law: the difference within a seed is no more than its noise."""
 

@@ -49,8 +49,9 @@ def test_gaussian_is_that_of_scipy_in_the_unit_of_the_data(opened):
   np.testing.assert_allclose(np.cov(x.T), law.cov, rtol=0.15, atol=0.4)
 
 
-@pytest.mark.parametrize('model', ['mixture', 'histogram', 'kde', 'flow',
-                                   'energy'])
+@pytest.mark.parametrize('model', [
+    'mixture', 'histogram', 'kde', 'flow',
+    pytest.param('energy', marks=pytest.mark.slow)])
 def test_density_is_normalised_and_that_of_its_draws(opened, model):
   """Its integral over a box in the data's unit is the share of draws there.
 

@@ -150,6 +150,7 @@ def _trained():
   return vae, train(jax.jit(vae.init)(_KEY, x[:1], label[:1]))
 
 
+@pytest.mark.slow
 def test_bounds_of_a_trained_model_agree():
   """Within a nat: held-out digits from below by chains and by importance
   sampling, and digits of the model's own from below and from above.
