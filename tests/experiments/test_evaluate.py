@@ -185,6 +185,7 @@ def samples(tmp_path_factory):
                    train['image'], train['label'].astype(np.int64))
 
 
+@pytest.mark.slow
 def test_evaluate_of_the_training_set_has_its_cas(
     run, samples, tmp_path, monkeypatch):
   """The accuracy of the classifier itself: trained once more, the same way."""

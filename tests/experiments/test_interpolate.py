@@ -133,7 +133,8 @@ def test_read_image_takes_positions_and_files(tmp_path):
     assert not read
 
 
-@pytest.mark.parametrize('kind', ['vae', 'diffusion'])
+@pytest.mark.parametrize('kind', [
+    'vae', pytest.param('diffusion', marks=pytest.mark.slow)])
 def test_interpolate_leaves_all_that_it_promises(
     run, vae, digits_run, classifier_run, files_of, tmp_path, kind):
   workdir = tmp_path / 'run'

@@ -109,6 +109,7 @@ def test_images_of_any_shape_are_trained_on_drawn_and_read_back(
     assert (image.mode, image.size) == (row.mode, row.shape[1::-1])
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_of_images_of_any_shape(run, tmp_path):
   """Opacity is laid over white in them."""
   folder = _write(tmp_path / 'in', ('RGBA',))

@@ -182,6 +182,7 @@ def test_dequantised_bits_are_never_in_a_column_without_their_name(
   assert 'test/bits_per_dim' not in records[-1]
 
 
+@pytest.mark.slow
 def test_one_example_tells_nothing_of_collapse_nor_of_errors(
     run, write_pictures, tmp_path):
   folder = write_pictures(tmp_path / 'one', num=1, size=8)
