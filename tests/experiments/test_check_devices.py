@@ -11,7 +11,7 @@ WAYS = ['at once', 'again', 'stopped, gone on', 'one device', 'fsdp', 'pmap',
 
 
 @pytest.mark.parametrize('tried', [
-    ('at once', 'stopped, gone on'),
+    ('at once', 'stopped, gone on', 'tensor parallel'),
     pytest.param(WAYS, marks=pytest.mark.slow)], ids=['few', 'all'])
 def test_all_ways_are_one_run_and_a_difference_is_told(
     run, tmp_path, monkeypatch, tried):
