@@ -45,6 +45,15 @@ def before_noise(process: Process, t: Array) -> Array:
   return jnp.minimum(t, process.time(jnp.asarray(-10.0, widen(t).dtype)))
 
 
+def shift(process: Process, slope: Array, t: Array) -> Array:
+  """What is added to E[x_0 | x_t] [B, ...] where `slope` is to the score.
+
+  sigma^2 / alpha times it, by Tweedie's formula; see `score`.
+  """
+  alpha, sigma = coefficients(process, t, slope.ndim)
+  return jnp.square(sigma) / alpha * slope
+
+
 def on_process(
     process: Process, other: Process, denoiser: Denoiser
 ) -> Denoiser:

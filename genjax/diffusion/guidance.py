@@ -96,8 +96,7 @@ def classifier(
   def denoise(x: Array, t: Array) -> Array:
     seen = fields.before_noise(process, t)
     slope = jax.grad(lambda x: jnp.sum(log_prob(x, seen)))(widen(x))
-    alpha, sigma = coefficients(process, seen, x.ndim)
-    shift = jnp.square(sigma) / alpha * slope
+    shift = fields.shift(process, slope, seen)
     return (widen(denoiser(x, t)) + _factor(scale, shift) * shift).astype(
         _dtype_of(x))
 

@@ -15,7 +15,6 @@ from genjax.checks import check_positive
 from genjax.diffusion import fields
 from genjax.diffusion import operators
 from genjax.diffusion.operators import Measurement
-from genjax.diffusion.process import coefficients
 from genjax.diffusion.process import transition
 from genjax.diffusion.samplers.composed import every
 from genjax.diffusion.samplers.solve import Sampler
@@ -106,8 +105,7 @@ def _guided(
   def denoise(x: Array, t: Array) -> Array:
     seen = fields.before_noise(process, t)
     x0, slope, _ = along(denoiser, twist, x, seen)
-    alpha, sigma = coefficients(process, seen, x.ndim)
-    shift = jnp.square(sigma) / alpha * slope
+    shift = fields.shift(process, slope, seen)
     return (x0 + scale * shift).astype(jnp.result_type(x, float))
 
   return denoise

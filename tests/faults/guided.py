@@ -14,8 +14,9 @@ GUIDES = 'genjax/runs/guides.py'
 COMPOSITION = 'genjax/runs/composition.py'
 
 FAULTS = (
-    Fault('classifier guidance: sigma, not its square', GUIDANCE,
-          'jnp.square(sigma) / alpha', 'sigma / alpha', KINDS),
+    Fault('classifier guidance: sigma, not its square',
+          'genjax/diffusion/fields.py', 'jnp.square(sigma) / alpha * slope',
+          'sigma / alpha * slope', KINDS),
     Fault('guidance: nothing at alpha = 0', 'genjax/diffusion/fields.py',
           'if not process.ends_in_noise:', 'if True:', KINDS),
     Fault('rescaled: the other ratio', GUIDANCE,
